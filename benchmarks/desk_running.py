@@ -110,7 +110,7 @@ async def running(
     async with Desk(settings, engines={"scripted": engine}) as desk:
         database = desk.memory.scope
         commands = ChatCommands(InboxRepository(database), _nothing, _nothing_at_all)
-        setup = WorkerSetup(desk.handle, {"bench": outlet}, commands, settings.max_concurrent_conversations)
+        setup = WorkerSetup(desk.turns.run, {"bench": outlet}, commands, settings.max_concurrent_conversations)
         runtime = DeskRuntime(
             database,
             settings.database,

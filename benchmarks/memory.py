@@ -29,8 +29,7 @@ from tests import postgres_server
 
 from benchmarks import memory_search
 from qwendesk.memory.database import Database
-from qwendesk.memory.maintenance.backup import backup, restore
-from qwendesk.memory.maintenance.check import check
+from qwendesk.memory.maintenance.backup import backup, check, restore
 from qwendesk.memory.memory import Memory
 from qwendesk.messages import Inbound
 

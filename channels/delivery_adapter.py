@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from qwendesk.channels.base import Channel, ChannelCapabilities, ShownMessage
 from qwendesk.channels.markup.split import MessagePart, split_message
-from qwendesk.desk.commands.rating import is_press, rating_buttons
+from qwendesk.desk.commands.rating import is_rating_press, rating_buttons
 from qwendesk.desk.delivery.transcript import Transcript, TranscriptLine
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.memory.records import Thumb
@@ -71,7 +71,7 @@ class ChannelTranscript:
         """
         id_ = await self._inbox.conversation_id(self._channel, "", conversation)
         lines = await self._lines.of_conversation(id_) if id_ else []
-        return [self._message(line) for line in lines if not (line.from_person and is_press(line.text))]
+        return [self._message(line) for line in lines if not (line.from_person and is_rating_press(line.text))]
 
     def _message(self, line: TranscriptLine) -> ShownMessage:
         if line.from_person:

@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.inbox import Access
 from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
-from qwendesk.messages import Inbound, storable_text
+from qwendesk.messages import Inbound
 
 AccessRole = Literal["person", "operator", "owner"]
 AccessState = Literal["waiting", "allowed", "denied"]
@@ -67,7 +67,7 @@ class AccessRepository:
             "channel": inbound.channel,
             "account": inbound.account,
             "person": inbound.person,
-            "display_name": storable_text(inbound.display_name),
+            "display_name": inbound.display_name,
             "state": "waiting",
             "code": code,
             "expires_at": expires_at,

@@ -13,14 +13,11 @@ from typing import Literal
 
 from qwendesk.desk.access import AccessControl, Permissions, origin_of
 from qwendesk.desk.commands.chat_commands import STOP, parse
-from qwendesk.desk.inbox.acceptance import InboxAcceptance
+from qwendesk.desk.inbox.acceptance import AcceptResult, InboxAcceptance, TokenBucket
 from qwendesk.desk.inbox.queue import DurableQueue
-from qwendesk.desk.inbox.records import AcceptResult, TokenBucket
-from qwendesk.desk.inbox.reply_language import language_of
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.rate_limiter import RateLimiter
-from qwendesk.desk.translations import say
-from qwendesk.desk.turns.attachments import is_empty
+from qwendesk.desk.translations import language_of, say
 from qwendesk.errors import StoreError
 from qwendesk.messages import Admission, Inbound
 
@@ -170,7 +167,7 @@ class AdmissionController:
             rights = await self._permissions.of(inbound)
             if rights.may_run(STOP):
                 return await self._stop(inbound, by_operator=rights.is_operator)
-        if is_empty(inbound):
+        if inbound.is_empty:
             if inbound.unsupported_media:
                 return self._refused(inbound, "unreadable", inbound.locale, kind=inbound.unsupported_media)
             return self._refused(inbound, "empty_message", inbound.locale)

@@ -8,9 +8,8 @@ from typing import Any
 
 from qwendesk.desk.access import AccessControl, AccessPolicy, Rights
 from qwendesk.desk.access_repository import AccessRepository
-from qwendesk.desk.inbox.reply_language import language_of
 from qwendesk.desk.rate_limiter import RateLimiter
-from qwendesk.desk.translations import say
+from qwendesk.desk.translations import language_of, say
 from qwendesk.errors import InputError
 from qwendesk.messages import Inbound
 

@@ -13,15 +13,13 @@ from filelock import FileLock, Timeout
 from qwendesk.desk.access import AccessControl, AccessPolicy, PairingRequest, Permissions
 from qwendesk.desk.access_repository import AccessRepository
 from qwendesk.desk.admission import AdmissionController, AdmissionLimits
-from qwendesk.desk.commands.access import AccessCommands
-from qwendesk.desk.commands.chat_commands import ChatCommands
+from qwendesk.desk.commands.chat_commands import AccessCommands, ChatCommands
 from qwendesk.desk.delivery.deliver import Delivery, Outlet, RetrySchedule, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.inbox.acceptance import InboxAcceptance
-from qwendesk.desk.inbox.failed import FailedMessages
 from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import InboxRepository
-from qwendesk.desk.maintenance import Maintenance
+from qwendesk.desk.maintenance import InboxMaintenance, PeriodicMaintenance
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.worker import Worker
 from qwendesk.errors import ConfigError
@@ -75,7 +73,7 @@ class DeskRuntime:
     ) -> None:
         self.acceptance = InboxAcceptance(database)
         self.inbox = InboxRepository(database)
-        self.failed = FailedMessages(database)
+        self.inbox_maintenance = InboxMaintenance(database)
         self.outbox = OutboxRepository(database)
         self.access = AccessRepository(database)
         self.queue = DurableQueue(url, concurrency=worker.max_conversations if worker else 1, tenant=database.tenant)
@@ -90,7 +88,7 @@ class DeskRuntime:
         on_stop = self._worker.cancellation.stop if self._worker else lambda ids: None
         admission = AdmissionController(self.acceptance, self.inbox, access, self.queue, limits, on_stop)
         self.accept = admission.accept
-        self.maintenance = Maintenance(self.failed, self.queue, self.access)
+        self.maintenance = PeriodicMaintenance(self.inbox_maintenance, self.queue, self.access)
         self._recovery: WorkerRecovery | None = None
 
     async def start(self) -> None:

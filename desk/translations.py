@@ -1,4 +1,4 @@
-"""The desk's own texts in the person's language, from gettext catalogues that are loaded on first use."""
+"""The desk's own texts: their language, and gettext catalogues that are loaded on first use."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from qwendesk.messages import Inbound
+from qwendesk.prompt_quoting import without_quoted_lines
+from qwendesk.routing.signals.language import identify_language
+
 LOCALES = Path(__file__).parent / "locales"
 FALLBACK = "en"
 NOTICE_SENT = "machine_notice_sent"
 """Conversation setting: the notice that a machine answers was sent."""
+_MAX_CHARS = 100
+"""Characters of a text that are examined."""
+_MIN_LATIN_LETTERS, _MIN_OTHER_LETTERS = 12, 4
+"""Letters from which a detected language overrides the platform's; other scripts than the Latin need fewer."""
+_FIRST_BEYOND_LATIN = "\u0250"
+DETECTED_LANGUAGE = "detected_language"
+"""Conversation setting: the language that was last detected in it."""
 
 
 def say(key: str, language: str | None = None, **values: object) -> str:
@@ -76,3 +87,31 @@ class MachineNotices:
 def after_notice(notice: str, text: str) -> str:
     """Return a text with the notice before it."""
     return f"{notice}\n\n{text}" if notice and text else text
+
+
+def language_of(inbound: Inbound, settings: Mapping[str, Any]) -> str | None:
+    """Return the language chosen by ``/lang``, else the written one, the one detected before, or the platform's."""
+    chosen: str | None = settings.get("language")
+    return chosen or written_language(inbound.text) or settings.get(DETECTED_LANGUAGE) or inbound.locale
+
+
+def written_language(text: str) -> str | None:
+    """Return the language of a text where the desk has texts in it and the text is long enough."""
+    return known_language(identify_language(text)) if _is_long_enough(text) else None
+
+
+def newly_detected(language: str | None, inbound: Inbound, settings: Mapping[str, Any]) -> str | None:
+    """Return a turn's language where it has to be stored; None if the desk would use it anyway."""
+    detected = known_language(language) if _is_long_enough(inbound.text) else None
+    return (
+        detected
+        if detected != (settings.get(DETECTED_LANGUAGE) or known_language(inbound.locale) or FALLBACK)
+        else None
+    )
+
+
+def _is_long_enough(text: str) -> bool:
+    """Return whether the language of a text can be detected: it is no command and longer than a greeting."""
+    letters = [letter for letter in without_quoted_lines(text)[:_MAX_CHARS] if letter.isalpha()]
+    latin = sum(letter < _FIRST_BEYOND_LATIN for letter in letters)
+    return not text.startswith("/") and (latin >= _MIN_LATIN_LETTERS or len(letters) - latin >= _MIN_OTHER_LETTERS)

@@ -16,12 +16,17 @@ from typing import Any
 from qwendesk.desk.commands.chat_commands import ChatCommands, CommandResult, parse
 from qwendesk.desk.commands.rating import rating_buttons
 from qwendesk.desk.delivery.deliver import Delivery, Outlet, RunTurn
-from qwendesk.desk.delivery.streaming import StreamingReply
-from qwendesk.desk.inbox.cancellation import TurnCancellation
-from qwendesk.desk.inbox.records import DETECTED_LANGUAGE, ClaimedMessage, Outcome, conversation_key
-from qwendesk.desk.inbox.reply_language import language_of, newly_detected
-from qwendesk.desk.inbox.repository import InboxRepository
-from qwendesk.desk.translations import NOTICE_SENT, MachineNotices, after_notice, say
+from qwendesk.desk.delivery.running_turn import StreamingReply, TurnCancellation
+from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome, conversation_key
+from qwendesk.desk.translations import (
+    DETECTED_LANGUAGE,
+    NOTICE_SENT,
+    MachineNotices,
+    after_notice,
+    language_of,
+    newly_detected,
+    say,
+)
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
 from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
 from qwendesk.redaction import redact

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 """One row for each text, normalised to length 1."""
 
+IngestStatus = Literal["added", "updated", "unchanged", "refused"]
+
 
 class EmbeddingModel(Protocol):
     """Converts texts to vectors; the dot product of two vectors is the similarity of their texts."""
@@ -143,9 +145,6 @@ class KnowledgeState:
     """Documents whose full-text terms were made by an older version; ``reindex`` renews them."""
     model: str | None
     """Name of the current embedding model; None: search uses full text only."""
-
-
-IngestStatus = Literal["added", "updated", "unchanged", "refused"]
 
 
 @dataclass(frozen=True, slots=True)

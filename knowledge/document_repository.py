@@ -16,7 +16,7 @@ from qwendesk.knowledge.chunking import CONVERSION_VERSION, embedded_text
 from qwendesk.knowledge.fulltext import indexed_terms
 from qwendesk.knowledge.vectors import VectorIndex, pack_vector
 from qwendesk.memory.database import Database
-from qwendesk.memory.documents import note_change, note_removal
+from qwendesk.memory.documents import increment_revision, increment_revision_after_removal
 from qwendesk.memory.records import DocumentScope
 from qwendesk.memory.tables.documents import KbChunk, KbDocument, KbEmbedding
 from qwendesk.memory.tenancy import TenantConnection
@@ -83,7 +83,7 @@ class DocumentRepository:
             if vectors is not None and model:
                 owners = [(number, scope.key) for number in numbers]
                 await self._add_vectors(connection, model, scope.tenant, owners, vectors)
-            await note_change(TenantConnection(connection, scope.tenant))
+            await increment_revision(TenantConnection(connection, scope.tenant))
 
     async def add_vectors(self, model: str, tenant: str, owners: Sequence[tuple[int, str]], vectors: Vectors) -> None:
         """Store the vectors of passages, given as id and scope; vectors of other models are deleted."""
@@ -97,7 +97,7 @@ class DocumentRepository:
         async with self._database.write() as connection:
             await connection.execute(old)
             await self._add_vectors(connection, model, tenant, owners, vectors)
-            await note_change(TenantConnection(connection, tenant))
+            await increment_revision(TenantConnection(connection, tenant))
 
     async def without_vector(
         self, tenant: str, model: str, limit: int, *, after: int = 0, scope: DocumentScope | None = None
@@ -133,7 +133,7 @@ class DocumentRepository:
         async with self._database.write() as connection:
             count = (await connection.execute(gone)).rowcount
             if count:
-                await note_removal(TenantConnection(connection, tenant))
+                await increment_revision_after_removal(TenantConnection(connection, tenant))
         return int(count)
 
     async def delete_vectors(self, tenant: str) -> None:

@@ -31,6 +31,10 @@ _COMMON_TERM_PASSAGES = 1_000
 _FREQUENCY_TTL_SECONDS = 300.0
 """Seconds after which cached term frequencies are read again."""
 
+_TERMS = text("SELECT id, terms FROM kb_chunk WHERE id IN :numbers").bindparams(bindparam("numbers", expanding=True))
+_FTS_DELETE = text("INSERT INTO kb_chunk_fts (kb_chunk_fts, rowid, terms) VALUES ('delete', :number, :old)")
+_FTS_INSERT = text("INSERT INTO kb_chunk_fts (rowid, terms) VALUES (:number, :new_terms)")
+
 
 class FullTextIndex(ABC):
     """Finds passages by their terms."""
@@ -75,9 +79,6 @@ class FullTextIndex(ABC):
     async def _ranked(
         self, connection: AsyncConnection, chosen: dict[str, float], scope: DocumentScope, limit: int
     ) -> list[int]: ...
-
-
-_TERMS = text("SELECT id, terms FROM kb_chunk WHERE id IN :numbers").bindparams(bindparam("numbers", expanding=True))
 
 
 def select_terms(frequencies: dict[str, float], budget: float = MAX_RANKED_PASSAGES) -> dict[str, float]:
@@ -200,10 +201,6 @@ def _postgres_find(count: int) -> TextClause:
         "SELECT c.id FROM kb_chunk c WHERE c.tsv @@ CAST(:any AS tsquery) AND c.tenant_id = :tenant "
         f"AND c.scope IN :visible ORDER BY {weights} DESC, length(c.tsv), c.id LIMIT :limit"
     ).bindparams(bindparam("visible", expanding=True))
-
-
-_FTS_DELETE = text("INSERT INTO kb_chunk_fts (kb_chunk_fts, rowid, terms) VALUES ('delete', :number, :old)")
-_FTS_INSERT = text("INSERT INTO kb_chunk_fts (rowid, terms) VALUES (:number, :new_terms)")
 
 
 def indexed_terms(chunk: Chunk, title: str) -> str:

@@ -28,6 +28,12 @@ _PAGE_ROWS = 2_000
 SEARCH_WIDTH = 120
 """Width of the index search; with 120 the five nearest are within half a percent of exact search."""
 
+# JIT compilation takes far longer than this query
+_SETTINGS = text(
+    f"SELECT set_config('hnsw.ef_search', '{SEARCH_WIDTH}', true), "
+    "set_config('hnsw.iterative_scan', 'strict_order', true), set_config('jit', 'off', true)"
+)
+
 
 class PgVectorIndex(VectorIndex):
     """Searches an HNSW index; without the extension it searches in memory."""
@@ -171,13 +177,6 @@ async def _drop_unused_tables(connection: AsyncConnection, ready: set[str]) -> N
     for table in (await connection.execute(made)).scalars().all():
         if table not in used:
             await connection.execute(text(f'DROP TABLE "{table}"'))
-
-
-# JIT compilation takes far longer than this query
-_SETTINGS = text(
-    f"SELECT set_config('hnsw.ef_search', '{SEARCH_WIDTH}', true), "
-    "set_config('hnsw.iterative_scan', 'strict_order', true), set_config('jit', 'off', true)"
-)
 
 
 def search_statement(table: str, dimension: int, *, exact: bool = False) -> Any:

@@ -18,8 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from qwendesk.errors import ConfigError, StoreError
-from qwendesk.memory.database_errors import DISK_FULL, LASTING, explained
-from qwendesk.memory.file_watch import FileWatch, drop_stale_connections
+from qwendesk.memory.database_errors import DISK_FULL, LASTING, FileWatch, drop_stale_connections, translate_errors
 from qwendesk.memory.migrations import upgrade
 from qwendesk.memory.tables.types import to_json
 from qwendesk.redaction import redact
@@ -89,7 +88,7 @@ class Database:
                 newer Qwendesk.
         """
         try:
-            with explained(self.name, self.busy_timeout):
+            with translate_errors(self.name, self.busy_timeout):
                 await self._open()
         except BaseException:
             await self.aclose()
@@ -130,7 +129,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Open a read-only transaction whose statements see one committed state."""
-        with explained(self.name, self.busy_timeout):
+        with translate_errors(self.name, self.busy_timeout):
             async with self._reader.connect() as connection:
                 yield connection
 
@@ -157,7 +156,7 @@ class Database:
         """
         if not self.file or not self._watch:
             return
-        with explained(self.name, self.busy_timeout):
+        with translate_errors(self.name, self.busy_timeout):
             await asyncio.to_thread(self._watch.check)
             free = (await asyncio.to_thread(shutil.disk_usage, self.file.parent)).free
         if free < _MIN_FREE_BYTES:
@@ -172,7 +171,7 @@ class Database:
     def _watched(self) -> Iterator[None]:
         """Check before and after a write that the SQLite file has not been removed or replaced."""
         try:
-            with explained(self.name, self.busy_timeout):
+            with translate_errors(self.name, self.busy_timeout):
                 if self._watch:
                     self._watch.check()
                 yield
@@ -210,7 +209,7 @@ class Database:
 
     async def _run_alone(self, statement: str) -> None:
         """Run a SQLite statement outside a transaction."""
-        with explained(self.name, self.busy_timeout):
+        with translate_errors(self.name, self.busy_timeout):
             async with self.engine.execution_options(begin="").connect() as connection:
                 await connection.exec_driver_sql(statement)
 

@@ -22,17 +22,32 @@ from qwendesk.memory.tenancy import TenantConnection
 
 _VECTOR_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ '^kb_hnsw_'"
 
+_PROBLEMS = {
+    "{} documents without all of their passages": (
+        "kb_document d WHERE d.chunks <> (SELECT count(*) FROM kb_chunk c WHERE c.document_id = d.id)"
+    ),
+    "{} passages are for others than their document": (
+        "kb_chunk c JOIN kb_document d ON d.id = c.document_id WHERE c.scope <> d.scope OR c.tenant_id <> d.tenant_id"
+    ),
+    "{} vectors are for others than their passage": (
+        "kb_embedding e JOIN kb_chunk c ON c.id = e.chunk_id WHERE e.scope <> c.scope OR e.tenant_id <> c.tenant_id"
+    ),
+    "{} vectors are not of the size they say": "kb_embedding WHERE length(vector) <> 2 * dimension",
+}
+"""Problems, and the query of the rows concerned."""
+_ADVICE = "read the documents anew ('qwendesk kb rm' and 'kb add') or restore a backup"
 
-async def note_change(connection: TenantConnection) -> None:
+
+async def increment_revision(connection: TenantConnection) -> None:
     """Increment the tenant's revision, which invalidates vectors in memory."""
     grown = {"revision": KbState.revision + 1}
     statement = upsert(connection.raw.dialect.name, KbState)
     await connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=grown), {"revision": 1})
 
 
-async def note_removal(connection: TenantConnection) -> None:
+async def increment_revision_after_removal(connection: TenantConnection) -> None:
     """Increment the revision after a deletion, and remove deleted terms from SQLite's index."""
-    await note_change(connection)
+    await increment_revision(connection)
     if connection.raw.dialect.name == "sqlite":
         # FTS5 only marks a deleted term; merging the segments of the index removes it from the file.
         await connection.raw.exec_driver_sql("INSERT INTO kb_chunk_fts (kb_chunk_fts) VALUES ('optimize')")
@@ -55,7 +70,7 @@ async def move_documents(connection: TenantConnection, *, into: str, person: str
     values = {"person_id": into, "scope": func.replace(KbDocument.scope, old, new)}
     moved = (await connection.execute(update(KbDocument).where(KbDocument.person_id == person).values(values))).rowcount
     if moved or doubles:
-        await note_removal(connection)
+        await increment_revision_after_removal(connection)
     return moved
 
 
@@ -83,23 +98,6 @@ async def _move_in_vector_tables(connection: TenantConnection, person: str, old:
             "(SELECT c.id FROM kb_chunk c JOIN kb_document d ON d.id = c.document_id WHERE d.person_id = :person)"
         )
         await connection.raw.execute(moving, values)
-
-
-_PROBLEMS = {
-    "{} documents without all of their passages": (
-        "kb_document d WHERE d.chunks <> (SELECT count(*) FROM kb_chunk c WHERE c.document_id = d.id)"
-    ),
-    "{} passages are for others than their document": (
-        "kb_chunk c JOIN kb_document d ON d.id = c.document_id WHERE c.scope <> d.scope OR c.tenant_id <> d.tenant_id"
-    ),
-    "{} vectors are for others than their passage": (
-        "kb_embedding e JOIN kb_chunk c ON c.id = e.chunk_id WHERE e.scope <> c.scope OR e.tenant_id <> c.tenant_id"
-    ),
-    "{} vectors are not of the size they say": "kb_embedding WHERE length(vector) <> 2 * dimension",
-}
-"""Problems, and the query of the rows concerned."""
-
-_ADVICE = "read the documents anew ('qwendesk kb rm' and 'kb add') or restore a backup"
 
 
 async def find_problems(database: Database) -> list[str]:

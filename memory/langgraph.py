@@ -36,6 +36,20 @@ _CONNECTIONS = 4
 SUFFIX = ".turns"
 """Added to the name of the SQLite file; in the same file, checkpoints would delay the writes of conversations."""
 
+OWN = ("facts",)
+"""The namespace of the desk's own facts."""
+_MAX_SEARCHED_ITEMS = 1000
+"""Newest items of a namespace that a search compares."""
+Namespace = tuple[str, ...]
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "$eq": operator.eq,
+    "$ne": operator.ne,
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+
 
 @asynccontextmanager
 async def checkpointer(url: str) -> AsyncIterator[BaseCheckpointSaver[str]]:
@@ -82,25 +96,6 @@ async def _on_postgresql(stack: AsyncExitStack, url: str) -> BaseCheckpointSaver
     saver = AsyncPostgresSaver(await stack.enter_async_context(pool))  # type: ignore[arg-type]
     await saver.setup()
     return saver
-
-
-OWN = ("facts",)
-"""The namespace of the desk's own facts."""
-
-_MAX_SEARCHED_ITEMS = 1000
-"""Newest items of a namespace that a search compares."""
-
-Namespace = tuple[str, ...]
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "$eq": operator.eq,
-    "$ne": operator.ne,
-    "$gt": operator.gt,
-    "$gte": operator.ge,
-    "$lt": operator.lt,
-    "$lte": operator.le,
-}
 
 
 class FactStore(BaseStore):

@@ -7,11 +7,11 @@ from qwendesk.memory.conversations.history import History
 from qwendesk.memory.conversations.summaries import Summaries
 from qwendesk.memory.conversations.turns import Turns
 from qwendesk.memory.database import Database, upsert
-from qwendesk.memory.people.fact_rules import Rules
+from qwendesk.memory.people.fact_rules import FactRules
 from qwendesk.memory.people.facts import Facts
 from qwendesk.memory.people.repository import People
 from qwendesk.memory.tables.conversations import DEFAULT_TENANT, Tenant
-from qwendesk.memory.tenancy import TenantDatabase, narrowed
+from qwendesk.memory.tenancy import TenantDatabase, restricted
 from qwendesk.messages import storable_text
 from qwendesk.text_caches import Forgotten, TextCaches
 
@@ -40,7 +40,7 @@ class Memory:
     def __init__(
         self, url: str, *, busy_timeout: float = 5.0, tenant: str = DEFAULT_TENANT, allow_health: bool = False
     ) -> None:
-        self._attach(Database(url, busy_timeout), tenant, Rules(allow_health))
+        self._attach(Database(url, busy_timeout), tenant, FactRules(allow_health))
 
     def of_tenant(self, tenant: str) -> Memory:
         """Return another tenant's memory in the same database; closing either closes the database."""
@@ -48,7 +48,7 @@ class Memory:
         other._attach(self.database, tenant, self._rules)
         return other
 
-    def _attach(self, database: Database, tenant: str, rules: Rules) -> None:
+    def _attach(self, database: Database, tenant: str, rules: FactRules) -> None:
         self.database = database
         """The database of all tenants."""
         self.scope = TenantDatabase(database, storable_text(tenant))
@@ -90,4 +90,4 @@ class Memory:
     async def _drop_statements(self, _: Forgotten) -> None:
         """Drop cached statements, which contain values of the queries they were compiled for."""
         self.database.drop_statements()
-        narrowed.cache_clear()
+        restricted.cache_clear()

@@ -17,6 +17,13 @@ EMPTY = "it is empty"
 HEALTH = "it is about health, which is not kept here"
 UNWANTED = "the person does not want it"
 
+Linked = Literal["joined", "half", "waiting", "same", "unknown"]
+"""Result of entering a code: both sides are one person now; the other side has yet to enter it; the first side has
+entered it and waits for the other; both sides were one person already; no such code is valid."""
+TurnStatus = Literal["running", "done", "failed", "stopped"]
+Thumb = Literal[1, -1]
+"""1: up; -1: down."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewFact:
@@ -58,11 +65,6 @@ class Learned:
     kept: tuple[Fact, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     """Key and reason of each refused fact, without its value."""
-
-
-Linked = Literal["joined", "half", "waiting", "same", "unknown"]
-"""Result of entering a code: both sides are one person now; the other side has yet to enter it; the first side has
-entered it and waits for the other; both sides were one person already; no such code is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,6 @@ class Unread:
     """Summary of earlier messages."""
 
 
-TurnStatus = Literal["running", "done", "failed", "stopped"]
-
-
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
     """A message from a person or from the desk."""
@@ -194,10 +193,6 @@ class StoredContext:
     summary: Summary | None
     facts: tuple[KnownFact, ...]
     """Oldest first, so that a new fact keeps the prompt's prefix; none where the person allows none to be used."""
-
-
-Thumb = Literal[1, -1]
-"""1: up; -1: down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class TenantConnection:
         self, statement: Executable, values: Values | Sequence[Values] = ()
     ) -> CursorResult[*tuple[Any, ...]]:
         """Run a statement restricted to the tenant's rows."""
-        scoped = narrowed(statement)
+        scoped = restricted(statement)
         if isinstance(values, Mapping):
             return await self.raw.execute(scoped.statement, scoped.filled(self.tenant, values))
         many = [scoped.filled(self.tenant, row) for row in values] or scoped.filled(self.tenant, {})
@@ -75,7 +75,7 @@ class TenantConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowed:
+class RestrictedStatement:
     """A statement restricted to a tenant, which is a parameter."""
 
     statement: Executable
@@ -93,7 +93,7 @@ class Narrowed:
 
 
 @lru_cache(maxsize=512)
-def narrowed(statement: Executable) -> Narrowed:
+def restricted(statement: Executable) -> RestrictedStatement:
     """Return the statement with a condition on the tenant for every table.
 
     The result is cached: restricting a large statement takes milliseconds.
@@ -103,12 +103,12 @@ def narrowed(statement: Executable) -> Narrowed:
     """
     scoped = _scoped(statement)
     criteria = any(getattr(part, "key", None) == OF_TENANT for part in visitors.iterate(scoped))
-    return Narrowed(scoped, isinstance(statement, Insert), criteria)
+    return RestrictedStatement(scoped, isinstance(statement, Insert), criteria)
 
 
 def _scoped(statement: Any) -> Any:
     if not isinstance(statement, Select | CompoundSelect | Insert | Update | Delete):
-        raise StoreError(f"A statement of kind {type(statement).__name__!r} cannot be narrowed to a tenant.")
+        raise StoreError(f"A statement of kind {type(statement).__name__!r} cannot be restricted to a tenant.")
 
     def inner(part: Any, **_: Any) -> Any:
         return _scoped(part) if isinstance(part, Select) and part is not statement else None

@@ -16,6 +16,18 @@ from importlib.resources import files
 from qwendesk import subprocess_worker
 from qwendesk.isolation import NOBODY, build_system_call_filter, filter_pipe, system_links
 
+MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
+"""Maximum address space of the code, in bytes."""
+_FILES = 32 * 1024 * 1024
+_ANSWER = 128 * 1024
+"""Maximum size of an answer, in bytes."""
+_PATIENCE = 30.0
+_PYTHONS = "/usr/bin:/usr/local/bin:/bin"
+_FILTER = "FILTER"
+"""Placeholder in the command line for the descriptor of the seccomp filter."""
+_COUNTED_ALONE = (5, 14)
+"""First Linux version that counts a user's processes per user namespace."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -41,25 +53,6 @@ def not_run(why: str) -> RunResult:
     return RunResult(False, "", why, unsupported=True)
 
 
-MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
-"""Maximum address space of the code, in bytes."""
-
-_FILES = 32 * 1024 * 1024
-
-_ANSWER = 128 * 1024
-"""Maximum size of an answer, in bytes."""
-
-_PATIENCE = 30.0
-
-_PYTHONS = "/usr/bin:/usr/local/bin:/bin"
-
-_FILTER = "FILTER"
-"""Placeholder in the command line for the descriptor of the seccomp filter."""
-
-_COUNTED_ALONE = (5, 14)
-"""First Linux version that counts a user's processes per user namespace."""
-
-
 class Bubblewrap:
     """CPython in a sandbox of Linux namespaces; ``works()`` returns False on machines without ``bwrap``.
 
@@ -67,16 +60,16 @@ class Bubblewrap:
 
     Args:
         path: path of the program; None: ``bwrap`` from the search path.
-        at_once: maximum number of concurrent runs.
+        max_concurrent: maximum number of concurrent runs.
     """
 
-    def __init__(self, path: str | None = None, at_once: int = 2) -> None:
+    def __init__(self, path: str | None = None, max_concurrent: int = 2) -> None:
         self._path = path
         self._command: list[str] | None = None
         self._filter = b""
         self._works: bool | None = None
         self._trying = asyncio.Lock()
-        self._free = asyncio.Semaphore(at_once)
+        self._free = asyncio.Semaphore(max_concurrent)
         self.problem = ""
         """Reason why no code can run; empty before the first call of ``works()``, and if the sandbox works."""
 

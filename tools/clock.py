@@ -17,12 +17,8 @@ from qwendesk.tools.gazetteer import Place, key_of, meant, narrowed, places_of, 
 
 _OFFSET = re.compile(r"(?:utc|gmt|z)?\s*([+-])\s*(\d{1,2})(?:[:.]?(\d{2}))?\s*(?:h|hrs?|hours?)?", re.IGNORECASE)
 _SIGNS = str.maketrans({"−": "-", "–": "-", "＋": "+", "：": ":"})
-
-
 _FARTHEST = timedelta(hours=14)
 _UTC = ("utc", "gmt", "z", "zulu", "universal")
-
-
 _ABBREVIATIONS = {
     **dict.fromkeys(("et", "est", "edt"), "America/New_York"),
     **dict.fromkeys(("ct", "cdt"), "America/Chicago"),
@@ -58,12 +54,15 @@ _AROUND = re.compile(r"\b(?:(?:local|current) )?time(?: ?zone)?(?: (?:in|of))?\b
 _LIKE = 0.8
 
 
-_LONGEST = 100
+_MAX_NAME_CHARS = 100
 """Maximum length of a name, in characters; each of its words is searched in all the data."""
 
 
 Zones = list[tuple[str, tzinfo]]
 """Candidate zones, each with the name of its place; one if the name is unambiguous."""
+
+_LOCAL = ("", "local")
+"""Names of the desk's local zone; models copy the word from the description."""
 
 
 def find_zones(name: str) -> Zones:
@@ -73,7 +72,7 @@ def find_zones(name: str) -> Zones:
         ToolError: the name is unknown; the text suggests a similar one.
     """
     plain = " ".join(name.translate(_SIGNS).split())
-    if len(plain) > _LONGEST:
+    if len(plain) > _MAX_NAME_CHARS:
         raise ToolError(f"A name of {len(plain)} characters is no place; use the place's name alone.")
     found = _fixed(plain) or _of_iana(plain) or _of_place(plain) or _of_city(plain)
     if not found and (without := _AROUND.sub(" ", plain).strip()) != plain and without:
@@ -138,10 +137,6 @@ def _zones() -> dict[str, str]:
     return {zone.lower(): zone for zone in sorted(available_timezones())}
 
 
-_LOCAL = ("", "local")
-"""Names of the desk's local zone; models copy the word from the description."""
-
-
 def clock_tool() -> BaseTool:
     """Return the tool."""
     return StructuredTool.from_function(coroutine=clock)
@@ -157,18 +152,6 @@ async def clock(zone: str = "", add_days: int = 0) -> str:
     listed = [f"- {title}: {time}" for (title, _), time in zip(zones, times, strict=True)]
     several = f"{zone!r} may mean several places. Tell the person all of these times, or ask which place is meant:"
     return "\n".join([several, *listed])
-
-
-def find_zone(name: str) -> tzinfo:
-    """Return the time zone for the name of a zone or a place.
-
-    Raises:
-        ToolError: there is none, or several; the text names them.
-    """
-    zones = find_zones(name)
-    if len(zones) > 1:
-        raise ToolError(f"{name!r} may mean several places: {', '.join(title for title, _ in zones)}.")
-    return zones[0][1]
 
 
 def _time(place: tzinfo | None, add_days: int) -> str:

@@ -1,6 +1,6 @@
 """Find the time zones of places by name, in any language and script.
 
-The names are in a file that ``gazetteer_build.py`` generates: cities of GeoNames, https://www.geonames.org, CC BY 4.0;
+The names are in a file that ``.ci/gazetteer.py`` generates: cities of GeoNames, https://www.geonames.org, CC BY 4.0;
 countries, exemplar cities and names of zones of CLDR, https://cldr.unicode.org. Each look-up reads the file; neither
 the file nor the results stay in memory.
 """

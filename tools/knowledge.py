@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, cast
 
-from langchain_core.tools import BaseTool, InjectedToolArg
+from langchain_core.tools import InjectedToolArg, StructuredTool
 from pydantic import Field
 
 from qwendesk.messages import Inbound
 from qwendesk.prompt_quoting import one_line, quoted
-from qwendesk.tools.base import ClosableTool, ToolContext
+from qwendesk.tools.base import ToolContext
 
 TOOL_NAME = "search_knowledge"
 MAX_PASSAGES = 4
-_LETTERS = 1_200
-"""Letters of a passage that are shown."""
+_MAX_PASSAGE_CHARS = 1_200
+"""Characters of a passage that are shown."""
 NOTHING_FOUND = "No passage about this was found. Say that you do not know; do not make anything up."
 
 
@@ -35,27 +35,18 @@ Search = Callable[[str, Inbound | None, int], Awaitable[Sequence[FoundPassage]]]
 """Finds passages for a question in the documents that the message's sender may read."""
 
 
-class KnowledgeTool(ClosableTool):
-    """A tool that is offered only while there are documents."""
+class KnowledgeTool(StructuredTool):
+    """The tool, with a switch for models."""
 
-    has_documents: Callable[[], bool] = Field(exclude=True)
-
-    @property
-    def is_offered(self) -> bool:
-        """Whether models are offered the tool now."""
-        return self.has_documents()
+    is_offered: bool = Field(default=True, exclude=True)
+    """Whether models are offered the tool; the desk sets it while there are documents."""
 
 
-async def _nothing_to_close() -> None:
-    """Hold nothing."""
-
-
-def knowledge_tool(search: Search, has_documents: Callable[[], bool] = lambda: True) -> BaseTool:
-    """Make the tool.
+def knowledge_tool(search: Search) -> KnowledgeTool:
+    """Return the tool.
 
     Args:
         search: finds the passages.
-        has_documents: tells whether there are documents.
     """
 
     async def search_knowledge(query: str, context: Annotated[ToolContext | None, InjectedToolArg] = None) -> str:
@@ -63,12 +54,10 @@ def knowledge_tool(search: Search, has_documents: Callable[[], bool] = lambda: T
         found = await search(query, context.inbound if context else None, MAX_PASSAGES)
         return "\n\n".join(format_passage(number, passage) for number, passage in enumerate(found, 1)) or NOTHING_FOUND
 
-    return KnowledgeTool.from_function(
-        coroutine=search_knowledge, name=TOOL_NAME, on_close=_nothing_to_close, has_documents=has_documents
-    )
+    return cast(KnowledgeTool, KnowledgeTool.from_function(coroutine=search_knowledge, name=TOOL_NAME))
 
 
 def format_passage(number: int, passage: FoundPassage) -> str:
     """Return a passage as a model reads it, quoted under the number it is cited by."""
-    text = passage.text if len(passage.text) <= _LETTERS else passage.text[:_LETTERS] + "…"
+    text = passage.text if len(passage.text) <= _MAX_PASSAGE_CHARS else passage.text[:_MAX_PASSAGE_CHARS] + "…"
     return f"[{number}] {one_line(passage.citation)}\n{quoted(text)}"

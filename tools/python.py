@@ -12,7 +12,7 @@ from qwendesk.tools.bubblewrap import RunResult
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, cut
 
-_MOST_BEFORE = 500
+_MAX_CHARS_BEFORE_ERROR = 500
 """Maximum length of the output before an error that the model receives, in characters."""
 _HINTS = {
     "TimeoutError": "Use a faster way or a smaller input.",
@@ -46,7 +46,7 @@ def describe(result: RunResult) -> str:
         return cut(value) or _silence(result)
     # the value takes precedence: the printed text gets the remaining characters
     room = MAX_OUTPUT_CHARS - len(value) - 1 if value else MAX_OUTPUT_CHARS
-    printed = _printed(result, max(room, _MOST_BEFORE))
+    printed = _printed(result, max(room, _MAX_CHARS_BEFORE_ERROR))
     return cut("\n".join(part for part in (printed, value) if part))
 
 
@@ -60,7 +60,9 @@ def _failure(result: RunResult) -> str:
     hint = _HINTS.get(result.error.partition(":")[0], "")
     if result.unsupported and not result.error.startswith(NOT_RERUN):
         hint = "This part of Python is not available here: use plain Python with math, re, json, datetime or itertools."
-    before = f"Printed before that:\n{_printed(result, _MOST_BEFORE).strip()}" if result.output.strip() else ""
+    before = (
+        f"Printed before that:\n{_printed(result, _MAX_CHARS_BEFORE_ERROR).strip()}" if result.output.strip() else ""
+    )
     return "\n".join(part for part in (result.error, hint, before) if part)
 
 

@@ -31,6 +31,19 @@ from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, MOST_ERROR, printable, t
 
 _LONGEST = 200
 
+MEMORY = 256 * 1024 * 1024
+"""Maximum memory of the code, in bytes."""
+_PROCESS_MEMORY = 768 * 1024 * 1024
+_OUTPUT = 1024 * 1024
+_STARTUP = 30.0
+_GRACE = 5.0
+"""Seconds beyond the code's time limit after which the process ends itself; by then the caller has timed out."""
+_UNSUPPORTED = re.compile(
+    r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '"
+    r"|.*not supported in this environment"
+)
+_NAME = re.compile(r"NameError: name '(\w+)' is not defined")
+
 
 def show_last(code: str) -> str:
     """Return code whose last statement assigns to a name with that name appended, so that its value is shown."""
@@ -57,26 +70,6 @@ def _body(code: str) -> list[ast.stmt]:
         return ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-
-
-MEMORY = 256 * 1024 * 1024
-"""Maximum memory of the code, in bytes."""
-
-_PROCESS_MEMORY = 768 * 1024 * 1024
-
-_OUTPUT = 1024 * 1024
-
-_STARTUP = 30.0
-
-_GRACE = 5.0
-"""Seconds beyond the code's time limit after which the process ends itself; by then the caller has timed out."""
-
-_UNSUPPORTED = re.compile(
-    r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '"
-    r"|.*not supported in this environment"
-)
-
-_NAME = re.compile(r"NameError: name '(\w+)' is not defined")
 
 
 def run(pool: Monty, code: str, seconds: float) -> RunResult:

@@ -13,34 +13,34 @@ from qwendesk.tools.base import NOT_RERUN
 from qwendesk.tools.bubblewrap import MEMORY_LIMIT_BYTES, Bubblewrap, RunResult, not_run
 from qwendesk.tools.json_worker import WorkerPool
 
-_GRACE = 2.0
-"""Seconds that the worker has beyond the code's own time, to stop the code and make its value a text."""
-_SHARE = 4
-"""The part of the machine's memory that code in bubblewrap may use in all is one of so many."""
-_DOUBTFUL = ("ImportError", "AttributeError", "TypeError")
-"""Errors that may come from a gap in the interpreter as well as from the code."""
+_ANSWER_GRACE_SECONDS = 2.0
+"""Seconds beyond the code's time limit in which the worker stops the code and converts its value to text."""
+_MEMORY_DIVISOR = 4
+"""All concurrent runs in bubblewrap may use the machine's memory divided by this."""
+_AMBIGUOUS_ERRORS = ("ImportError", "AttributeError", "TypeError")
+"""Errors that a missing part of the interpreter may cause as well as the code."""
 
 
 class PythonSandbox:
-    """Runs each piece of code by itself in a worker process that is started when first needed.
+    """Runs each piece of code separately, in a worker process that starts with the first one.
 
-    The worker holds an interpreter without a way out (pydantic-monty) and turns what the code leaves into short
-    texts; no value of the code reaches this process. The interpreter lacks some of Python; code that needs more runs
-    in CPython inside bubblewrap, on machines that have it.
+    The worker runs an interpreter without files and network (pydantic-monty) and converts results to short texts; no
+    value of the code reaches this process. The interpreter lacks parts of Python; code that needs them runs in CPython
+    inside bubblewrap, on machines that have it.
 
     Args:
         bubblewrap: the sandbox of CPython; None makes one.
-        at_once: how many pieces of code run at the same time; None: one a processor, at least two.
+        max_concurrent: maximum number of concurrent runs; None: one for each processor, at least two.
     """
 
-    def __init__(self, bubblewrap: Bubblewrap | None = None, at_once: int | None = None) -> None:
-        most = at_once or max(2, min(8, os.cpu_count() or 2))
-        fitting = max(1, psutil.virtual_memory().total // (_SHARE * MEMORY_LIMIT_BYTES))
-        self.bubblewrap = bubblewrap or Bubblewrap(at_once=min(most, fitting))
+    def __init__(self, bubblewrap: Bubblewrap | None = None, max_concurrent: int | None = None) -> None:
+        most = max_concurrent or max(2, min(8, os.cpu_count() or 2))
+        fitting = max(1, psutil.virtual_memory().total // (_MEMORY_DIVISOR * MEMORY_LIMIT_BYTES))
+        self.bubblewrap = bubblewrap or Bubblewrap(max_concurrent=min(most, fitting))
         self._workers = WorkerPool("qwendesk.tools.python_worker", most)
 
     async def run(self, code: str, timeout: float = 5.0, *, inbound: Inbound | None = None) -> RunResult:
-        """Run the code and return what it printed and the value of its last expression.
+        """Run the code and return its output and the value of its last expression.
 
         A value that the code's last line assigns to a name counts as its last expression.
 
@@ -55,7 +55,7 @@ class PythonSandbox:
         if inbound and inbound.has_ended_a_run:
             return not_run(NOT_RERUN)
         result = await self._run(code, timeout)
-        doubtful = result.unsupported or result.error.startswith(_DOUBTFUL)
+        doubtful = result.unsupported or result.error.startswith(_AMBIGUOUS_ERRORS)
         if doubtful and await self.bubblewrap.works():
             return await self.bubblewrap.run(code, timeout)
         return result
@@ -71,7 +71,7 @@ class PythonSandbox:
         except TimeoutError:
             return not_run("The sandbox is busy; try again.")
         try:
-            return RunResult(**await worker.request(request, timeout + _GRACE))
+            return RunResult(**await worker.request(request, timeout + _ANSWER_GRACE_SECONDS))
         except TimeoutError:
             return RunResult(False, "", f"TimeoutError: the code ran longer than {timeout:g} s")
         except ToolError as error:

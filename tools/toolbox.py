@@ -25,6 +25,9 @@ from qwendesk.tools.base import ToolContext
 
 _LIKE = 'like this: async def weather(city: str) -> str: """Tell the weather in a city."""'
 
+log = logging.getLogger(__name__)
+_CALL_ID = "call"
+
 
 def as_tool(given: BaseTool | Callable[..., Any]) -> BaseTool:
     """Return a tool unchanged, or a tool for a function; models read the function's docstring and parameter types.
@@ -59,11 +62,6 @@ def _lacking(function: Callable[..., Any]) -> str:
         return "a signature"
     bare = [repr(parameter.name) for parameter in parameters if parameter.annotation is inspect.Parameter.empty]
     return f"the type of {', '.join(bare)}" if bare else ""
-
-
-log = logging.getLogger(__name__)
-
-_CALL_ID = "call"
 
 
 class ToolFault(ToolError):

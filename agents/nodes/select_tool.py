@@ -17,7 +17,7 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.model_call import CollectedStream, build_prompt, chosen_model
 from qwendesk.agents.roles import offered_tools, role_definition
 from qwendesk.agents.state import TurnContext, TurnState
-from qwendesk.tools.expressions import separated_expression
+from qwendesk.tools.algebra import separated_expression
 
 _MAX_CUE_CHARS = 1500
 """Characters of a message that are searched for a cue, on the event loop."""

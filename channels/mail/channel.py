@@ -21,7 +21,7 @@ from qwendesk.channels.lifecycle import retry_until_stopped, sleep_unless_stoppe
 from qwendesk.channels.mail.mime import MailLimits
 from qwendesk.channels.mail.parse import Thread, parse
 from qwendesk.desk.commands.chat_commands import parse as parse_command
-from qwendesk.desk.commands.forget import is_deletion_request
+from qwendesk.desk.commands.memory import is_deletion_request
 from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.desk.translations import languages, say
 from qwendesk.errors import ChannelError

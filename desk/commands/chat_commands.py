@@ -1,4 +1,4 @@
-"""Chat commands, the same on every channel: parse and run ``/help``, ``/new``, ``/model`` ..."""
+"""Chat commands, the same on every channel: parse, register and run ``/help``, ``/model``, ``/approve`` ..."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from qwendesk.desk.access import Permissions, Rights
-from qwendesk.desk.commands.forget import is_deletion_request
-from qwendesk.desk.commands.memory import NAMES, MemoryCommands
-from qwendesk.desk.inbox.records import ClaimedMessage, Outcome, conversation_key
-from qwendesk.desk.inbox.reply_language import language_of
-from qwendesk.desk.inbox.repository import InboxRepository
-from qwendesk.desk.translations import FALLBACK, known_language, languages, say
+from qwendesk.desk.access import CODE_ALPHABET, CODE_LENGTH, AccessControl, Permissions, Rights
+from qwendesk.desk.access_repository import AccessRequest, AccessState
+from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
+from qwendesk.desk.translations import FALLBACK, known_language, language_of, languages, say
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import ROLES, VIRTUAL_MODELS, Button, Inbound, as_role
+from qwendesk.printable import one_line
 
 log = logging.getLogger(__name__)
 _COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>.*))?", re.DOTALL | re.IGNORECASE)
@@ -34,6 +32,9 @@ Explain = Callable[[Inbound], Awaitable[str | None]]
 customers. None if there is no answer, empty if the answer was interrupted."""
 CheckModel = Callable[[str], Awaitable[None]]
 """Raises ``QwendeskError`` where no model has this name."""
+_MAX_NAME_CHARS = 80
+"""Characters of a person's id or name that are shown."""
+_DECISIONS: dict[str, AccessState] = {"approve": "allowed", "deny": "denied"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,27 +239,38 @@ def _choices(call: CommandCall) -> str:
     return say("which_specialist", call.language, names=", ".join((*ROLES, "auto", *call.rights.policy.models)))
 
 
-def add_memory(commands: ChatCommands, memory: MemoryCommands) -> None:
-    """Add the commands about a person's memory."""
+@dataclass(frozen=True, slots=True)
+class AccessCommands:
+    """Commands for operators and owners, and for people who get them by the settings of a channel."""
 
-    async def run(call: CommandCall) -> CommandResult:
-        line, inbound = f"{call.command.name} {call.command.argument}", call.claimed.inbound
-        if call.command.name == "link" and inbound.group:
-            # another reader of the code could link their account to the person
-            return CommandResult(say("link_private", call.language))
-        key = conversation_key(inbound.account, inbound.conversation)
-        answer = await memory.run(
-            line,
-            person=inbound.person,
-            channel=inbound.channel,
-            conversation=key,
-            language=call.language,
-            event=call.claimed.id,
-        )
-        # the request is deleted with the person
-        gone = call.command.name == "forget" and is_deletion_request(call.command.argument, call.language)
-        return CommandResult(answer or "", outcome="gone" if gone else "done")
+    access: AccessControl
 
-    for name in NAMES:
-        if name not in commands.names:  # another component may have added it
-            commands.add(name, run, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]
+    def register(self, commands: ChatCommands) -> None:
+        """Add the commands; only people who may use them see them in the help."""
+        for name in _DECISIONS:
+            commands.add_hidden(name, self._decide, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]
+
+    async def _decide(self, call: CommandCall) -> str:
+        name, code = call.command.name, _code_in(call.command.argument)
+        request = await self.access.repository.decide(code, _DECISIONS[name]) if code else None
+        if request is None:
+            return say("no_code", call.language, command=f"/{name}")
+        # in a group the person's id and name are not shown
+        person = code if call.claimed.inbound.group else format_person(request)
+        return say(f"guest_{_DECISIONS[name]}", call.language, person=person)
+
+
+def _code_in(text: str) -> str:
+    """Return the code in a text, without quotes and punctuation; empty if there is none.
+
+    A ``CHANNEL:PERSON`` is not accepted in a chat.
+    """
+    code = (text.split() or [""])[0].strip("`*.,;'\"").upper()
+    return code if len(code) == CODE_LENGTH and set(code) <= set(CODE_ALPHABET) else ""
+
+
+def format_person(request: AccessRequest) -> str:
+    """Return a person's id and display name; as inline code, since a name may contain markup."""
+    name = f" ({request.display_name})" if request.display_name else ""
+    shown = f"{request.channel}: {request.person}"[:_MAX_NAME_CHARS] + name[:_MAX_NAME_CHARS]
+    return "`" + one_line(shown, "").replace("`", "") + "`"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from qwendesk.desk.commands.chat_commands import ChatCommands, CommandCall, CommandResult, parse
 from qwendesk.desk.delivery.outbox import OutboxRepository
-from qwendesk.desk.inbox.records import conversation_key
+from qwendesk.desk.inbox.repository import conversation_key
 from qwendesk.desk.translations import say
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import AskedQuestion, Rating, Thumb
@@ -27,7 +27,7 @@ def rating_buttons(sequence: int, given: Thumb | None = None) -> tuple[Button, B
     return Button(UP, f"{PRESS}:1:{sequence}", given == 1), Button(DOWN, f"{PRESS}:-1:{sequence}", given == -1)
 
 
-def is_press(text: str) -> bool:
+def is_rating_press(text: str) -> bool:
     """Return whether a message is a pressed rating button."""
     command = parse(text)
     return command is not None and command.name == PRESS

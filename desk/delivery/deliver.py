@@ -11,13 +11,17 @@ from typing import Protocol
 
 from qwendesk.desk.delivery.outbox import OutboxRepository, SendClaim, key_of
 from qwendesk.desk.inbox.database_retry import DatabaseRetry
-from qwendesk.desk.inbox.records import ClaimedMessage, Outcome
-from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Button, Event, Inbound, Outbound
 from qwendesk.redaction import redact
 
 log = logging.getLogger(__name__)
+
+RunTurn = Callable[[Inbound], AsyncGenerator[Event, None]]
+"""Runs a turn: yields its events, the last one ``Finished``; closing the iterator stops the turn."""
+Completion = tuple[Outcome, str | None]
+"""The outcome that completes a message, and its error."""
 
 
 class DeliveryCapabilities(Protocol):
@@ -40,7 +44,7 @@ class DeliveryCapabilities(Protocol):
         """Most buttons of a message."""
 
 
-class MessagePart(Protocol):
+class RenderedText(Protocol):
     """The text of one platform message, with and without markup."""
 
     @property
@@ -59,7 +63,7 @@ class Outlet(Protocol):
     def capabilities(self) -> DeliveryCapabilities:
         """Capabilities of the platform."""
 
-    async def split_message(self, text: str) -> Sequence[MessagePart]:
+    async def split_message(self, text: str) -> Sequence[RenderedText]:
         """Return a text as messages of the platform's length and markup."""
 
     async def send(self, message: Outbound) -> str | None:
@@ -70,12 +74,6 @@ class Outlet(Protocol):
 
     async def typing(self, conversation: str) -> None:
         """Show the typing indicator."""
-
-
-RunTurn = Callable[[Inbound], AsyncGenerator[Event, None]]
-"""Runs a turn: yields its events, the last one ``Finished``; closing the iterator stops the turn."""
-Completion = tuple[Outcome, str | None]
-"""The outcome that completes a message, and its error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class _PartDelivery:
     claimed: ClaimedMessage
     outlet: Outlet
     part: int
-    piece: MessagePart
+    piece: RenderedText
     buttons: tuple[Button, ...]
 
 
@@ -149,7 +147,7 @@ class Delivery:
         if not is_completed:
             await self.database_retry.run(partial(self._inbox.complete, claimed.id, claimed.run, *completion))
 
-    async def show(self, claimed: ClaimedMessage, outlet: Outlet, piece: MessagePart) -> bool:
+    async def show(self, claimed: ClaimedMessage, outlet: Outlet, piece: RenderedText) -> bool:
         """Send or edit the first part of an answer that is being written; False if the platform cannot show it."""
         claim = await self._outbox.claim(claimed, 0, piece.text, piece.plain)
         if claim is None:
@@ -236,7 +234,7 @@ async def _send_or_edit(sending: _PartDelivery, claim: SendClaim) -> str | None:
 
 
 def message_for(
-    claimed: ClaimedMessage, key: str, piece: MessagePart, part: int, buttons: tuple[Button, ...] = ()
+    claimed: ClaimedMessage, key: str, piece: RenderedText, part: int, buttons: tuple[Button, ...] = ()
 ) -> Outbound:
     """Return a part as the message to send."""
     inbound = claimed.inbound

@@ -11,8 +11,7 @@ from sqlalchemy import ColumnElement, Select, Update, bindparam, literal, or_, s
 from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
-from qwendesk.desk.inbox.records import ClaimedMessage, Outcome
-from qwendesk.desk.inbox.repository import complete_event
+from qwendesk.desk.inbox.repository import ClaimedMessage, Outcome, complete_event
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tenancy import TenantDatabase

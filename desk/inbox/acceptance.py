@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import bindparam, func, insert, literal, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal, literal_column, select, update
+from uuid_utils import uuid7
 
-from qwendesk.desk.inbox.records import (
-    DETECTED_LANGUAGE,
-    OPEN,
-    AcceptResult,
-    Enqueue,
-    TokenBucket,
-    conversation_row,
-    event_row,
-    file_rows,
-    is_conversation,
-)
+from qwendesk.desk.inbox.repository import OPEN, conversation_key, is_conversation
+from qwendesk.desk.translations import DETECTED_LANGUAGE
+from qwendesk.memory.conversations.turns import title
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile, RateBucket
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.messages import Inbound
 from qwendesk.steady_clock import SteadyClock
+
+Enqueue = Callable[[Connection, str, str, int], None]
+"""Adds a message to the queue within a transaction: message id, conversation id, sequence number."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBucket:
+    """A persistent rate limit: up to ``capacity`` tokens, refilled at ``per_second``."""
+
+    key: str
+    capacity: float
+    per_second: float
+    cost: float = 1.0
+    """Tokens that the message takes."""
+    refusal: str = "limited"
+    """Key of the text for a person whose bucket has too few tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptResult:
+    """Result of storing a message: accepted, or the reason for a refusal."""
+
+    outcome: Literal["accepted", "duplicate", "limited", "full"]
+    sequence: int | None = None
+    locale: str | None = None
+    """The language chosen or detected in the conversation, else the one reported by the platform."""
+    id: str = ""
+    wait: float = 0.0
+    """Seconds until the bucket has enough tokens for the message."""
+    refusal: str = "limited"
+    """Key of the text for a person whose bucket has too few tokens."""
 
 
 class _NotAccepted(Exception):
@@ -92,7 +117,7 @@ class InboxAcceptance:
         now = datetime.now(UTC)
         conversation, sequence, open_, settings = await self._next_sequence(connection, inbound, now)
         locale = settings.get("language") or settings.get(DETECTED_LANGUAGE) or inbound.locale
-        event = event_row(inbound, conversation, sequence, now)
+        event = _event_row(inbound, conversation, sequence, now)
         if not await self._add_event(connection, event):
             raise _NotAccepted(AcceptResult("duplicate", locale=locale))
         if open_ >= max_open:
@@ -101,7 +126,7 @@ class InboxAcceptance:
             if not await self._spend(connection, bucket):
                 wait = min(bucket.cost, bucket.capacity) / bucket.per_second
                 raise _NotAccepted(AcceptResult("limited", locale=locale, wait=wait, refusal=bucket.refusal))
-        if files := file_rows(inbound, event["id"]):
+        if files := _file_rows(inbound, event["id"]):
             await connection.execute(insert(InboundFile), files)
         await connection.raw.run_sync(enqueue, event["id"], conversation, sequence)
         return AcceptResult("accepted", sequence, locale, event["id"])
@@ -124,7 +149,7 @@ class InboxAcceptance:
         taken = (await connection.execute(statement)).one_or_none()
         if taken is None:
             add = upsert(self._database.dialect, Conversation).on_conflict_do_nothing()
-            await connection.execute(add, conversation_row(inbound, now))
+            await connection.execute(add, _conversation_row(inbound, now))
             taken = (await connection.execute(statement)).one()
         conversation, next_sequence, count, settings = taken
         return conversation, next_sequence - 1, count, settings or {}
@@ -167,3 +192,68 @@ class InboxAcceptance:
         }
         spent = await connection.execute(statement.returning(RateBucket.tokens), values)
         return spent.scalar_one_or_none() is not None
+
+
+def _conversation_row(inbound: Inbound, now: datetime) -> dict[str, Any]:
+    """Return the row of a new conversation."""
+    return {
+        "id": str(uuid7()),
+        "channel": inbound.channel,
+        "account": "",
+        "external_id": conversation_key(inbound.account, inbound.conversation),
+        "next_sequence": 1,
+        "title": title(inbound),
+        "locale": inbound.locale,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _event_row(inbound: Inbound, conversation: str, sequence: int, now: datetime) -> dict[str, Any]:
+    """Return the row of an accepted message."""
+    return {
+        "id": str(uuid7()),
+        "channel": inbound.channel,
+        "account": inbound.account,
+        "event": inbound.event,
+        "conversation_id": conversation,
+        "sequence": sequence,
+        "person": inbound.person,
+        "payload": _payload(inbound),
+        "received_at": now,
+    }
+
+
+def _payload(inbound: Inbound) -> dict[str, Any]:
+    values = {
+        "text": inbound.text,
+        "conversation": inbound.conversation,
+        "role": inbound.role,
+        "model": inbound.model,
+        "think": inbound.think,
+        "reply_to": inbound.reply_to,
+        "locale": inbound.locale,
+        "group": inbound.group,
+        "display_name": inbound.display_name,
+        "retry": inbound.retry,
+        "unsupported_media": inbound.unsupported_media,
+        "files": len(inbound.attachments),
+    }
+    required = ("text", "conversation", "think")
+    return {key: value for key, value in values.items() if value or key in required}
+
+
+def _file_rows(inbound: Inbound, event_id: str) -> list[dict[str, Any]]:
+    """Return the rows of a message's files."""
+    return [
+        {
+            "id": str(uuid7()),
+            "inbound_id": event_id,
+            "ordinal": ordinal,
+            "kind": file.kind,
+            "mime": file.mime,
+            "name": file.name,
+            "content": file.data,
+        }
+        for ordinal, file in enumerate(inbound.attachments)
+    ]

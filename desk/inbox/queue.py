@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
-from qwendesk.memory.file_watch import drop_stale_connections
+from qwendesk.memory.database_errors import drop_stale_connections
 from qwendesk.memory.tables.conversations import DEFAULT_TENANT
 
 if TYPE_CHECKING:

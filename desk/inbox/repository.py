@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, literal, literal_column, select, update
 
-from qwendesk.desk.inbox.records import (
-    OPEN,
-    ClaimedMessage,
-    Outcome,
-    inbound_of,
-    is_conversation,
-    is_newest_run,
-)
-from qwendesk.memory.people.erasure import is_empty_conversation
+from qwendesk.memory.people.personal_data import is_empty_conversation
 from qwendesk.memory.tables.conversations import Conversation, Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
-from qwendesk.messages import Attachment
+from qwendesk.messages import Attachment, Inbound, as_role
+
+OPEN = InboundEvent.status == literal("queued", literal_execute=True)
+"""Rendered as a literal: databases do not use the partial index on open messages with a parameter."""
+Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
+"""``gone``: the person is forgotten, so the message and a conversation without further messages are deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMessage:
+    """An accepted message that a worker has claimed."""
+
+    id: str
+    run: int
+    """Number of this run, from 1; only the newest run of a message can change or send anything."""
+    attempt: int
+    """Number of this run since the message was accepted or last retried by hand, without forgiven runs."""
+    conversation_id: str
+    inbound: Inbound
+    settings: dict[str, Any]
+    """Settings of the conversation: role, model, think, language."""
+    generation: int = 0
+    """How many times the message was retried by hand for a new answer."""
+    result: dict[str, Any] | None = None
+    """The answer that an earlier run saved before its delivery; None if no run has saved one."""
 
 
 class InboxRepository:
@@ -190,3 +207,43 @@ async def _lock_conversation(connection: TenantConnection, newest: tuple[ColumnE
     statement = select(Conversation.id).where(Conversation.id.in_(place)).with_for_update()
     id_: str | None = (await connection.execute(statement)).scalar_one_or_none()
     return id_
+
+
+def inbound_of(row: Any, files: list[Attachment]) -> Inbound:
+    """Return the message of a stored row."""
+    payload = row.payload
+    return Inbound(
+        text=payload["text"],
+        conversation=payload["conversation"],
+        attachments=tuple(files),
+        role=as_role(payload.get("role") or ""),
+        model=payload.get("model"),
+        think=payload.get("think"),
+        person=row.person,
+        channel=row.channel,
+        account=row.account,
+        event=row.event,
+        reply_to=payload.get("reply_to"),
+        locale=payload.get("locale"),
+        group=bool(payload.get("group")),
+        display_name=payload.get("display_name", ""),
+        retry=bool(payload.get("retry")),
+        unsupported_media=payload.get("unsupported_media"),
+        sequence=row.sequence,
+    )
+
+
+def conversation_key(account: str, conversation: str) -> str:
+    """Return a conversation's key in the memory, which stores no accounts of the desk on a channel."""
+    return f"{account}/{conversation}" if account else conversation
+
+
+def is_conversation(channel: str, account: str, conversation: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that select a conversation by its key on a channel."""
+    key = conversation_key(account, conversation)
+    return Conversation.channel == channel, Conversation.account == "", Conversation.external_id == key
+
+
+def is_newest_run(id_: str, run: int) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that select a message while ``run`` is its newest run."""
+    return InboundEvent.id == id_, InboundEvent.runs == run

@@ -1,4 +1,4 @@
-"""Limits of a message; pictures, recordings and documents as attachments."""
+"""Read pictures, recordings and documents as attachments of a message."""
 
 from __future__ import annotations
 
@@ -8,33 +8,13 @@ import mimetypes
 from pathlib import Path
 
 from qwendesk.errors import InputError
-from qwendesk.messages import Attachment, Inbound
+from qwendesk.messages import Attachment
 
 _MAX_FILE_BYTES = 20 * 2**20
 _MAX_PIXELS = 50_000_000
 _AUDIO_FORMATS = {"WAV": "wav", "WAVEX": "wav", "MP3": "mpeg", "FLAC": "flac", "OGG": "ogg", "AIFF": "aiff"}
 """Supported audio formats of libsndfile, and their names in MIME types."""
 _IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-
-
-def is_empty(inbound: Inbound) -> bool:
-    """Return whether a message has neither text nor attachments."""
-    return not inbound.text.strip() and not inbound.attachments
-
-
-def check_limits(inbound: Inbound, *, max_chars: int) -> None:
-    """Check the limits of a message.
-
-    Raises:
-        InputError: the message is empty or too long.
-    """
-    if is_empty(inbound):
-        raise InputError("The message is empty.")
-    if len(inbound.text) > max_chars:
-        raise InputError(
-            f"The message has {len(inbound.text):,} characters; at most {max_chars:,} are taken. "
-            "Shorten it, or raise QWENDESK_MAX_INPUT_CHARS."
-        )
 
 
 async def read_image(source: Path | str | bytes) -> Attachment:

@@ -18,8 +18,11 @@ _TEMPLATE_TOKENS = 8
 _MAX_FACTS_CHARS = 2000
 """Characters of all facts; the newest ones are kept."""
 
+_MAX_QUESTIONS = 5
+"""Last messages of the person that the router gets."""
 
-def background(stored: StoredContext, folder: Path | None = None) -> str:
+
+def background_prompt(stored: StoredContext, folder: Path | None = None) -> str:
     """Return summary and facts as text for the model; empty if there are none."""
     facts = newest_facts(stored.facts)
     summary = quoted(stored.summary.text) if stored.summary else None
@@ -42,10 +45,6 @@ def estimate_tokens(texts: Iterable[str]) -> int:
     return sum(len(text.encode("utf-8", errors="replace")) // _BYTES_PER_TOKEN + _TEMPLATE_TOKENS for text in texts)
 
 
-_MAX_QUESTIONS = 5
-"""Last messages of the person that the router gets."""
-
-
 @dataclass(frozen=True, slots=True)
 class LastTurn:
     """Language and role of a conversation's last turn."""
@@ -60,7 +59,7 @@ def last_turn_of(turn: StoredTurn | None) -> LastTurn:
     return LastTurn(receipt.get("language"), as_role(str(receipt.get("role")))) if receipt else LastTurn()
 
 
-def past_of(history: Sequence[StoredMessage], role: Role | None) -> ConversationContext:
+def routing_context(history: Sequence[StoredMessage], role: Role | None) -> ConversationContext:
     """Return the last turns of a history, for routing the next message."""
     asked = [message for message in history if message.role == "user"]
     answer = history[-1].text if history and history[-1].role == "assistant" else ""

@@ -13,6 +13,19 @@ from qwendesk.messages import Receipt, Reply
 from qwendesk.routing.signals.language import english_name
 from qwendesk.tools.knowledge import TOOL_NAME as SEARCH
 
+_FAILED = {
+    ADMITS_FAILURE: "the model's answer stands as if a tool had worked that failed",
+    NAMES_CHOICES: "the model's answer did not name all places that may be meant",
+    STATES_RESULT: "the model's answer did not say what the tool had calculated",
+    GROUNDED: "the model's answer held numbers that are not in what was looked up",
+    # names of these checks in older receipts
+    "repeats the tool's result": "the model's answer did not say what the tool had calculated",
+    "keeps to what was looked up": "the model's answer held numbers that are not in what was looked up",
+}
+"""Explanations of failed checks whose names are not enough."""
+_OWN_TOOLS = ("algebra", "clock", "python", SEARCH)
+"""Built-in tools, which are shown to customers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stopwatch:
@@ -68,22 +81,6 @@ def _fallback(state: TurnState) -> str | None:
     if decision.lacks_picture or state.get("machine_notice"):
         return None
     return f"no model for {decision.role} is installed"
-
-
-_FAILED = {
-    ADMITS_FAILURE: "the model's answer stands as if a tool had worked that failed",
-    NAMES_CHOICES: "the model's answer did not name all places that may be meant",
-    STATES_RESULT: "the model's answer did not say what the tool had calculated",
-    GROUNDED: "the model's answer held numbers that are not in what was looked up",
-    # names of these checks in older receipts
-    "repeats the tool's result": "the model's answer did not say what the tool had calculated",
-    "keeps to what was looked up": "the model's answer held numbers that are not in what was looked up",
-}
-"""Explanations of failed checks whose names are not enough."""
-
-
-_OWN_TOOLS = ("algebra", "clock", "python", SEARCH)
-"""Built-in tools, which are shown to customers."""
 
 
 def explain(receipt: dict[str, Any]) -> str:

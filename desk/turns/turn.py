@@ -13,13 +13,17 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from qwendesk.agents.graph import TurnGraph
 from qwendesk.agents.state import TurnContext, TurnInput, TurnState, run_graph
-from qwendesk.desk.turns.attachments import check_limits
 from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
-from qwendesk.desk.turns.conversation_context import LastTurn, background, estimate_tokens, last_turn_of, past_of
-from qwendesk.desk.turns.documents import IngestedDocuments, MessageDocuments
-from qwendesk.desk.turns.knowledge import DeskKnowledge
+from qwendesk.desk.turns.conversation_context import (
+    LastTurn,
+    background_prompt,
+    estimate_tokens,
+    last_turn_of,
+    routing_context,
+)
+from qwendesk.desk.turns.knowledge import DeskKnowledge, IngestedDocuments, MessageDocuments
 from qwendesk.desk.turns.receipt import Stopwatch, write_reply
-from qwendesk.errors import EngineError, EngineTimeout, QwendeskError
+from qwendesk.errors import EngineError, EngineTimeout, InputError, QwendeskError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import StoredContext, StoredMessage
 from qwendesk.messages import (
@@ -201,9 +205,9 @@ class TurnRunner:
         begin: TurnInput = {
             "inbound": inbound,
             "history": as_messages(stored.messages),
-            "background": background(stored, self._context.prompts),
+            "background": background_prompt(stored, self._context.prompts),
             "language": last.language,
-            "conversation_context": past_of(stored.messages, last.role),
+            "conversation_context": routing_context(stored.messages, last.role),
             "documents": ingested.prompt,
         }
         context = replace(self._context, emit=collector.add)
@@ -221,6 +225,21 @@ class TurnRunner:
 
     def _remember(self, inbound: Inbound, turn: LastTurn) -> None:
         self._last_turns[inbound.channel, inbound.conversation] = turn
+
+
+def check_limits(inbound: Inbound, *, max_chars: int) -> None:
+    """Check the limits of a message.
+
+    Raises:
+        InputError: the message is empty or too long.
+    """
+    if inbound.is_empty:
+        raise InputError("The message is empty.")
+    if len(inbound.text) > max_chars:
+        raise InputError(
+            f"The message has {len(inbound.text):,} characters; at most {max_chars:,} are taken. "
+            "Shorten it, or raise QWENDESK_MAX_INPUT_CHARS."
+        )
 
 
 def _with_documents(reply: Reply, ingested: IngestedDocuments, collector: EventCollector) -> Reply:

@@ -27,6 +27,11 @@ _MAX_RANK = 20
 """Passages among which a document is ranked."""
 MODES: tuple[SearchMode, ...] = ("hybrid", "words", "vectors")
 
+OpenBase = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
+"""Opens an empty knowledge base for the documents of one language."""
+LanguageProgress = Callable[[str, int, int], None]
+"""Receives a language, the number of its added documents, and the total."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchQuestion:
@@ -138,12 +143,6 @@ def summarise(ranks: Sequence[int]) -> dict[str, float]:
 
 def _data(name: str) -> str:
     return resources.files(__package__).joinpath("data", name).read_text("utf-8")
-
-
-OpenBase = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
-"""Opens an empty knowledge base for the documents of one language."""
-LanguageProgress = Callable[[str, int, int], None]
-"""Receives a language, the number of its added documents, and the total."""
 
 
 class CachedEmbeddingModel:

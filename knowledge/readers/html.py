@@ -22,6 +22,38 @@ SPACE = "\ue003"
 """Marks a space of preformatted text."""
 MARKS = re.compile("[\ue000-\ue003]")
 
+_BUTTONS = ("submit", "reset", "button", "image")
+_CHOICES = ("checkbox", "radio")
+_RAISED = str.maketrans("0123456789+-−=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ")
+_LOWERED = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
+_TAB = 4
+_BAR = " | "
+_MAX_COLUMNS = 1_000
+_MAX_ROWS_SPANNED = 1_000
+_LAYOUT_HEADINGS = "h1,h2,h3,h4,h5,h6"
+Spanned = dict[int, tuple[str, int]]
+"""Text and number of remaining rows of each cell that spans rows, by column."""
+_DROPPED = (
+    "script,style,noscript,template,iframe,object,embed,svg,canvas,nav,head,dialog:not([open]),"
+    "[hidden],[aria-hidden=true],input[type=hidden i],input[type=password i]"
+)
+_BLOCKS = (
+    "p,div,section,article,main,header,footer,aside,ul,ol,li,dl,dt,dd,blockquote,figure,figcaption,pre,hr,"
+    "address,details,summary,form,fieldset,legend,table,caption"
+)
+_HEADING_TAGS = "h1,h2,h3,h4,h5,h6"
+_HIDDEN = re.compile(
+    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0*(?:\.0*)?%?\s*(?:;|!|$)"
+    r"|font-size\s*:\s*0*(?:\.0*)?(?:px|pt|em|rem|%)?\s*(?:;|!|$))",
+    re.IGNORECASE,
+)
+"""Styles that hide an element."""
+_HEADING = re.compile(f"{OPEN}([1-6])(.*?){CLOSE}", re.DOTALL)
+_META = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+_XML = re.compile(rb"""\A\s*<\?xml[^>]+encoding\s*=\s*["']([\w.:-]+)""", re.IGNORECASE)
+_DECLARATION_BYTES = 4096
+"""Bytes at the beginning of a page that may declare its encoding."""
+
 
 def line(text: str) -> str:
     """Join a text to one line."""
@@ -31,10 +63,6 @@ def line(text: str) -> str:
 def plain(text: str) -> str:
     """Return a marked line as plain text."""
     return MARKS.sub(lambda found: " " if found[0] == SPACE else "", line(text)).rstrip()
-
-
-_BUTTONS = ("submit", "reset", "button", "image")
-_CHOICES = ("checkbox", "radio")
 
 
 def read_forms(body: LexborNode) -> None:
@@ -63,11 +91,6 @@ def _field(node: LexborNode) -> str:
 def _option(node: LexborNode) -> str:
     text = line(node.text()) or node.attributes.get("label") or node.attributes.get("value") or ""
     return f"{text} [x]" if "selected" in node.attributes and text else text
-
-
-_RAISED = str.maketrans("0123456789+-−=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ")
-_LOWERED = str.maketrans("0123456789+-−=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎")
-_TAB = 4
 
 
 def read_inline(body: LexborNode) -> None:
@@ -131,14 +154,6 @@ def _number(node: LexborNode, name: str, other: int) -> int:
     return int(value) if value.isdecimal() and len(value) < 9 else other
 
 
-_BAR = " | "
-_MAX_COLUMNS = 1_000
-_MAX_ROWS_SPANNED = 1_000
-_LAYOUT_HEADINGS = "h1,h2,h3,h4,h5,h6"
-Spanned = dict[int, tuple[str, int]]
-"""Text and number of remaining rows of each cell that spans rows, by column."""
-
-
 def read_tables(body: LexborNode) -> None:
     """Replace each table by its rows, innermost first, and a layout table by its cells."""
     for table in reversed(body.css("table")):
@@ -198,28 +213,6 @@ def _text(cell: LexborNode) -> str:
 def _span(cell: LexborNode, name: str, most: int) -> int:
     value = (cell.attributes.get(name) or "").strip()
     return min(int(value), most) if value.isdecimal() and len(value) < 9 and int(value) > 0 else 1
-
-
-_DROPPED = (
-    "script,style,noscript,template,iframe,object,embed,svg,canvas,nav,head,dialog:not([open]),"
-    "[hidden],[aria-hidden=true],input[type=hidden i],input[type=password i]"
-)
-_BLOCKS = (
-    "p,div,section,article,main,header,footer,aside,ul,ol,li,dl,dt,dd,blockquote,figure,figcaption,pre,hr,"
-    "address,details,summary,form,fieldset,legend,table,caption"
-)
-_HEADING_TAGS = "h1,h2,h3,h4,h5,h6"
-_HIDDEN = re.compile(
-    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0*(?:\.0*)?%?\s*(?:;|!|$)"
-    r"|font-size\s*:\s*0*(?:\.0*)?(?:px|pt|em|rem|%)?\s*(?:;|!|$))",
-    re.IGNORECASE,
-)
-"""Styles that hide an element."""
-_HEADING = re.compile(f"{OPEN}([1-6])(.*?){CLOSE}", re.DOTALL)
-_META = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
-_XML = re.compile(rb"""\A\s*<\?xml[^>]+encoding\s*=\s*["']([\w.:-]+)""", re.IGNORECASE)
-_DECLARATION_BYTES = 4096
-"""Bytes at the beginning of a page that may declare its encoding."""
 
 
 def read_html(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:

@@ -28,6 +28,15 @@ _VALUE = re.compile(
 _YEAR = re.compile(r"(?:19|20)\d\d")
 Row = Sequence[str]
 
+_MAX_FIELD_CHARS = 1024 * 1024
+_SEPARATORS = (";", "\t", "|", ",")
+"""In order of preference; a comma also occurs in decimals and sentences."""
+_SEPARATOR_LINE = re.compile(r'\A"?sep=(.)"?[ \t]*(?:\n|\Z)', re.IGNORECASE)
+"""Excel's line that names the separator."""
+_SAMPLE_CHARS = 64 * 1024
+_MAX_BREAKS = 100
+"""Line breaks in a cell beyond which its quotation mark is treated as text."""
+
 
 def rows_as_text(rows: Sequence[Row]) -> str:
     """Return one line for each row, in which each value follows its column name.
@@ -72,16 +81,6 @@ def _holds_values(rows: Sequence[Row], number: int) -> bool:
         for column, cell in enumerate(rows[number])
         if not _YEAR.fullmatch(cell)
     )
-
-
-_MAX_FIELD_CHARS = 1024 * 1024
-_SEPARATORS = (";", "\t", "|", ",")
-"""In order of preference; a comma also occurs in decimals and sentences."""
-_SEPARATOR_LINE = re.compile(r'\A"?sep=(.)"?[ \t]*(?:\n|\Z)', re.IGNORECASE)
-"""Excel's line that names the separator."""
-_SAMPLE_CHARS = 64 * 1024
-_MAX_BREAKS = 100
-"""Line breaks in a cell beyond which its quotation mark is treated as text."""
 
 
 def read_csv(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:

@@ -37,6 +37,11 @@ _MIN_VALID_PER_BROKEN = 3
 _MAX_REPAIRED_LINE_CHARS = 200_000
 """Longer lines are not checked for characters that were encoded twice."""
 
+_FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+_TITLE = re.compile(r"""^title:\s*["']?(.+?)["']?\s*$""", re.MULTILINE)
+Heading = tuple[int, int, int, str]
+"""First line, line after it, level, text."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecodedText:
@@ -190,12 +195,6 @@ def read_text(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
     """Return plain text as one section with counted lines."""
     found = decode_with_notes(data, options.encodings)
     return Document("", (Section(found.text, unit="line"),), found.notes)
-
-
-_FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
-_TITLE = re.compile(r"""^title:\s*["']?(.+?)["']?\s*$""", re.MULTILINE)
-Heading = tuple[int, int, int, str]
-"""First line, line after it, level, text."""
 
 
 def read_markdown(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:

@@ -25,7 +25,7 @@ _READERS: dict[FileKind, tuple[str, str]] = {
     "text": ("text", "read_text"),
     "html": ("html", "read_html"),
     "csv": ("tables", "read_csv"),
-    "xlsx": ("spreadsheet", "read_workbook"),
+    "xlsx": ("office", "read_workbook"),
     "docx": ("office", "read_word"),
     "pdf": ("pdf", "read_pdf"),
     "office": ("office", "read_office"),

@@ -14,7 +14,7 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from uuid_utils import uuid7
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.conversations.turn_context import read_context
+from qwendesk.memory.conversations.history import read_context
 from qwendesk.memory.database import upsert
 from qwendesk.memory.people.repository import add_person
 from qwendesk.memory.records import StoredContext

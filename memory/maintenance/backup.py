@@ -1,4 +1,4 @@
-"""Backup, dump and restore of the whole database while others write."""
+"""Check, back up and restore the whole database while others write."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from sqlalchemy import Connection, inspect, text
 
 from qwendesk.errors import StoreError
 from qwendesk.memory import documents
-from qwendesk.memory.database import Database
-from qwendesk.memory.database_errors import explained
+from qwendesk.memory.database import EARLIER_ADVICE, Database
+from qwendesk.memory.database_errors import translate_errors
 from qwendesk.memory.maintenance import dump
-from qwendesk.memory.maintenance.check import revision
 from qwendesk.memory.migrations import upgrade
 
 _SQLITE = b"SQLite format 3\0"
 _GZIP = b"\x1f\x8b"
+_MAX_PROBLEMS = 20
+"""Problems reported; a damaged file can have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def _write_copy(database: Database, file: Path, *, is_dump: bool) -> Copy:
     if state.revision is None:
         raise StoreError(f"The database {database.name!r} has no tables yet, so there is nothing to back up.")
     part = await asyncio.to_thread(_create_part, file)
-    with explained(str(file), database.busy_timeout):
+    with translate_errors(str(file), database.busy_timeout):
         try:
             await _write(database, state.revision, part, is_dump=is_dump)
             part.replace(file)
@@ -175,7 +176,7 @@ async def _put_file(database: Database, file: Path) -> None:
     """Copy the backup's pages into the file in one transaction, for programs that have it open."""
     target = database.file
     assert target is not None
-    with explained(database.name, database.busy_timeout):
+    with translate_errors(database.name, database.busy_timeout):
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not target.exists():
             target.touch(mode=0o600)
@@ -196,7 +197,82 @@ async def _convert(database: Database, file: Path, wanted: str) -> None:
 
 
 async def _fill(database: Database, file: Path, wanted: str) -> None:
-    with explained(database.name, database.busy_timeout):
+    with translate_errors(database.name, database.busy_timeout):
         await database.create_file()
         async with upgrade.transaction(database.engine) as connection:
             await connection.run_sync(dump.fill, file, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """The result of a check."""
+
+    revision: str | None
+    """None: the database has no tables."""
+    head: str
+    """The revision that this program needs."""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer Qwendesk wrote it."""
+        return self.revision is not None and not (self.is_earlier or self.revision in upgrade.revisions())
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether a Qwendesk before the first migration wrote it."""
+        return self.revision in upgrade.EARLIER
+
+
+async def revision(database: Database) -> DatabaseState:
+    """Return the revision, without creating a missing file."""
+    if database.file and not database.file.exists():
+        return DatabaseState(None, upgrade.head())
+    with translate_errors(database.name, database.busy_timeout):
+        return DatabaseState(await upgrade.current(database.engine), upgrade.head())
+
+
+async def check(database: Database) -> DatabaseState:
+    """Check for damage, broken references and tables that differ from their description."""
+    state = await revision(database)
+    if state.revision is None:
+        return DatabaseState(None, state.head, ("there are no tables yet: run 'qwendesk db upgrade'",))
+    if state.is_newer:
+        return DatabaseState(
+            state.revision, state.head, (f"revision {state.revision} is of a newer Qwendesk: upgrade qwendesk",)
+        )
+    if state.is_earlier:
+        return DatabaseState(state.revision, state.head, (f"revision {state.revision} {EARLIER_ADVICE}",))
+    try:
+        problems = await _damage(database) if database.is_sqlite else []
+    except StoreError as error:
+        problems = [str(error)]
+    if state.revision != state.head:
+        problems.append(f"revision {state.revision} is behind {state.head}: run 'qwendesk db upgrade'")
+    elif not problems:
+        problems += await _differences(database) or await documents.find_problems(database)
+    return DatabaseState(state.revision, state.head, tuple(problems[:_MAX_PROBLEMS]))
+
+
+async def _damage(database: Database) -> list[str]:
+    async with database.read() as connection:
+        found = [str(row[0]) for row in await connection.exec_driver_sql("PRAGMA integrity_check")]
+        loose = [row[0] for row in await connection.exec_driver_sql("PRAGMA foreign_key_check")]
+    problems = [f"the file is damaged: {line}" for line in found if line != "ok"]
+    return problems + [f"a row of {table!r} refers to a missing row" for table in loose]
+
+
+async def _differences(database: Database) -> list[str]:
+    async with database.read() as connection:
+        return await connection.run_sync(_schema_differences)
+
+
+def _schema_differences(connection: Connection) -> list[str]:
+    from alembic import command
+    from alembic.util import AutogenerateDiffsDetected
+
+    try:
+        command.check(upgrade.config(connection, quiet=True))
+    except AutogenerateDiffsDetected as difference:
+        return [f"the tables differ from their description: {difference}"]
+    return []

@@ -9,9 +9,9 @@ from functools import cache
 from sqlalchemy import BindParameter, Delete, bindparam, delete, exists, or_, select
 from sqlalchemy.orm import aliased
 
-from qwendesk.memory.audit import record
+from qwendesk.memory.audit import add_audit_entry
 from qwendesk.memory.database import Database
-from qwendesk.memory.documents import note_removal
+from qwendesk.memory.documents import increment_revision_after_removal
 from qwendesk.memory.tables.conversations import Conversation, Message, Tenant
 from qwendesk.memory.tables.documents import KbDocument
 from qwendesk.memory.tables.facts import ConversationSummary, LinkCode, StoredFact
@@ -41,8 +41,8 @@ async def purge(database: TenantDatabase, before: datetime, *, dry_run: bool = F
             if dry_run:
                 raise _DryRunOver
             if counts[KbDocument.__tablename__]:
-                await note_removal(connection)
-            await record(connection, "purge", before.isoformat(), counts)
+                await increment_revision_after_removal(connection)
+            await add_audit_entry(connection, "purge", before.isoformat(), counts)
     return counts
 
 

@@ -1,4 +1,4 @@
-"""Rules of stored facts: search by words, secrets in a text, and reasons for a refusal."""
+"""FactRules of stored facts: search by words, secrets in a text, and reasons for a refusal."""
 
 from __future__ import annotations
 
@@ -22,6 +22,47 @@ _UNSPACED = ("Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Thai", "Lao",
 
 _LETTERS = str.maketrans("ıøłđ", "iold")
 """Letters with a stroke, which Unicode does not decompose."""
+
+_SHAPES = {
+    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAGE-SECRET-KEY-", re.IGNORECASE),
+    "an access key": re.compile(
+        r"\b(?:sk|pk|rk|ak)[-_](?:live|test|proj|ant|or)?[-_]?[A-Za-z0-9_-]{12,}|\bgh[pousr]_\w{20,}|"
+        r"\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bhf_[A-Za-z0-9]{20,}|\bxox[abeprs]-[\w-]{10,}|\bA(?:KIA|SIA)[0-9A-Z]{16}\b|"
+        r"\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}|\bnpm_\w{30,}|\bpypi-[\w-]{30,}|\b\d{8,10}:[A-Za-z0-9_-]{35}\b"
+    ),
+    "a token": re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.|\bBearer\s+[\w.~+/-]{16,}", re.IGNORECASE),
+    "a password in an address": re.compile(r"\w+://[^\s/:@]+:[^\s/@]+@"),
+    "a social security number": re.compile(r"\b\d{3}-\d{2}-\d{4}\b"),
+}
+_WORDS = re.compile(
+    r"passw(?:or|ör)d|passwort|kennwort|passphrase|passcode|\bpwd\b|\bpin\b|\bcvv\b|\bcvc\b|\bsecret\b|\bapi.?key|"
+    r"access.?key|private.?key|seed phrase|recovery (?:code|phrase)|\btoken\b|\botp\b|geheim(?:zahl|wort)|contraseña|"
+    r"clave|mot de passe|code secret|"
+    r"senha|palavra-passe|wachtwoord|hasło|lösenord|adgangskode|salasana|jelszó|heslo|parolă|"
+    r"şifre|parola|пароль|пін|пин-?код|секретн|סיסמ|كلمة (?:ال)?(?:مرور|سر)|رمز|گذرواژه|पासवर्ड|পাসওয়ার্ড|"
+    r"รหัส(?:ผ่าน|ลับ)|mật khẩu|kata sandi|"
+    r"密码|密碼|口令|パスワード|暗証番号|비밀번호|암호",
+    re.IGNORECASE,
+)
+_CARD = re.compile(r"(?<!\d)(?:\d[ -]?){12,18}\d(?!\d)")
+_ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b", re.IGNORECASE)
+_MIN_IBAN_CHARS = 15
+_RUN = re.compile(r"[A-Za-z0-9+/_=.~!@#$%^&*-]{16,}")
+_MIN_KEY_ENTROPY = 3.3
+"""Bits of entropy of a character from which a long mixed run is taken for a key; words have less."""
+KEY_CHARS = 60
+VALUE_CHARS = 300
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_ENDS = re.compile(r"(?<=[.!?])\s+|[。！？\n]+")
+_HEALTH = re.compile(
+    r"diagnos|disease|illness|sick(?:ness)?\b|cancer|diabet|depress|anxiety|asthma|allerg|\bhiv\b|epilep|pregnan|medicat|medicine|"
+    r"therap|surgery|disabilit|disorder|syndrome|insulin|bipolar|autis|adhd|krank|schwanger|medikament|behinder|enfermedad|"
+    r"embaraz|cáncer|maladie|enceinte|grossesse|médicament|doença|grávida|malatti|incinta|ziekte|zwanger|chorob|ciąż|hastal|hamile|"
+    r"болезн|болею|беремен|рак\b|диабет|депресс|аллерг|хвороб|מחלה|בהריון|מרض|مرض|حامل|سرطان|سكري|बीमारी|गर्भवती|"
+    r"โรค|ตั้งครรภ์|bệnh|mang thai|penyakit|hamil|"
+    r"病|癌|糖尿|抑郁|抑鬱|怀孕|懷孕|过敏|過敏|妊娠|うつ|アレルギー|질병|당뇨|우울|임신|알레르기",
+    re.IGNORECASE,
+)
 
 
 def mentioning(what: str) -> Callable[[str, str], bool] | None:
@@ -53,41 +94,6 @@ def _points() -> regex.Pattern[str]:
 
 def _bare(text: str) -> str:
     return " ".join(_points().sub("", fold(text)).translate(_LETTERS).split())
-
-
-_SHAPES = {
-    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAGE-SECRET-KEY-", re.IGNORECASE),
-    "an access key": re.compile(
-        r"\b(?:sk|pk|rk|ak)[-_](?:live|test|proj|ant|or)?[-_]?[A-Za-z0-9_-]{12,}|\bgh[pousr]_\w{20,}|"
-        r"\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bhf_[A-Za-z0-9]{20,}|\bxox[abeprs]-[\w-]{10,}|\bA(?:KIA|SIA)[0-9A-Z]{16}\b|"
-        r"\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}|\bnpm_\w{30,}|\bpypi-[\w-]{30,}|\b\d{8,10}:[A-Za-z0-9_-]{35}\b"
-    ),
-    "a token": re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.|\bBearer\s+[\w.~+/-]{16,}", re.IGNORECASE),
-    "a password in an address": re.compile(r"\w+://[^\s/:@]+:[^\s/@]+@"),
-    "a social security number": re.compile(r"\b\d{3}-\d{2}-\d{4}\b"),
-}
-
-_WORDS = re.compile(
-    r"passw(?:or|ör)d|passwort|kennwort|passphrase|passcode|\bpwd\b|\bpin\b|\bcvv\b|\bcvc\b|\bsecret\b|\bapi.?key|"
-    r"access.?key|private.?key|seed phrase|recovery (?:code|phrase)|\btoken\b|\botp\b|geheim(?:zahl|wort)|contraseña|"
-    r"clave|mot de passe|code secret|"
-    r"senha|palavra-passe|wachtwoord|hasło|lösenord|adgangskode|salasana|jelszó|heslo|parolă|"
-    r"şifre|parola|пароль|пін|пин-?код|секретн|סיסמ|كلمة (?:ال)?(?:مرور|سر)|رمز|گذرواژه|पासवर्ड|পাসওয়ার্ড|"
-    r"รหัส(?:ผ่าน|ลับ)|mật khẩu|kata sandi|"
-    r"密码|密碼|口令|パスワード|暗証番号|비밀번호|암호",
-    re.IGNORECASE,
-)
-
-_CARD = re.compile(r"(?<!\d)(?:\d[ -]?){12,18}\d(?!\d)")
-
-_ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b", re.IGNORECASE)
-
-_MIN_IBAN_CHARS = 15
-
-_RUN = re.compile(r"[A-Za-z0-9+/_=.~!@#$%^&*-]{16,}")
-
-_MIN_KEY_ENTROPY = 3.3
-"""Bits of entropy of a character from which a long mixed run is taken for a key; words have less."""
 
 
 def secret_in(text: str) -> str | None:
@@ -134,27 +140,8 @@ def _is_plain(run: str) -> bool:
     return all(re.fullmatch(r"[A-Za-z]*|\d{1,8}|[A-Z]?[a-z]+\d{1,4}|\d{1,4}[A-Za-z]{1,3}", part) for part in parts)
 
 
-KEY_CHARS = 60
-
-VALUE_CHARS = 300
-
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]+")
-
-_ENDS = re.compile(r"(?<=[.!?])\s+|[。！？\n]+")
-
-_HEALTH = re.compile(
-    r"diagnos|disease|illness|sick(?:ness)?\b|cancer|diabet|depress|anxiety|asthma|allerg|\bhiv\b|epilep|pregnan|medicat|medicine|"
-    r"therap|surgery|disabilit|disorder|syndrome|insulin|bipolar|autis|adhd|krank|schwanger|medikament|behinder|enfermedad|"
-    r"embaraz|cáncer|maladie|enceinte|grossesse|médicament|doença|grávida|malatti|incinta|ziekte|zwanger|chorob|ciąż|hastal|hamile|"
-    r"болезн|болею|беремен|рак\b|диабет|депресс|аллерг|хвороб|מחלה|בהריון|מרض|مرض|حامل|سرطان|سكري|बीमारी|गर्भवती|"
-    r"โรค|ตั้งครรภ์|bệnh|mang thai|penyakit|hamil|"
-    r"病|癌|糖尿|抑郁|抑鬱|怀孕|懷孕|过敏|過敏|妊娠|うつ|アレルギー|질병|당뇨|우울|임신|알레르기",
-    re.IGNORECASE,
-)
-
-
 @dataclass(frozen=True, slots=True)
-class Rules:
+class FactRules:
     """Decides which facts are stored."""
 
     allow_health: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from uuid_utils import uuid7
 
-from qwendesk.memory.people.fact_rules import Rules, mentioning, tidy
+from qwendesk.memory.people.fact_rules import FactRules, mentioning, tidy
 from qwendesk.memory.records import UNWANTED, Fact, Learned, NewFact
 from qwendesk.memory.tables.conversations import Message, Person
 from qwendesk.memory.tables.facts import StoredFact
@@ -44,7 +44,7 @@ class Facts:
         rules: decide which facts may be stored.
     """
 
-    def __init__(self, database: TenantDatabase, rules: Rules) -> None:
+    def __init__(self, database: TenantDatabase, rules: FactRules) -> None:
         self._database = database
         self._rules = rules
 

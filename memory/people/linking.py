@@ -12,7 +12,7 @@ from sqlalchemy import Row, Table, delete, insert, or_, select, update
 from sqlalchemy.orm import aliased
 from uuid_utils import uuid7
 
-from qwendesk.memory.audit import record
+from qwendesk.memory.audit import add_audit_entry
 from qwendesk.memory.documents import move_documents
 from qwendesk.memory.records import IssuedCode, Linked
 from qwendesk.memory.tables.conversations import Base, Person, PersonIdentity
@@ -125,7 +125,7 @@ async def _merge(connection: TenantConnection, *, into: str, person: str) -> Non
         counts[table.name] = (await connection.execute(move)).rowcount
     await connection.execute(update(Person).where(Person.id == into).values(remembers=remembers))
     await connection.execute(delete(Person).where(Person.id == person))
-    await record(connection, "link", into, counts)
+    await add_audit_entry(connection, "link", into, counts)
 
 
 async def _close_double_facts(connection: TenantConnection, into: str, person: str) -> None:

@@ -13,11 +13,10 @@ from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
 from qwendesk.errors import StoreError
-from qwendesk.memory.audit import record
+from qwendesk.memory.audit import add_audit_entry
 from qwendesk.memory.database import upsert
 from qwendesk.memory.people import linking
-from qwendesk.memory.people.erasure import erase
-from qwendesk.memory.people.export import export_person
+from qwendesk.memory.people.personal_data import erase, export_person
 from qwendesk.memory.records import Erased, Identity, IssuedCode, Linked, PersonRecord
 from qwendesk.memory.tables import conversations as tables
 from qwendesk.memory.tables.conversations import PersonIdentity
@@ -54,7 +53,7 @@ class People:
             return await _get(connection, person)
 
     @unit_of_work
-    async def meet(self, name: str, *, channel: str = "python") -> PersonRecord:
+    async def get_or_create(self, name: str, *, channel: str = "python") -> PersonRecord:
         """Return the person of that name on a channel; add one where there is none."""
         async with self._database.read() as connection:
             if known := await self._find(connection, name, channel):
@@ -120,7 +119,7 @@ class People:
             counts = await erase(connection, person, answering)
             if not counts["person"]:
                 raise _unknown(person)
-            self._held.note(await record(connection, "forget", person, counts))
+            self._held.note(await add_audit_entry(connection, "forget", person, counts))
         await self._database.whole_database.vacuum()
         names = frozenset((name.channel, name.name) for name in (known.names if known else ()))
         await self._held.drop(Forgotten(names))

@@ -200,15 +200,9 @@ class Desk:
         inbound = Inbound(text, name, attachments, role, model, think, channel=channel or PYTHON_CHANNEL, locale=locale)
         if person is not None or channel is not None:
             inbound = await self._on_behalf(inbound, person)
-        async with aclosing(self.handle(inbound)) as events:
+        async with aclosing(self.turns.run(inbound)) as events:
             async for event in events:
                 yield _named(event, name)
-
-    async def handle(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
-        """Yield what happens while a channel's message is answered."""
-        async with aclosing(self._parts.turns.run(inbound)) as events:
-            async for event in events:
-                yield event
 
     async def retry(self, conversation: str, *, channel: str = PYTHON_CHANNEL, person: str | None = None) -> Reply:
         """Answer a conversation's last question again, by a stronger model or with thinking, where one is there.
@@ -228,7 +222,7 @@ class Desk:
         inbound = Inbound(asked.text, conversation, asked.attachments, channel=channel, retry=True)
         if person is not None:
             inbound = await self._on_behalf(inbound, person)
-        return replace(await reply_of(self.handle(inbound)), conversation=conversation)
+        return replace(await reply_of(self.turns.run(inbound)), conversation=conversation)
 
     async def last_turn(
         self, conversation: str, *, channel: str = PYTHON_CHANNEL, person: str | None = None

@@ -93,6 +93,11 @@ class Inbound:
     for_operator: bool = True
     """Whether the answer may name models, settings and operator commands; False for customers."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has neither text nor attachments."""
+        return not self.text.strip() and not self.attachments
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:

@@ -27,7 +27,7 @@ from qwendesk.desk.delivery.transcript import Transcript
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.health_checks import ModelMonitor, problems_of
-from qwendesk.memory.people.erasure_watch import ErasureWatch
+from qwendesk.memory.audit import ErasureWatch
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
@@ -134,13 +134,13 @@ class Service:
         """
         await self.runtime.database.whole_database.check()
         failing = {name: supervisor.error for name, supervisor in self.supervisors.items() if supervisor.is_failing}
-        failed = await self.runtime.failed.count()
+        failed = await self.runtime.inbox_maintenance.count_failed()
         problems = problems_of(self.models, self.excluded | failing, failed)
         return {
             "status": "degraded" if problems else "ok",
-            "role": self.component,
+            "component": self.component,
             "waiting": await self.runtime.acceptance.open_count(),
-            "dead": failed,
+            "failed": failed,
             "channels": {name: supervisor.state for name, supervisor in self.supervisors.items()},
             "problems": problems,
         }
@@ -173,14 +173,14 @@ class Service:
 
         commands = build_commands(desk.memory, desk.commands, check_model)
         outlets: dict[str, Outlet] = {name: DeliveryAdapter(channel) for name, channel in self.channels.items()}
-        return build_worker_setup(self.settings, desk.handle, commands, outlets, self._without_label())
+        return build_worker_setup(self.settings, desk.turns.run, commands, outlets, self._channels_with_text_notice())
 
     async def _accept(self, stack: AsyncExitStack) -> None:
         mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
         for name, channel in mine.items():
             self.supervisors[name] = supervisor = ChannelSupervisor(name, channel)
             supervisor.start(self.runtime.accept)
-        stack.push_async_callback(self._stop_supervisors)
+        stack.push_async_callback(self.stop_channels)
         routes = {name: channel.routes() for name, channel in mine.items()}
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
         token = self.settings.http.health_token
@@ -190,7 +190,8 @@ class Service:
         await self.web.start()
         stack.push_async_callback(self.web.stop)
 
-    async def _stop_supervisors(self) -> None:
+    async def stop_channels(self) -> None:
+        """Stop the channels; what they have handed over is still answered."""
         await asyncio.gather(*(supervisor.stop() for supervisor in self.supervisors.values()))
 
     def _attach_channels(self) -> None:
@@ -202,7 +203,7 @@ class Service:
             relay = None if self.component == "all" else Relay(self.settings.database, name)
             channel.attach(transcript, relay, self.component, machine_notice(name, self.settings))
 
-    def _without_label(self) -> list[str]:
+    def _channels_with_text_notice(self) -> list[str]:
         """Return the channels on which the first answer says that a machine answers."""
         return [
             name for name, channel in self.channels.items() if not channel.manifest.capabilities.shows_machine_notice

@@ -20,22 +20,19 @@ from qwendesk.agents.state import TurnContext
 from qwendesk.channel_wiring import asks_for_feedback, machine_notice
 from qwendesk.desk.access_repository import AccessRepository
 from qwendesk.desk.admission import AdmissionLimits
-from qwendesk.desk.commands.chat_commands import ChatCommands, add_memory
+from qwendesk.desk.commands.chat_commands import ChatCommands
 from qwendesk.desk.commands.memory import MemoryCommands
 from qwendesk.desk.commands.rating import RatingCommands
 from qwendesk.desk.delivery.deliver import Outlet, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
-from qwendesk.desk.inbox.records import conversation_key
-from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.inbox.repository import InboxRepository, conversation_key
 from qwendesk.desk.runtime import WorkerSetup
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.turns.background import BackgroundJobs, Job
-from qwendesk.desk.turns.documents import MessageDocuments
-from qwendesk.desk.turns.fact_learner import FactLearner
-from qwendesk.desk.turns.knowledge import DeskKnowledge
+from qwendesk.desk.turns.knowledge import DeskKnowledge, MessageDocuments
+from qwendesk.desk.turns.memory_jobs import FactLearner, Summariser
 from qwendesk.desk.turns.receipt import explain, explain_briefly
-from qwendesk.desk.turns.summariser import Summariser
 from qwendesk.desk.turns.turn import TurnRunner
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.pool import ModelPool
@@ -276,7 +273,7 @@ def build_commands(
 
     commands = ChatCommands(InboxRepository(memory.scope), why, check_model)
     RatingCommands(memory, OutboxRepository(memory.scope)).register(commands)
-    add_memory(commands, memory_commands)
+    memory_commands.register(commands)
     return commands
 
 

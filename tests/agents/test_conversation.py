@@ -293,7 +293,7 @@ async def test_a_question_asked_twice_where_nothing_is_stronger_is_told(make_des
     question = "Where is the Eiffel Tower to be found?"
     async with make_desk(cards=(SMALL,)) as desk:
         await desk.ask(question, conversation="c")
-        again = [event async for event in desk.handle(Inbound(question, "c"))]
+        again = [event async for event in desk.turns.run(Inbound(question, "c"))]
     note = "you asked the same before, and there is no stronger model here to ask"
     assert note in again[-1].reply.receipt.notes
     assert Notice(f"Y{note[1:]}.", persistent=True) in again
@@ -554,7 +554,7 @@ async def test_what_a_stopped_part_kept_others_from_saying_is_not_stored_as_said
     seen: list[Event] = []
 
     async def follow(desk: Desk) -> None:
-        async with aclosing(desk.handle(Inbound(THREE, "c"))) as events:
+        async with aclosing(desk.turns.run(Inbound(THREE, "c"))) as events:
             async for event in events:
                 seen.append(event)
 

@@ -91,7 +91,7 @@ def test_what_follows_tells_whether_it_is_a_claim(said: str, claims: bool) -> No
 
 async def events_of(make_desk: MakeDesk, question: str, said: str) -> tuple[list[Event], int]:
     async with make_desk(lambda messages: said) as desk:
-        events = [event async for event in desk.handle(Inbound(question, "c"))]
+        events = [event async for event in desk.turns.run(Inbound(question, "c"))]
         return events, len(desk.script.calls)  # type: ignore[attr-defined]
 
 

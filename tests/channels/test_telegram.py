@@ -16,7 +16,7 @@ from qwendesk.channels.telegram import channel as telegram_channel
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.entities import TelegramIdentity
 from qwendesk.channels.telegram.parse import parse
-from qwendesk.desk.commands.chat_commands import ChatCommands, add_memory
+from qwendesk.desk.commands.chat_commands import ChatCommands
 from qwendesk.desk.commands.memory import MemoryCommands
 from qwendesk.desk.commands.rating import RatingCommands
 from qwendesk.errors import ChannelError
@@ -171,7 +171,7 @@ async def test_a_thumb_in_a_group_waits_for_its_turn(monkeypatch: pytest.MonkeyP
 def test_the_names_of_the_commands_are_those_of_the_desk() -> None:
     commands = ChatCommands(None, None, None)  # type: ignore[arg-type]
     RatingCommands(None, None).register(commands)  # type: ignore[arg-type]
-    add_memory(commands, MemoryCommands(None))  # type: ignore[arg-type]
+    MemoryCommands(None).register(commands)  # type: ignore[arg-type]
     assert set(commands.names) == COMMANDS
 
 

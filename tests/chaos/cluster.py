@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,12 +81,24 @@ class DeskCluster:
         return int(self.rows(f"SELECT count(*) FROM {what}")[0][0])
 
     def rows(self, statement: str) -> list[Any]:
+        with self._connection() as connection:
+            return list(connection.execute(text(statement)))
+
+    def keep_heartbeat_fresh(self, process: int) -> None:
+        """Set a worker's heartbeat far into the future, so that only its advisory lock can show that it is gone."""
+        statement = text("UPDATE desk_worker SET seen_at = now() + interval '1 hour' WHERE process = :process")
+        with self._connection() as connection:
+            connection.execute(statement, {"process": process})
+            connection.commit()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
         url = make_url(self.url)
         is_sqlite = url.get_backend_name() == "sqlite"
         engine = create_engine(url.set(drivername="sqlite" if is_sqlite else "postgresql+psycopg"))
         try:
             with engine.connect() as connection:
-                return list(connection.execute(text(statement)))
+                yield connection
         finally:
             engine.dispose()
 

@@ -37,12 +37,12 @@ def test_one_of_three_workers_is_killed(
     for _ in range(2):
         cluster.start("ingress", *PLAN)
     disruption = kill_one(cluster, workers)
+    cluster.keep_heartbeat_fresh(disruption.process)
     cluster.wait_until_closed(TOTAL, 200)
     cluster.check(CONVERSATIONS, MESSAGES, disruption)
-    # sooner than the heartbeat timeout of 20 s, so by the advisory lock, which PostgreSQL frees at once
+    # its heartbeat never gets old, so the advisory lock alone, which PostgreSQL frees at once, shows that it is gone
     taken_over = cluster.rows("SELECT count(*) FROM inbound_event WHERE runs > 1")[0][0]
-    recoveries = [line["at"] - disruption.at for line in cluster.events("recovered")]
-    assert not taken_over or (recoveries and min(recoveries) < 20), (taken_over, recoveries)
+    assert not taken_over or cluster.events("recovered")
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))

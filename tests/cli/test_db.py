@@ -31,8 +31,8 @@ async def _fill() -> None:
             Inbound(f"I am {person}", person, (Attachment("image", "i", b"x"),), person=person)
         )
         await store.turns.fail(turn, "stopped", "", "Hello")
-    await store.facts.learn((await store.people.meet("ada")).id, [NewFact("home", "Rome")])
-    await store.people.meet("ada", channel="slack")
+    await store.facts.learn((await store.people.get_or_create("ada")).id, [NewFact("home", "Rome")])
+    await store.people.get_or_create("ada", channel="slack")
     await store.aclose()
 
 

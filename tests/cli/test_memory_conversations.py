@@ -33,7 +33,7 @@ async def talk(make_desk: MakeDesk) -> tuple[list[ConversationInfo], list[Stored
     async with make_desk() as desk:
         await desk.ask("Good day to you", conversation="c1")
         for text in ("Wo ist mein\x1b[31m Paket?", "Danke"):
-            async for _ in desk.handle(Inbound(text, "77", person="ana\x1b[2J", channel="telegram")):
+            async for _ in desk.turns.run(Inbound(text, "77", person="ana\x1b[2J", channel="telegram")):
                 pass
         return await desk.conversations(), await desk.history("77", channel="telegram")
 

@@ -122,7 +122,7 @@ async def running(
         if explain:
             commands = ChatCommands(InboxRepository(desk.memory.scope), explain, _any_model)
         setup = replace(
-            build_worker_setup(made, desk.handle, commands, {"test": outlet}),
+            build_worker_setup(made, desk.turns.run, commands, {"test": outlet}),
             retry_schedule=schedule or RetrySchedule(first_pause=0.05),
             unrated_channels=unrated_channels,
             notices=notices or MachineNotices(),

@@ -2,12 +2,12 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from qwendesk.desk.access_repository import AccessRequest
-from qwendesk.desk.commands.access import _shown
+from qwendesk.messages import Inbound
 from qwendesk.service import Service
 from tests.desk.test_service import Loopback, settings
 
@@ -64,10 +64,16 @@ async def test_who_may_talk_by_the_settings_may_be_in_charge_by_the_guest_book(t
         assert "That code is not valid" in await told(service, channel, "ann", "/approve ABCDEFGH")
 
 
-def test_a_name_is_shown_as_it_is() -> None:
-    boss = AccessRequest("telegram", "", "4711", "**boss** `x`\n" + "y" * 500, "waiting", "person", None, None)
-    shown = _shown(boss)
-    assert shown.startswith("`telegram: 4711 (**boss** x") and shown.count("`") == 2 and len(shown) < 180
+async def test_a_name_is_shown_as_it_is(tmp_path: Path) -> None:
+    channel = Loopback()
+    made = settings(tmp_path, channels={"loopback": {"operators": ["ann"]}})
+    async with Service(made, channels={"loopback": channel}) as service:
+        boss = Inbound("hi", "c", channel="loopback", person="4711", display_name="**boss** `x`\n" + "y" * 500)
+        code = await service.runtime.access.request(boss, "ABCDEFGH", datetime.now(UTC) + timedelta(hours=1))
+        answer = await told(service, channel, "ann", f"/approve {code}")
+    # inline code, so the name's own marks stay as they are
+    shown = answer.replace(" ", "")
+    assert "loopback:4711(**boss**xyy" in shown and "`" not in shown and shown.count("y") < 100, answer
 
 
 async def test_where_nobody_is_proved_nobody_is_in_charge(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ async def test_a_file_s_name_and_type_can_be_stored_whatever_they_hold(tmp_path:
     file = Attachment("document", "text/\x00plain", b"words", "a\x00b\ud800.txt")
     async with running(tmp_path, answers=False) as desk:
         assert (await desk.say("look", attachments=(file,))).outcome == "accepted"
-        (id_,) = await desk.runtime.failed.open_since(datetime.now(UTC) + timedelta(seconds=5))
+        (id_,) = await desk.runtime.inbox_maintenance.open_since(datetime.now(UTC) + timedelta(seconds=5))
         claimed = await desk.runtime.inbox.claim(id_)
     assert claimed
     (kept,) = claimed.inbound.attachments

@@ -10,7 +10,7 @@ import pytest
 from dbos import DBOSClient
 
 from qwendesk.desk.delivery.deliver import RetrySchedule
-from qwendesk.desk.maintenance import Maintenance
+from qwendesk.desk.maintenance import PeriodicMaintenance
 from qwendesk.errors import ChannelError, ConfigError, EngineError, EngineUnavailable
 from qwendesk.messages import Outbound
 from tests.desk.parts import TestOutlet, running
@@ -56,13 +56,13 @@ async def test_a_vain_delivery_is_given_up_and_the_conversation_goes_on(tmp_path
         await desk.say("tell me")
         await desk.say("/think")
         await desk.settle()
-        (ticket,) = await desk.runtime.failed.messages()
+        (ticket,) = await desk.runtime.inbox_maintenance.failed_messages()
         assert (ticket.status, ticket.text) == ("dead", "tell me") and "blocked" in ticket.error
         assert outlet.texts == ["one", "I think before I answer."]
-        assert await desk.runtime.failed.retry(ticket.id, desk.runtime.queue.enqueue)
+        assert await desk.runtime.inbox_maintenance.retry(ticket.id, desk.runtime.queue.enqueue)
         await desk.settle()
         assert outlet.texts[2:] == ["two", "three"], "what had claimed is not sent again"
-        assert await desk.runtime.failed.messages() == []
+        assert await desk.runtime.inbox_maintenance.failed_messages() == []
 
 
 async def test_a_delivery_that_never_goes_well_is_given_up_in_time(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_a_delivery_that_never_goes_well_is_given_up_in_time(tmp_path: Pat
     ) as desk:
         await desk.say("hello")
         await desk.settle()
-        (ticket,) = await desk.runtime.failed.messages()
+        (ticket,) = await desk.runtime.inbox_maintenance.failed_messages()
         assert "hung up" in ticket.error
 
 
@@ -87,7 +87,7 @@ async def test_a_failed_turn_is_said_and_listed_and_the_next_one_is_answered(
         await desk.say("hello again")
         await desk.settle(30)
         assert words in desk.outlet.texts[0] and desk.outlet.texts[1] == "fine"
-        (ticket,) = await desk.runtime.failed.messages()
+        (ticket,) = await desk.runtime.inbox_maintenance.failed_messages()
         assert ticket.status == "failed" and str(error) in ticket.error
 
 
@@ -124,7 +124,7 @@ async def test_an_answer_that_was_stored_is_not_asked_for_again(tmp_path: Path) 
         async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
             await connection.exec_driver_sql("UPDATE inbound_event SET status = 'dead'")
             await connection.exec_driver_sql("DELETE FROM outbound")
-        assert await desk.runtime.failed.retry(id_, desk.runtime.queue.enqueue)
+        assert await desk.runtime.inbox_maintenance.retry(id_, desk.runtime.queue.enqueue)
         await desk.settle()
         assert desk.outlet.texts == ["once", "once"] and len(desk.engine.calls) == 1
 
@@ -138,7 +138,7 @@ async def test_what_the_queue_has_lost_is_put_back(tmp_path: Path) -> None:
         client = DBOSClient(system_database_url=f"sqlite:///{file}")
         await client.cancel_workflows_async([status.workflow_id for status in await client.list_workflows_async()])
         client.destroy()
-        await Maintenance(desk.runtime.failed, desk.runtime.queue, desk.runtime.access).once()
+        await PeriodicMaintenance(desk.runtime.inbox_maintenance, desk.runtime.queue, desk.runtime.access).once()
     async with running(tmp_path, lambda messages: "found") as desk:
         await desk.settle()
         assert desk.outlet.texts == ["found"]
@@ -163,16 +163,16 @@ async def test_upkeep_keeps_up_and_says_nothing_of_what_ended_meanwhile(
                 "EXPLAIN QUERY PLAN SELECT id FROM inbound_event WHERE finished_at < '2021-01-01' LIMIT 200"
             )
             assert "ix_inbound_event_finished" in str(plan.all())
-        monkeypatch.setattr("qwendesk.desk.maintenance._BATCH_ROWS", 2)
         # one that the queue has ended with just now, and one that it has in hand
-        (waiting,) = await desk.runtime.failed.open_since(datetime.now(UTC))
+        (waiting,) = await desk.runtime.inbox_maintenance.open_since(datetime.now(UTC))
         assert await queue.lost([waiting, "another"]) == ["another"]
 
         async def ended(ids: Sequence[str]) -> list[str]:
             return ["another"]
 
         monkeypatch.setattr(queue, "lost", ended)
-        await Maintenance(desk.runtime.failed, queue, desk.runtime.access).once()
+        runtime = desk.runtime
+        await PeriodicMaintenance(runtime.inbox_maintenance, queue, runtime.access, batch_rows=2).once()
         async with desk.desk.memory.database.read() as connection:  # type: ignore[attr-defined]
             left = await connection.exec_driver_sql("SELECT status FROM inbound_event")
             assert [row[0] for row in left] == ["queued"]

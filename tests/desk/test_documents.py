@@ -16,9 +16,8 @@ from qwendesk import Desk, Settings
 from qwendesk.channel_wiring import make_channel
 from qwendesk.channels.base import Channel
 from qwendesk.cli.main import app
-from qwendesk.desk.turns import documents
 from qwendesk.desk.turns.attachments import read_document
-from qwendesk.desk.turns.knowledge import MAX_PASSAGES_EMBEDDED_AT_ONCE
+from qwendesk.desk.turns.knowledge import MAX_DOCUMENTS, MAX_PASSAGES_EMBEDDED_AT_ONCE, MessageDocuments
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import EngineUnavailable, InputError
 from qwendesk.messages import Attachment, Event, Finished, Inbound, Notice, Reply, TextDelta
@@ -47,7 +46,7 @@ def reads(messages: list[BaseMessage]) -> str:
 
 
 async def listen(desk: Desk, inbound: Inbound) -> tuple[Reply, list[Event]]:
-    events = [event async for event in desk.handle(inbound)]
+    events = [event async for event in desk.turns.run(inbound)]
     assert isinstance(events[-1], Finished)
     return events[-1].reply, events
 
@@ -126,12 +125,12 @@ async def test_nothing_but_what_cannot_be_read_is_refused_without_a_model(make_d
 
 
 async def test_too_many_and_too_slow_ones_do_not_hold_up_the_answer(make_desk: MakeDesk) -> None:
-    many = tuple(Attachment("document", "", b"text", f"{number}.txt") for number in range(documents.MAX_DOCUMENTS + 1))
+    many = tuple(Attachment("document", "", b"text", f"{number}.txt") for number in range(MAX_DOCUMENTS + 1))
     async with make_desk(lambda _: "Yes.", embedder="none") as desk:
         reply, _ = await listen(desk, Inbound("All there?", "c", many))
-        assert reply.text.count("at most 10 documents") == 1 and f"{documents.MAX_DOCUMENTS}.txt" in reply.text
+        assert reply.text.count("at most 10 documents") == 1 and f"{MAX_DOCUMENTS}.txt" in reply.text
         assert desk.knowledge
-        slow = documents.MessageDocuments(desk.knowledge, timeout_seconds=0)
+        slow = MessageDocuments(desk.knowledge, timeout_seconds=0)
         taken = await slow.ingest(Inbound("Is it there?", "c", (PDF,)), "en", lambda notice: None)
         assert "Passages of it" not in taken.prompt and "too large" in taken.problems[0]
 

@@ -129,7 +129,7 @@ async def test_an_operator_forgets_somebody_who_waits(tmp_path: Path) -> None:
 async def test_a_list_is_forgotten_from_by_number_in_the_persons_language(tmp_path: Path) -> None:
     async with running(tmp_path, Gate()) as desk:
         facts, people = desk.desk.memory.facts, desk.desk.memory.people
-        ann = (await people.meet("ann", channel="test")).id
+        ann = (await people.get_or_create("ann", channel="test")).id
         await facts.learn(ann, [NewFact("heim", "Zürich"), NewFact("büro", "Zürich"), NewFact("tier", "Katze")])
         for text in ("/lang de", "/forget zurich", "/forget 2", "/forget 2", "/memory"):
             await desk.say(text)
@@ -147,7 +147,7 @@ async def test_limits_name_nobody_and_are_forgotten_where_they_no_longer_count(t
         async with desk.desk.memory.database.read() as connection:  # type: ignore[attr-defined]
             keys = list((await connection.execute(select(RateBucket.key))).scalars())
         assert len(keys) == 1 and "ann" not in keys[0]
-        await desk.runtime.failed.prune_rate_limits(datetime.now(UTC) + timedelta(seconds=1))
+        await desk.runtime.inbox_maintenance.prune_rate_limits(datetime.now(UTC) + timedelta(seconds=1))
         assert keys[0] not in await rows(desk)
 
 

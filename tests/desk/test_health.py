@@ -8,7 +8,7 @@ import pytest
 
 from qwendesk import Settings
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest
-from qwendesk.cli.serve import _greeting, _show_request
+from qwendesk.cli.serve import greeting, show_request
 from qwendesk.errors import ChannelError
 from qwendesk.health_checks import ModelMonitor
 from qwendesk.messages import Inbound, Outbound
@@ -94,10 +94,10 @@ async def test_a_message_that_is_given_up_degrades_the_desk_until_it_is_settled(
             while "messages" not in (health := await service.health())["problems"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert health["status"] == "degraded" and "qwendesk messages failed" in health["problems"]["messages"]
-        (ticket,) = await service.runtime.failed.messages()
-        assert await service.runtime.failed.dismiss(ticket.id)
+        (ticket,) = await service.runtime.inbox_maintenance.failed_messages()
+        assert await service.runtime.inbox_maintenance.dismiss(ticket.id)
         assert (await service.health())["status"] == "ok"
-        assert not await service.runtime.failed.dismiss(ticket.id), "it is settled already"
+        assert not await service.runtime.inbox_maintenance.dismiss(ticket.id), "it is settled already"
 
 
 async def test_a_stranger_is_shown_with_name_first_words_and_the_command_that_lets_them_in(
@@ -105,7 +105,7 @@ async def test_a_stranger_is_shown_with_name_first_words_and_the_command_that_le
 ) -> None:
     channel = Mute()
     made = settings(tmp_path, channels={"mute": {}})
-    async with Service(made, channels={"mute": channel}, on_request=_show_request) as service:
+    async with Service(made, channels={"mute": channel}, on_request=show_request) as service:
         accept = await asyncio.wait_for(channel.accept, 60)
         text = "Is the\x1b[2J lamp\nstill there? " + "x" * 500
         for _ in range(2):
@@ -128,9 +128,9 @@ async def test_the_start_prints_the_settings_file_and_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Service(settings(tmp_path, model="scripted-general"), channels={}) as service:
-        without = _greeting(service)
+        without = greeting(service)
         assert "none read; they would be in" in without and "scripted-general, engine scripted" in without
         file = tmp_path / "own.toml"
         await asyncio.to_thread(file.write_text, "", "utf-8")
         monkeypatch.setenv("QWENDESK_CONFIG", str(file))
-        assert str(file) in _greeting(service)
+        assert str(file) in greeting(service)

@@ -22,7 +22,7 @@ def asks(messages: list[BaseMessage]) -> str:
 
 
 async def say(desk: Any, text: str, person: str, conversation: str) -> str:
-    async for event in desk.handle(Inbound(text, conversation, person=person)):
+    async for event in desk.turns.run(Inbound(text, conversation, person=person)):
         if isinstance(event, Finished):
             return event.reply.text
     raise AssertionError("no reply")

@@ -13,7 +13,7 @@ from qwendesk.channel_wiring import make_channels
 from qwendesk.channels.base import ShownMessage
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.channels.web.pages import ChatPage
-from qwendesk.desk.inbox.records import conversation_key
+from qwendesk.desk.inbox.repository import conversation_key
 from qwendesk.desk.translations import MachineNotices, languages, say
 from qwendesk.errors import ConfigError
 from qwendesk.service import Service

@@ -10,8 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from qwendesk import Desk, Settings
 from qwendesk.desk.turns.conversation_context import newest_facts
-from qwendesk.desk.turns.fact_learner import facts_in, sourced
-from qwendesk.desk.turns.summariser import oldest_turns
+from qwendesk.desk.turns.memory_jobs import facts_in, oldest_turns, sourced
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.memory.records import KnownFact, NewFact, TurnLine
 from qwendesk.models.card import ModelCard
@@ -157,7 +156,7 @@ async def test_the_commands(make_desk: MakeDesk) -> None:
 
 async def several(desk: Desk) -> Callable[[str], Awaitable[str]]:
     """Let Ada have facts, and return what runs her commands."""
-    ada = (await desk.memory.people.meet("ada")).id
+    ada = (await desk.memory.people.get_or_create("ada")).id
     for key, value in (("home", "Berlin"), ("work", "Berlin Mitte"), ("name", "Ada"), ("age", "42")):
         await desk.memory.facts.learn(ada, [NewFact(key, value)])
 
@@ -187,7 +186,7 @@ async def test_numbers_mean_nothing_before_a_list_was_shown(make_desk: MakeDesk)
     async with make_desk(played) as desk:
         run = await several(desk)
         for line in ("/forget all", "/forget 4"):
-            ada = (await desk.memory.people.meet("ada")).id
+            ada = (await desk.memory.people.get_or_create("ada")).id
             await desk.memory.facts.show(ada, [])
             assert "4. **age**: 42" in await run(line), "the list is shown, and nothing forgotten"
         assert await run("/forget 1, 3 4") == "Forgotten: \n\n- **home**: Berlin\n- **name**: Ada\n- **age**: 42"

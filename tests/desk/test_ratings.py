@@ -88,7 +88,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str | None]:
 
 
 async def test_thumbs_down_sends_the_next_try_up_the_chain_once(tmp_path: Path, url: str | None) -> None:
-    async with running(tmp_path, outlet=outlet(), cards=LARGER, url=url) as desk:
+    async with running(tmp_path, outlet=outlet(), cards=LARGER, url=url, learn_facts="off") as desk:
         await tell(desk, "hello there")
         first = desk.outlet.buttons["m1"][1].value
         texts = await tell(desk, first)

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from qwendesk.desk.access import AccessPolicy
-from qwendesk.desk.inbox.records import DETECTED_LANGUAGE
-from qwendesk.desk.inbox.reply_language import language_of, newly_detected
-from qwendesk.desk.translations import say
+from qwendesk.desk.translations import DETECTED_LANGUAGE, language_of, newly_detected, say
 from qwendesk.desk.worker import with_settings
 from qwendesk.messages import Attachment, Inbound
 from tests.desk.parts import running

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.commands.chat_commands import ChatCommands
+from qwendesk.desk.commands.chat_commands import ChatCommands, CommandResult
 from qwendesk.desk.delivery.deliver import Delivery, RetrySchedule
 from qwendesk.desk.delivery.outbox import OutboxRepository
-from qwendesk.desk.inbox.records import ClaimedMessage
+from qwendesk.desk.inbox.repository import ClaimedMessage
 from qwendesk.errors import ChannelError, EngineError, StoreError
 from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, Piece, Running, TestOutlet, running
@@ -26,13 +26,13 @@ async def rows(desk: Running, statement: str) -> list[Any]:
 
 async def put_back(desk: Running) -> None:
     (row,) = await rows(desk, "SELECT id FROM inbound_event")
-    assert await desk.runtime.failed.requeue(row.id, desk.runtime.queue.enqueue)
+    assert await desk.runtime.inbox_maintenance.requeue(row.id, desk.runtime.queue.enqueue)
     await desk.settle()
 
 
 async def retry(desk: Running) -> None:
-    (ticket,) = await desk.runtime.failed.messages()
-    assert await desk.runtime.failed.retry(ticket.id, desk.runtime.queue.enqueue)
+    (ticket,) = await desk.runtime.inbox_maintenance.failed_messages()
+    assert await desk.runtime.inbox_maintenance.retry(ticket.id, desk.runtime.queue.enqueue)
     await desk.settle()
 
 
@@ -59,7 +59,7 @@ async def test_a_failed_turn_that_is_retried_brings_its_answer(tmp_path: Path) -
         assert len(desk.outlet.sent) == 2 and "went wrong" in desk.outlet.texts[1]
         await retry(desk)
         assert desk.outlet.texts[2:] == ["one", "two"]
-        assert await desk.runtime.failed.messages() == []
+        assert await desk.runtime.inbox_maintenance.failed_messages() == []
         assert len({message.key for message in desk.outlet.sent}) == 4
         (row,) = await rows(desk, "SELECT conversation_id FROM inbound_event")
         ending = await desk.runtime.outbox.last_part(row.conversation_id, 1)
@@ -87,7 +87,7 @@ async def test_a_stored_answer_is_delivered_however_often_the_desk_was_restarted
         await rows(desk, "DELETE FROM outbound")
         await put_back(desk)
         assert desk.outlet.texts == ["once", "once"] and len(desk.engine.calls) == 1
-        assert await desk.runtime.failed.messages() == []
+        assert await desk.runtime.inbox_maintenance.failed_messages() == []
 
 
 async def test_a_database_that_is_away_for_a_moment_is_no_run_of_its_own(
@@ -163,16 +163,16 @@ async def test_a_posted_beginning_is_completed_though_its_mark_had_to_wait(
 async def test_a_bug_in_a_command_is_owned_up_to_and_keeps_the_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def bug(self: ChatCommands, call: object) -> str:
+    async def bug(self: ChatCommands, command: object, claimed: object) -> CommandResult:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(ChatCommands, "_help", bug)
+    monkeypatch.setattr(ChatCommands, "run", bug)
     async with running(tmp_path, ["fine"]) as desk:
         await desk.say("/help")
         await desk.say("hello")
         await desk.settle()
         assert "went wrong" in desk.outlet.texts[0] and desk.outlet.texts[1:] == ["fine"]
-        (ticket,) = await desk.runtime.failed.messages()
+        (ticket,) = await desk.runtime.inbox_maintenance.failed_messages()
         assert ticket.status == "failed" and "KeyError" in ticket.error
 
 
@@ -188,7 +188,9 @@ async def test_an_answer_that_cannot_be_cut_into_messages_is_owned_up_to(tmp_pat
         await desk.say("hello")
         await desk.say("hello again")
         await desk.settle()
-        assert [ticket.status for ticket in await desk.runtime.failed.messages()] == ["failed"] * (1 + all_)
+        assert [ticket.status for ticket in await desk.runtime.inbox_maintenance.failed_messages()] == ["failed"] * (
+            1 + all_
+        )
         assert not all_ or desk.outlet.texts == []
         assert all_ or ("went wrong" in desk.outlet.texts[0] and desk.outlet.texts[1] == "fine")
 
@@ -285,10 +287,10 @@ def _help_says(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
     """Let a command say something else each time."""
     left = list(texts)
 
-    async def says(self: ChatCommands, call: object) -> str:
-        return left.pop(0)
+    async def says(self: ChatCommands, command: object, claimed: object) -> CommandResult:
+        return CommandResult(left.pop(0))
 
-    monkeypatch.setattr(ChatCommands, "_help", says)
+    monkeypatch.setattr(ChatCommands, "run", says)
 
 
 def _blocked_at(text: str) -> Callable[[Outbound], None]:

@@ -19,7 +19,7 @@ from qwendesk import Settings
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest
 from qwendesk.channels.lifecycle import Backoff
 from qwendesk.cli.main import app
-from qwendesk.cli.serve import _greeting
+from qwendesk.cli.serve import greeting
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
 from qwendesk.service import Service
@@ -79,7 +79,7 @@ async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://127.0.0.1:{service.web.port}/healthz")
         running = {"channels": {"loopback": "running"}, "problems": {}}
-        assert answer.json() == {"status": "ok", "role": "all", "waiting": 0, "dead": 0, **running}
+        assert answer.json() == {"status": "ok", "component": "all", "waiting": 0, "failed": 0, **running}
 
 
 async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_end_it(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ async def test_a_message_that_is_given_up_is_logged_without_its_content_and_coun
     async with Service(made, channels={"loopback": channel}) as service:
         await channel.hears("my secret")
         async with asyncio.timeout(20):
-            while not (await service.health())["dead"]:  # noqa: ASYNC110 - the desk tells nobody
+            while not (await service.health())["failed"]:  # noqa: ASYNC110 - the desk tells nobody
                 await asyncio.sleep(0.02)
     lines = [record.getMessage() for record in caplog.records if "given up" in record.getMessage()]
     assert lines == ["An answer on loopback is given up ('qwendesk messages failed'): The bot was blocked."]
@@ -123,7 +123,7 @@ async def test_the_bare_address_leads_to_the_chat_where_there_is_one(tmp_path: P
             answer = await client.get(service.web.url)
         assert answer.status_code == 200 and answer.url.path == ("/channels/web/" if page else "/")
         assert "<html" in answer.text if page else "/healthz" in answer.text
-        told = _greeting(service)
+        told = greeting(service)
         assert (f"{service.web.url}/channels/web/" in told and "shown a code" in told) is page
         assert ("channels list" in told and "qwendesk.toml" in told) is not page
 

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from qwendesk.desk import translations
-from qwendesk.desk.commands.forget import is_deletion_request
-from qwendesk.desk.commands.memory import NAMES
+from qwendesk.desk.commands.memory import NAMES, is_deletion_request
 
 MARK = re.compile(r"{\w+}")
 

@@ -591,6 +591,6 @@ async def test_a_thread_tells_what_it_fetches(monkeypatch: pytest.MonkeyPatch, t
     events: list[Event] = []
     async with Desk(Settings(home=tmp_path, engine="transformers", model="Qwen/Qwen3-0.6B")) as desk:
         with pytest.raises(EngineUnavailable, match="not there"):
-            async for event in desk.handle(Inbound("Hello there, how are you?", "c")):
+            async for event in desk.turns.run(Inbound("Hello there, how are you?", "c")):
                 events.append(event)
     assert any(isinstance(event, Notice) and event.text == "Fetching Qwen/Qwen3-0.6B" for event in events)

@@ -14,8 +14,7 @@ from sqlalchemy import select
 from qwendesk.errors import StoreError
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.database import Database
-from qwendesk.memory.maintenance.backup import backup, restore, write_dump
-from qwendesk.memory.maintenance.check import check
+from qwendesk.memory.maintenance.backup import backup, check, restore, write_dump
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile
 from qwendesk.messages import Inbound

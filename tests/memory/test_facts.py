@@ -17,12 +17,12 @@ async def known(memory: Memory, person: str) -> dict[str, str]:
 
 @pytest.fixture
 async def ada(memory: Memory) -> str:
-    return (await memory.people.meet("ada")).id
+    return (await memory.people.get_or_create("ada")).id
 
 
 async def test_a_fact_comes_back_with_its_source(memory: Memory) -> None:
     message = await say(memory, "I live in Berlin, by the way")
-    ada = await memory.people.meet("ada")
+    ada = await memory.people.get_or_create("ada")
     learned = await memory.facts.learn(ada.id, [NewFact("Home_Town", "Berlin", "place", 0.8, message)])
     (fact,) = await memory.facts.known(ada.id)
     assert learned.kept == (fact,) and not learned.refused
@@ -148,7 +148,7 @@ async def test_only_the_persons_own_messages_are_a_source(memory: Memory, ada: s
 async def test_odd_names_and_values_are_cleaned(memory: Memory, ada: str) -> None:
     await memory.facts.learn(ada, [NewFact("na\0me", 'O\'Brien\0 "x"\n\x1b[2J; DROP TABLE fact;--\ud800')])
     assert await known(memory, ada) == {"na\ufffdme": 'O\'Brien\ufffd "x" [2J; DROP TABLE fact;--\ufffd'}
-    assert (await memory.people.meet("o'\0\"--\udfff")).names[0].name == "o'\ufffd\"--\ufffd"
+    assert (await memory.people.get_or_create("o'\0\"--\udfff")).names[0].name == "o'\ufffd\"--\ufffd"
     assert (await memory.people.named("o'\0\"--\udfff"))[0].names[0].channel == "python"
 
 

@@ -69,7 +69,7 @@ class World:
         )
         # people share the key of a conversation with their namesakes elsewhere, but not with each other
         key = f"{name}-c{step.conversation}"
-        person = await memory.people.meet(name, channel=step.channel)
+        person = await memory.people.get_or_create(name, channel=step.channel)
         match step.kind:
             case "say" | "file":
                 files = (Attachment("image", "image/png", mine.encode(), mine),) if step.kind == "file" else ()

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, insert, select, text
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.audit import record
+from qwendesk.memory.audit import add_audit_entry
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people import repository as people_sql
 from qwendesk.memory.records import Identity, NewFact
@@ -27,9 +27,14 @@ PICTURE = Attachment("image", "image/png", b"face_of_ada" * 50, "ada.png")
 
 async def test_a_person_is_met_once(memory: Memory) -> None:
     assert await memory.people.find("ada") is None
-    met = await memory.people.meet("ada")
+    met = await memory.people.get_or_create("ada")
     assert met.names == (Identity("python", "ada"),) and met.remembers
-    assert await memory.people.meet("ada") == met == await memory.people.find("ada") == await memory.people.get(met.id)
+    assert (
+        await memory.people.get_or_create("ada")
+        == met
+        == await memory.people.find("ada")
+        == await memory.people.get(met.id)
+    )
     assert await memory.people.find("ada", channel="slack") is None
 
 
@@ -41,8 +46,8 @@ async def test_who_writes_is_a_person(memory: Memory) -> None:
 
 
 async def test_a_text_may_mean_several(memory: Memory) -> None:
-    one = await memory.people.meet("ada")
-    two = await memory.people.meet("ada", channel="slack")
+    one = await memory.people.get_or_create("ada")
+    two = await memory.people.get_or_create("ada", channel="slack")
     assert {person.id for person in await memory.people.named("ada")} == {one.id, two.id}
     assert [person.id for person in await memory.people.named("slack:ada")] == [two.id]
     assert [person.id for person in await memory.people.named(one.id)] == [one.id]
@@ -58,7 +63,7 @@ async def linked(memory: Memory) -> None:
 async def test_a_code_that_both_sides_enter_joins_them(memory: Memory) -> None:
     await say(memory, "hello from here")
     await say(memory, "hello from slack", person="U1", channel="slack")
-    ada, other = await memory.people.meet("ada"), await memory.people.meet("U1", channel="slack")
+    ada, other = await memory.people.get_or_create("ada"), await memory.people.get_or_create("U1", channel="slack")
     await memory.facts.learn(ada.id, [NewFact("home", "Berlin"), NewFact("pet", "a cat")])
     await memory.facts.learn(other.id, [NewFact("home", "Rome")])
     await linked(memory)
@@ -101,7 +106,7 @@ async def test_a_wrong_or_replaced_code_does_nothing(memory: Memory) -> None:
 
 
 async def test_a_wish_for_no_facts_outlives_a_link(memory: Memory) -> None:
-    await memory.people.set_remembers((await memory.people.meet("U1", channel="slack")).id, False)
+    await memory.people.set_remembers((await memory.people.get_or_create("U1", channel="slack")).id, False)
     await linked(memory)
     person = await memory.people.find("ada")
     assert person and not person.remembers
@@ -118,9 +123,9 @@ async def filled(memory: Memory) -> str:
     message = await say(memory, "ada_word-1 I live in ada_town", "ada_echo", files=(PICTURE,))
     await say(memory, "ada_word-2", "ada_echo-2", conversation="group")
     await say(memory, "bob-word", "bob-echo", conversation="group", person="bob")
-    ada = await memory.people.meet("ada")
+    ada = await memory.people.get_or_create("ada")
     await memory.facts.learn(ada.id, [NewFact("home", "ada_town", "place", 1.0, message)])
-    await memory.facts.learn((await memory.people.meet("bob")).id, [NewFact("home", "bob-town")])
+    await memory.facts.learn((await memory.people.get_or_create("bob")).id, [NewFact("home", "bob-town")])
     for conversation in ("c1", "group"):
         unread = await memory.summaries.pending(conversation)
         assert unread and await memory.summaries.add(unread, unread.lines[-1].sequence, "ada_summary", "m")
@@ -173,7 +178,9 @@ async def test_who_is_forgotten_is_in_no_row(memory: Memory) -> None:
         "person_identity": 1,
     }
     assert [message.text for message in await memory.history.messages("group")] == ["bob-word", "bob-echo"]
-    assert [fact.value for fact in await memory.facts.known((await memory.people.meet("bob")).id)] == ["bob-town"]
+    assert [fact.value for fact in await memory.facts.known((await memory.people.get_or_create("bob")).id)] == [
+        "bob-town"
+    ]
     async with memory.scope.read() as connection:
         (entry,) = await connection.execute(AuditEntry.__table__.select())  # type: ignore[attr-defined]
         assert (entry.action, entry.subject, entry.counts) == ("forget", ada, erased.counts)
@@ -200,10 +207,10 @@ async def test_who_is_forgotten_is_not_in_the_file_either(file: Path) -> None:
 
 async def test_what_is_learned_too_late_is_not_kept(memory: Memory) -> None:
     message = await say(memory, "I live in Berlin")
-    ada = await memory.people.meet("ada")
+    ada = await memory.people.get_or_create("ada")
     unread = await memory.summaries.pending("c1")
     await memory.people.forget(ada.id)
-    again = await memory.people.meet("ada")
+    again = await memory.people.get_or_create("ada")
     learned = await memory.facts.learn(again.id, [NewFact("home", "Berlin", source_message=message)])
     assert learned.refused == (("home", "its message is gone"),)
     assert unread and not await memory.summaries.add(unread, 1, "Ada lives in Berlin", "m")
@@ -258,9 +265,9 @@ async def test_a_turn_that_begins_while_its_writer_is_forgotten_stores_nothing(
     async def slow_record(*what: Any) -> None:
         deleted.set()
         await go_on.wait()
-        await record(*what)
+        await add_audit_entry(*what)
 
-    monkeypatch.setattr(people_sql, "record", slow_record)
+    monkeypatch.setattr(people_sql, "add_audit_entry", slow_record)
     forgetting = asyncio.create_task(memory.people.forget(ada))
     await deleted.wait()
     beginning = asyncio.create_task(memory.turns.begin(Inbound("ada_word", "group", person="ada", sequence=0)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.memory.people.fact_rules import Rules, secret_in, tidy
+from qwendesk.memory.people.fact_rules import FactRules, secret_in, tidy
 from qwendesk.memory.records import NewFact
 
 SECRETS = [
@@ -54,13 +54,13 @@ def test_ordinary_things_are_no_secrets(text: str) -> None:
     ["password", "Wi-Fi Passwort", "contraseña", "mot de passe", "пароль от почты", "密码", "パスワード", "비밀번호"],
 )
 def test_a_password_is_known_by_its_name(key: str) -> None:
-    assert "password" in str(Rules().refusal(NewFact(key, "sunshine")))
+    assert "password" in str(FactRules().refusal(NewFact(key, "sunshine")))
 
 
 def test_a_password_under_another_name_is_known_by_its_sentence() -> None:
     source = "My password is sunshine. I live in Rome."
-    assert Rules().refusal(NewFact("favourite word", "sunshine"), source) == "it was said of a password or the like"
-    assert Rules().refusal(NewFact("home", "Rome"), source) is None
+    assert FactRules().refusal(NewFact("favourite word", "sunshine"), source) == "it was said of a password or the like"
+    assert FactRules().refusal(NewFact("home", "Rome"), source) is None
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_a_password_under_another_name_is_known_by_its_sentence() -> None:
     ],
 )
 def test_health_is_kept_only_where_allowed(fact: NewFact) -> None:
-    assert Rules().refusal(fact) == "it is about health, which is not kept here"
-    assert Rules(allow_health=True).refusal(fact) is None
+    assert FactRules().refusal(fact) == "it is about health, which is not kept here"
+    assert FactRules(allow_health=True).refusal(fact) is None
 
 
 def test_health_is_seen_in_what_was_said() -> None:
-    assert Rules().refusal(NewFact("has", "type 2"), "I have diabetes type 2.")
+    assert FactRules().refusal(NewFact("has", "type 2"), "I have diabetes type 2.")
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_health_is_seen_in_what_was_said() -> None:
     [("Berlin", "Ich wohne in BERLIN!"), ("北京", "我住在北京"), ("Ada Lovelace", "I'm Ada, Ada Lovelace")],
 )
 def test_what_was_said_is_accepted(value: str, said: str) -> None:
-    assert Rules().refusal(NewFact("k", value), said) is None
+    assert FactRules().refusal(NewFact("k", value), said) is None
 
 
 def test_what_a_model_made_up_is_refused() -> None:
-    assert Rules().refusal(NewFact("home", "Paris"), "I live in Berlin") == "the person did not say so"
-    assert Rules().refusal(NewFact("home", "!!!"), "I live in Berlin!!!") == "the person did not say so"
+    assert FactRules().refusal(NewFact("home", "Paris"), "I live in Berlin") == "the person did not say so"
+    assert FactRules().refusal(NewFact("home", "!!!"), "I live in Berlin!!!") == "the person did not say so"
 
 
 def test_tidying_keeps_one_short_line() -> None:

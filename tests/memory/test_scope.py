@@ -1,4 +1,4 @@
-"""Every statement is narrowed to a tenant, whatever it is made of."""
+"""Every statement is restricted to a tenant, whatever it is made of."""
 
 import pytest
 from sqlalchemy import Select, delete, func, insert, select, text, union_all, update
@@ -6,13 +6,13 @@ from sqlalchemy.orm import aliased
 
 from qwendesk.errors import StoreError
 from qwendesk.memory.tables.conversations import Conversation, Message, Person, PersonIdentity, Tenant
-from qwendesk.memory.tenancy import narrowed
+from qwendesk.memory.tenancy import restricted
 
 OTHER = aliased(Message)
 
 
 def criteria(statement: object) -> int:
-    return str(narrowed(statement).statement).count("tenant_id = :of_tenant")  # type: ignore[arg-type]
+    return str(restricted(statement).statement).count("tenant_id = :of_tenant")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -38,19 +38,19 @@ def test_each_table_of_a_statement_is_narrowed(statement: object, tables: int) -
 def test_an_outer_join_keeps_rows_without_a_partner() -> None:
     joined: Select[tuple[str]] = select(Person.id).join(PersonIdentity, isouter=True)
     assert criteria(joined) == 2
-    assert "person_identity.tenant_id IS NULL" in str(narrowed(joined).statement)
+    assert "person_identity.tenant_id IS NULL" in str(restricted(joined).statement)
 
 
 def test_new_rows_are_the_tenants() -> None:
-    assert narrowed(insert(Person)).filled("acme", {"id": "p", "tenant_id": "other"}) == {
+    assert restricted(insert(Person)).filled("acme", {"id": "p", "tenant_id": "other"}) == {
         "id": "p",
         "tenant_id": "acme",
     }
 
 
 def test_what_cannot_be_narrowed_is_refused() -> None:
-    with pytest.raises(StoreError, match="'TextClause' cannot be narrowed"):
-        narrowed(text("SELECT * FROM message"))
+    with pytest.raises(StoreError, match="'TextClause' cannot be restricted"):
+        restricted(text("SELECT * FROM message"))
 
 
 def test_a_table_without_tenants_is_left_as_it_is() -> None:

@@ -17,7 +17,7 @@ from qwendesk.memory.records import NewFact
 
 @pytest.fixture
 async def store(memory: Memory) -> FactStore:
-    return FactStore(memory.facts, (await memory.people.meet("ada")).id)
+    return FactStore(memory.facts, (await memory.people.get_or_create("ada")).id)
 
 
 async def test_items_come_back(store: FactStore) -> None:
@@ -56,7 +56,7 @@ async def test_namespaces(store: FactStore) -> None:
 
 
 async def test_the_desks_own_facts_are_a_namespace(store: FactStore, memory: Memory) -> None:
-    ada = (await memory.people.meet("ada")).id
+    ada = (await memory.people.get_or_create("ada")).id
     await memory.facts.learn(ada, [NewFact("home", "Berlin", "place")])
     item = await store.aget(OWN, "home")
     assert item and item.value == {"value": "Berlin", "category": "place"}
@@ -66,10 +66,10 @@ async def test_the_desks_own_facts_are_a_namespace(store: FactStore, memory: Mem
 
 async def test_one_persons_store_is_not_anothers(store: FactStore, memory: Memory) -> None:
     await store.aput(("notes",), "k", {"text": "ada's"})
-    other = FactStore(memory.facts, (await memory.people.meet("bob")).id)
+    other = FactStore(memory.facts, (await memory.people.get_or_create("bob")).id)
     assert await other.aget(("notes",), "k") is None
     assert await other.asearch(()) == [] == await other.alist_namespaces()
-    await memory.people.forget((await memory.people.meet("ada")).id)
+    await memory.people.forget((await memory.people.get_or_create("ada")).id)
     assert await store.asearch(()) == []
 
 

@@ -19,8 +19,7 @@ from qwendesk.errors import StoreError
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.knowledge.search import SearchMode
 from qwendesk.memory.database import Database
-from qwendesk.memory.maintenance.backup import backup, restore
-from qwendesk.memory.maintenance.check import check, revision
+from qwendesk.memory.maintenance.backup import backup, check, restore, revision
 from qwendesk.memory.maintenance.retention import purge, tenants
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.migrations import upgrade
@@ -41,14 +40,14 @@ async def database(memory: Memory) -> AsyncIterator[Database]:
 
 async def filled(memory: Memory) -> str:
     await say(memory, "hello\0 'quoted'", files=(PICTURE,))
-    ada = await memory.people.meet("ada")
+    ada = await memory.people.get_or_create("ada")
     await memory.facts.learn(ada.id, [NewFact("home", "Berlin")])
     await memory.facts.learn(ada.id, [NewFact("home", "Rome", data={"n": [1, None]})])
     return json.dumps(await memory.people.export(ada.id), sort_keys=True)
 
 
 async def exported(memory: Memory) -> str:
-    return json.dumps(await memory.people.export((await memory.people.meet("ada")).id), sort_keys=True)
+    return json.dumps(await memory.people.export((await memory.people.get_or_create("ada")).id), sort_keys=True)
 
 
 async def test_a_backup_comes_back(memory: Memory, database: Database, tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ async def test_a_backup_comes_back(memory: Memory, database: Database, tmp_path:
     copy = await backup(database, tmp_path / "copy")
     assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o600 and copy.revision == upgrade.head()
     await say(memory, "later")
-    await memory.people.forget((await memory.people.meet("ada")).id)
+    await memory.people.forget((await memory.people.get_or_create("ada")).id)
     await say(memory, "another person's", person="bob")
     with pytest.raises(StoreError, match="is not empty; add --force"):
         await restore(database, tmp_path / "copy")
@@ -191,7 +190,7 @@ async def test_retention(memory: Memory, database: Database) -> None:
     await database.vacuum(always=True)
     assert [message.text for message in await memory.history.messages("c1")] == ["new", "I see."]
     assert [info.key for info in await memory.history.conversations()] == ["c1"]
-    ada = await memory.people.meet("ada")
+    ada = await memory.people.get_or_create("ada")
     assert [fact.value for fact in await memory.facts.past(ada.id, "home")] == ["Rome"]
     assert (await memory.turns.context(Inbound("hi", "c1", person="ada"))).summary is None
     assert (await check(database)).problems == ()

@@ -27,7 +27,7 @@ async def test_the_desk_takes_a_virtual_model_wherever_one_can_be_named(make_des
     async with make_desk(["4"] * 4) as desk:
         coder = await desk.ask("Hello there", model="qwen-coder")
         auto = await desk.ask("Hello there", model="qwen-auto")
-        events = [event async for event in desk.handle(Inbound("Hello there", "c", model="qwen-math"))]
+        events = [event async for event in desk.turns.run(Inbound("Hello there", "c", model="qwen-math"))]
         with pytest.raises(QwendeskError):
             await desk.ask("Hello there", model="qwen-poet")
     first, second = coder.receipt, auto.receipt
@@ -48,7 +48,7 @@ async def test_the_receipt_keeps_the_wish_and_what_would_have_been(make_desk: Ma
 
 async def test_a_wish_for_eyes_or_ears_with_nothing_to_perceive_is_told(make_desk: MakeDesk) -> None:
     async with make_desk(["Hi."] * 4) as desk:
-        events = [event async for event in desk.handle(Inbound("Hello there", "c", model="qwen-vision"))]
+        events = [event async for event in desk.turns.run(Inbound("Hello there", "c", model="qwen-vision"))]
         audio = await desk.ask("Hello there", role="audio")
         met = await desk.ask("Hello there", role="coder")
         plain = await desk.ask("Hello there")
@@ -63,5 +63,5 @@ async def test_a_wish_for_eyes_or_ears_with_nothing_to_perceive_is_told(make_des
 async def test_a_wish_to_think_is_told_at_once_where_the_model_cannot(make_desk: MakeDesk) -> None:
     async with make_desk(["Hi."]) as desk:
         wish = Inbound("Hello there", "c", model="scripted:scripted-math", think=True)
-        events = [event async for event in desk.handle(wish)]
+        events = [event async for event in desk.turns.run(wish)]
     assert Notice("This model cannot think before it answers.", persistent=True) in events

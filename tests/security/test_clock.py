@@ -62,7 +62,7 @@ async def test_a_bucket_of_a_later_clock_refills_from_now_on(tmp_path: Path, clo
             await desk.say("hello")
     clock.ahead = 0
     async with running(tmp_path, limits=limits, answers=False) as desk:
-        await desk.runtime.failed.prune_rate_limits(datetime.now(UTC) - timedelta(days=1))
+        await desk.runtime.inbox_maintenance.prune_rate_limits(datetime.now(UTC) - timedelta(days=1))
     clock.ahead = 1300.0  # twenty minutes refill one of three an hour
     async with running(tmp_path, limits=limits, answers=False) as desk:
         assert (await desk.say("hello")).outcome == "accepted"
@@ -74,7 +74,7 @@ async def test_a_message_of_a_later_clock_is_found_when_the_queue_has_lost_it(tm
         await desk.say("hello")
         later = {"received_at": datetime.now(UTC) + timedelta(days=30)}
         await _change(desk, update(InboundEvent).values(**later))
-        assert len(await desk.runtime.failed.open_since(datetime.now(UTC) - timedelta(minutes=1))) == 1
+        assert len(await desk.runtime.inbox_maintenance.open_since(datetime.now(UTC) - timedelta(minutes=1))) == 1
 
 
 async def test_a_pairing_code_of_a_later_clock_does_not_hold(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ async def begun(folder: Path, times: int, role: str = "coder") -> None:
     """Accept a message and begin it so often, as processes do that are then ended by it."""
     async with running(folder, answers=False) as desk:
         await desk.say("Write a program that prints 42.", event="e1", role=role)
-        (id_,) = await desk.runtime.failed.open_since(datetime.now(UTC) + timedelta(days=1))
+        (id_,) = await desk.runtime.inbox_maintenance.open_since(datetime.now(UTC) + timedelta(days=1))
         for _ in range(times):
             assert await desk.runtime.inbox.claim(id_)
 
@@ -62,13 +62,15 @@ async def test_after_three_runs_the_message_is_given_up_and_the_person_told(tmp_
     async with running(tmp_path, [CODE]) as desk:
         await desk.settle()
         assert desk.outlet.texts == [say("gave_up", "en")]
-        assert [ticket.error for ticket in await desk.runtime.failed.messages()] == ["3 runs ended their process"]
+        assert [ticket.error for ticket in await desk.runtime.inbox_maintenance.failed_messages()] == [
+            "3 runs ended their process"
+        ]
 
 
 async def test_a_run_that_was_broken_off_by_a_stop_does_not_count(tmp_path: Path) -> None:
     async with running(tmp_path, answers=False) as desk:
         await desk.say("Write a program that prints 42.", event="e1", role="coder")
-        (id_,) = await desk.runtime.failed.open_since(datetime.now(UTC) + timedelta(days=1))
+        (id_,) = await desk.runtime.inbox_maintenance.open_since(datetime.now(UTC) + timedelta(days=1))
         for _ in range(5):
             arrived = await desk.runtime.inbox.claim(id_)
             assert arrived

@@ -21,8 +21,8 @@ from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.engines.llamacpp.server import SLOTS, LlamaServer
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ToolError
+from qwendesk.memory.audit import ErasureWatch
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.people.erasure_watch import ErasureWatch
 from qwendesk.messages import Inbound
 from qwendesk.service import Service
 from qwendesk.settings import STARTER_MODEL
@@ -161,7 +161,7 @@ async def test_nothing_of_a_visitor_stays(own_home: Path, caplog: pytest.LogCapt
 async def test_another_process_that_forgets_is_noticed(own_home: Path) -> None:
     async with served(own_home) as (service, memory):
         watch = ErasureWatch(memory.scope, memory.text_caches)
-        await watch.look()
+        await watch.poll()
         async with page(service.settings.port, "s") as visitor:
             await visitor.say(f"My word is {LEFT + RIGHT}")
             await visitor.hear("shown", LEFT)
@@ -171,7 +171,7 @@ async def test_another_process_that_forgets_is_noticed(own_home: Path) -> None:
             for person in await elsewhere.people.listed():
                 await elsewhere.people.forget(person.id)
             await elsewhere.aclose()
-            await watch.look()
+            await watch.poll()
             await visitor.hear("forgotten")
         async with page(service.settings.port, "s") as again:
             assert await again.shown() == []

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from qwendesk.cli.main import app
 from qwendesk.cli.serve import SafeFormatter
 from qwendesk.desk.access_repository import AccessRepository, AccessRequest
-from qwendesk.desk.commands.access import _shown
+from qwendesk.desk.commands.chat_commands import format_person
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import NewFact
 from qwendesk.messages import Inbound
@@ -43,7 +43,7 @@ def steers(text: str, breaks: str = "") -> list[str]:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_stays_on_its_line(name: str) -> None:
     assert not steers(one_line(name)) and not steers(many_lines(name), "\n\t")
-    assert not steers(_shown(AccessRequest("web", "", name, name, "waiting", "person", None, None)))
+    assert not steers(format_person(AccessRequest("web", "", name, name, "waiting", "person", None, None)))
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -81,7 +81,7 @@ async def _fill() -> None:
         person = f"{number}{name}"
         inbound = Inbound("hello", "c", person=person, channel="irc", display_name=name)
         await AccessRepository(memory.scope).request(inbound, f"ABCDEFG{number}", _later())
-        met = await memory.people.meet(person, channel="irc")
+        met = await memory.people.get_or_create(person, channel="irc")
         await memory.facts.learn(met.id, [NewFact(f"name{name}", f"value {name}")])
     await memory.aclose()
 

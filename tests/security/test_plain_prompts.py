@@ -18,8 +18,8 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.desk.turns.conversation_context import background
-from qwendesk.desk.turns.summariser import transcript
+from qwendesk.desk.turns.conversation_context import background_prompt
+from qwendesk.desk.turns.memory_jobs import transcript
 from qwendesk.desk.turns.turn import as_messages
 from qwendesk.engines.chat import GenerationOptions
 from qwendesk.engines.llamacpp.prompt import LlamaPromptRenderer
@@ -93,7 +93,7 @@ def _summary(text: str) -> Summary:
 def system_of(text: dict[str, str]) -> str:
     """Return a system message with a fact, a summary and what the operator says."""
     facts = (KnownFact(text["key"], text["value"]),)
-    told = background(StoredContext([], _summary(text["summary"]), facts))
+    told = background_prompt(StoredContext([], _summary(text["summary"]), facts))
     about = render("system_context", system_context=Block(text["about"]))
     return "\n\n".join([render("general", language="English", tools=True), about, told])
 
@@ -217,7 +217,7 @@ def test_each_field_alone_is_plain(family: Family, form: Form) -> None:
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_data_does_not_look_like_a_section(key: str, value: str, summary: str) -> None:
     facts = (KnownFact(f"k{key}", f"v{value}"),)
-    lines = background(StoredContext([], _summary(f"s{summary}"), facts)).splitlines()
+    lines = background_prompt(StoredContext([], _summary(f"s{summary}"), facts)).splitlines()
     assert lines[0].startswith("What the person has told")
     assert lines[1].startswith("- k") and lines[2].startswith("Summary of the conversation")
     assert all(line.startswith(">") for line in lines[3:])

@@ -35,7 +35,7 @@ class NoBubblewrap(Bubblewrap):
 
 @asynccontextmanager
 async def made(kind: str) -> AsyncIterator[Run]:
-    sandbox = PythonSandbox(NoBubblewrap() if kind == "small" else None, at_once=4)
+    sandbox = PythonSandbox(NoBubblewrap() if kind == "small" else None, max_concurrent=4)
     if kind == "full" and not await sandbox.bubblewrap.works():
         pytest.skip(f"no sandbox for full Python: {sandbox.bubblewrap.problem}")
     try:

@@ -103,7 +103,7 @@ async def test_an_error_of_a_command_is_told_in_general_words(tmp_path: Path, mo
         raise EngineError(DETAILS)
 
     async with served(tmp_path) as desk:
-        monkeypatch.setattr("qwendesk.memory.people.repository.People.meet", broken)
+        monkeypatch.setattr("qwendesk.memory.people.repository.People.get_or_create", broken)
         for written in ("/memory", "/remember name: Ada", "/forget x"):
             told = await desk.told(written)
             assert told == say("failed", "en"), written

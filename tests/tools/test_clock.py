@@ -8,7 +8,7 @@ import pytest
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from qwendesk.errors import ToolError
-from qwendesk.tools.clock import clock_tool, find_zone
+from qwendesk.tools.clock import clock_tool, find_zones
 
 FORM = re.compile(r"(\w+), (\d{4}-\d\d-\d\d \d\d:\d\d) \((.+), UTC([+-]\d\d:\d\d)\)")
 
@@ -59,7 +59,7 @@ async def test_an_unknown_zone_names_the_nearest():
 
 
 def test_utc_needs_no_database_of_zones():
-    assert find_zone("UTC") is UTC
+    assert find_zones("UTC")[0][1] is UTC
 
 
 @pytest.mark.parametrize("days", [10**9, 3_000_000, -(10**6)])
@@ -171,8 +171,7 @@ async def test_an_ambiguous_place_is_asked_about_with_all_its_times(place, times
     told = await clock_tool().ainvoke({"zone": place})
     assert told.startswith(f"{place!r} may mean several places.")
     assert "ask which place is meant" in told and all(time in told for time in times)
-    with pytest.raises(ToolError, match="may mean several places"):
-        find_zone(place)
+    assert len(find_zones(place)) > 1
 
 
 @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ async def test_an_unknown_place_reaches_the_person(make_desk):
 def test_the_places_are_not_kept_in_memory():
     tracemalloc.start()
     try:
-        find_zone("Reykjavik")
+        find_zones("Reykjavik")
         assert tracemalloc.get_traced_memory()[0] < 4_000_000
     finally:
         tracemalloc.stop()

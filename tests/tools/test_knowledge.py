@@ -48,13 +48,13 @@ async def test_the_search_knows_who_asks() -> None:
 
 
 async def test_it_is_offered_only_while_there_are_documents() -> None:
-    there = False
-
     async def search(query: str, inbound: Inbound | None, limit: int) -> list[Shown]:
         return []
 
-    box = Toolbox([knowledge_tool(search, lambda: there)])
+    tool = knowledge_tool(search)
+    tool.is_offered = False
+    box = Toolbox([tool])
     assert (box.names, box.all_names, box.schemas()) == ([], [TOOL_NAME], [])
-    there = True
+    tool.is_offered = True
     assert box.names == [TOOL_NAME]
     assert box.schemas()[0]["function"]["name"] == TOOL_NAME

@@ -7,9 +7,8 @@ import pytest
 
 from qwendesk.errors import ToolError
 from qwendesk.messages import Inbound
-from qwendesk.tools.algebra import Algebra, algebra_tool
+from qwendesk.tools.algebra import Algebra, algebra_tool, separated_expression
 from qwendesk.tools.base import ToolContext
-from qwendesk.tools.expressions import separated_expression
 from qwendesk.tools.number_formats import convention_of, readings
 
 

@@ -98,7 +98,7 @@ async def opened() -> AsyncIterator[Database]:
 
 
 async def _upgrade(as_json: bool) -> None:
-    from qwendesk.memory.maintenance.check import revision
+    from qwendesk.memory.maintenance.backup import revision
 
     async with opened() as database:
         before = (await revision(database)).revision
@@ -108,7 +108,7 @@ async def _upgrade(as_json: bool) -> None:
 
 
 async def _current(as_json: bool) -> None:
-    from qwendesk.memory.maintenance.check import revision
+    from qwendesk.memory.maintenance.backup import revision
 
     async with opened() as database:
         state = await revision(database)
@@ -117,7 +117,7 @@ async def _current(as_json: bool) -> None:
 
 
 async def _check(as_json: bool) -> None:
-    from qwendesk.memory.maintenance.check import check as look
+    from qwendesk.memory.maintenance.backup import check as look
 
     async with opened() as database:
         state = await look(database)

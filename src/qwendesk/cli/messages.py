@@ -15,7 +15,7 @@ from qwendesk.printable import one_line
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from qwendesk.desk.inbox.failed import FailedMessages
+    from qwendesk.desk.maintenance import InboxMaintenance
     from qwendesk.settings import Settings
 
 app = typer.Typer(
@@ -48,42 +48,42 @@ def dismiss(ids: Ids) -> None:
 
 
 async def _failed(as_json: bool) -> None:
-    async with open_inbox() as (failed, _):
-        tickets = await failed.messages()
+    async with open_inbox() as (inbox, _):
+        messages = await inbox.failed_messages()
     if as_json:
-        typer.echo(json.dumps([asdict(ticket) for ticket in tickets], default=str, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([asdict(message) for message in messages], default=str, ensure_ascii=False, indent=2))
         return
-    for ticket in tickets:
-        typer.echo(f"{ticket.id}  {ticket.received_at:%Y-%m-%d %H:%M}  {ticket.status:6} {ticket.channel}")
-        typer.echo(f"    {one_line(ticket.person)}: {one_line(' '.join(ticket.text.split())[:100])}")
-        typer.echo(f"    {one_line(ticket.error)}")
-    if not tickets:
+    for message in messages:
+        typer.echo(f"{message.id}  {message.received_at:%Y-%m-%d %H:%M}  {message.status:6} {message.channel}")
+        typer.echo(f"    {one_line(message.person)}: {one_line(' '.join(message.text.split())[:100])}")
+        typer.echo(f"    {one_line(message.error)}")
+    if not messages:
         typer.echo("There are no failed messages.", err=True)
 
 
 async def _retry(ids: list[str]) -> None:
     from qwendesk.desk.inbox.queue import DurableQueue
 
-    async with open_inbox() as (failed, settings):
+    async with open_inbox() as (inbox, settings):
         queue = DurableQueue(settings.database, tenant=settings.tenant)
         await queue.open()
-        names = await _named(failed, ids)
-        unknown = [name for name in names if not await failed.retry(name, queue.enqueue)]
+        names = await _named(inbox, ids)
+        unknown = [name for name in names if not await inbox.retry(name, queue.enqueue)]
         await queue.aclose()
     typer.echo(f"{len(names) - len(unknown)} back in the queue.", err=True)
     _refuse(unknown)
 
 
 async def _dismiss(ids: list[str]) -> None:
-    async with open_inbox() as (failed, _):
-        names = await _named(failed, ids)
-        unknown = [name for name in names if not await failed.dismiss(name)]
+    async with open_inbox() as (inbox, _):
+        names = await _named(inbox, ids)
+        unknown = [name for name in names if not await inbox.dismiss(name)]
     typer.echo(f"{len(names) - len(unknown)} dismissed.", err=True)
     _refuse(unknown)
 
 
-async def _named(failed: FailedMessages, ids: list[str]) -> list[str]:
-    return [ticket.id for ticket in await failed.messages(10_000)] if ids == ["all"] else ids
+async def _named(inbox: InboxMaintenance, ids: list[str]) -> list[str]:
+    return [message.id for message in await inbox.failed_messages(10_000)] if ids == ["all"] else ids
 
 
 def _refuse(unknown: list[str]) -> None:
@@ -94,9 +94,9 @@ def _refuse(unknown: list[str]) -> None:
 
 
 @asynccontextmanager
-async def open_inbox() -> AsyncIterator[tuple[FailedMessages, Settings]]:
-    """Yield the failed messages of the settings' database, and the settings."""
-    from qwendesk.desk.inbox.failed import FailedMessages
+async def open_inbox() -> AsyncIterator[tuple[InboxMaintenance, Settings]]:
+    """Yield the inbox of the settings' database, and the settings."""
+    from qwendesk.desk.maintenance import InboxMaintenance
     from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
@@ -104,6 +104,6 @@ async def open_inbox() -> AsyncIterator[tuple[FailedMessages, Settings]]:
     memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
-        yield FailedMessages(memory.scope), settings
+        yield InboxMaintenance(memory.scope), settings
     finally:
         await memory.aclose()

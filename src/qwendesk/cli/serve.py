@@ -73,8 +73,8 @@ async def _serve(component: str, given: dict[str, object]) -> None:
     told = listen(settings.shutdown_timeout + GRACE)
     raise_open_files(settings.http.connections)
     release_large_blocks()
-    async with Service(settings, checked, on_request=_show_request) as service:
-        typer.echo(_greeting(service))
+    async with Service(settings, checked, on_request=show_request) as service:
+        typer.echo(greeting(service))
         warming = asyncio.create_task(_warm_up(service))
         await told.wait()
         warming.cancel()
@@ -105,7 +105,7 @@ async def _warm_up(service: Service) -> None:
         typer.echo(f"  model       {model} is ready ({monotonic() - begun:.1f} s)")
 
 
-def _show_request(inbound: Inbound, code: str) -> None:
+def show_request(inbound: Inbound, code: str) -> None:
     """Print a stranger's name and first words, and the command that approves the person."""
     name = f"{inbound.display_name} ({inbound.person})" if inbound.display_name else inbound.person
     words = one_line(" ".join(inbound.text.split()))
@@ -113,7 +113,8 @@ def _show_request(inbound: Inbound, code: str) -> None:
     typer.echo(f"  stranger    {one_line(name)} on {inbound.channel}: {shown!r}; qwendesk pairing approve {code}")
 
 
-def _greeting(service: Service) -> str:
+def greeting(service: Service) -> str:
+    """Return the lines that are printed at the start: settings, model, web server and channels."""
     from qwendesk.settings import config_file
 
     settings, file = service.settings, config_file().absolute()

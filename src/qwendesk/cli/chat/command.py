@@ -165,7 +165,7 @@ async def _converse(desk: Desk, session: Session) -> None:
     console = ConsoleChannel(
         session, commands.why, check, history=history, out=out, err=err, commands=command, models=models
     )
-    await console.converse(desk.handle)
+    await console.converse(desk.turns.run)
 
 
 async def _models(desk: Desk) -> list[str]:
@@ -191,11 +191,11 @@ async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:
 
 async def _stream_reply(desk: Desk, inbound: Inbound) -> Reply:
     with view_for(Console(), Console(stderr=True)) as view:
-        return await reply_of(desk.handle(inbound), view.show)
+        return await reply_of(desk.turns.run(inbound), view.show)
 
 
 async def _collect_reply(desk: Desk, inbound: Inbound) -> Reply:
     notices = NoticeLine(Console(stderr=True))
-    reply = await reply_of(desk.handle(inbound), notices.show)
+    reply = await reply_of(desk.turns.run(inbound), notices.show)
     notices.clear()
     return reply

@@ -13,8 +13,7 @@ from rich.console import Console
 from qwendesk.cli.chat.console_channel import HELP, ConsoleChannel
 from qwendesk.cli.chat.view import markdown, printable
 from qwendesk.desk.commands.chat_commands import Command, parse
-from qwendesk.desk.commands.forget import is_deletion_request
-from qwendesk.desk.commands.memory import NAMES, MemoryCommands
+from qwendesk.desk.commands.memory import NAMES, MemoryCommands, is_deletion_request
 from qwendesk.desk.translations import say
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import ConfigError, InputError

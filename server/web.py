@@ -92,7 +92,7 @@ class HealthEndpoint:
 
 def build_app(
     health: Health,
-    of_channels: Mapping[str, Sequence[BaseRoute]] | None = None,
+    channel_routes: Mapping[str, Sequence[BaseRoute]] | None = None,
     health_token: str | None = None,
     home: str | None = None,
 ) -> Starlette:
@@ -100,12 +100,12 @@ def build_app(
 
     Args:
         health: reports the state of the desk.
-        of_channels: the routes of each channel.
+        channel_routes: the routes of each channel.
         health_token: the bearer token without which ``/healthz`` shows no details.
         home: the channel to whose page ``/`` redirects.
     """
     healthz = HealthEndpoint(health, health_token).answer
-    channels = {name: list(routes) for name, routes in (of_channels or {}).items() if routes}
+    channels = {name: list(routes) for name, routes in (channel_routes or {}).items() if routes}
     mounts = [Mount(f"/channels/{name}", routes=routes) for name, routes in channels.items()]
     bare = [route for name, routes in channels.items() for route in _without_slash(f"/channels/{name}", routes)]
     return Starlette(routes=[Route("/", _front(home)), Route("/healthz", healthz), *bare, *mounts])

@@ -187,7 +187,7 @@ class ChatwootChannel(Channel):
         self._accept: Accept | None = None
         self._stopping = asyncio.Event()
         self._api = HttpApi(self.manifest.title, _ADVICE)
-        self._fetching = FileFetcher(most=1)
+        self._fetching = FileFetcher(max_attempts=1)
         self._files = ChatwootFiles(self._base_url, self._api, MAX_FILE_BYTES)
 
     async def start(self, accept: Accept) -> None:

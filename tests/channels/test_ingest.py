@@ -15,7 +15,7 @@ async def test_after_some_tries_a_message_comes_without_its_file() -> None:
     async def broken() -> Attachment:
         raise ChannelError("not now")
 
-    fetching, inbound = FileFetcher(most=3), Inbound("look", "c", event="1")
+    fetching, inbound = FileFetcher(max_attempts=3), Inbound("look", "c", event="1")
     for _ in range(2):
         with pytest.raises(ChannelError):
             await fetching.with_attachments(inbound, [broken])
@@ -31,7 +31,7 @@ async def test_a_file_that_came_late_is_there_and_its_tries_are_forgotten() -> N
             raise answer
         return answer
 
-    fetching, inbound = FileFetcher(most=2), Inbound("look", "c", event="1")
+    fetching, inbound = FileFetcher(max_attempts=2), Inbound("look", "c", event="1")
     for _ in range(2):
         with pytest.raises(ChannelError):
             await fetching.with_attachments(inbound, [flaky])

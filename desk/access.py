@@ -42,7 +42,6 @@ PUBLIC_COMMANDS = (
 """Chat commands for everybody."""
 OPERATOR_COMMANDS = ("approve", "deny")
 """Chat commands for operators and owners; a channel's setting ``commands`` may give them to known people, too."""
-
 UNRESTRICTED_COMMANDS = frozenset({"help", "rate"})
 """Commands that no setting removes: the help, and the command that a rating button sends."""
 PairingRequest = Callable[[Inbound, str], None]

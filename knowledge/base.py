@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 """One row for each text, normalised to length 1."""
-
 IngestStatus = Literal["added", "updated", "unchanged", "refused"]
 
 

@@ -30,7 +30,6 @@ _MAX_QUESTION_TERMS = 200
 _COMMON_TERM_PASSAGES = 1_000
 _FREQUENCY_TTL_SECONDS = 300.0
 """Seconds after which cached term frequencies are read again."""
-
 _TERMS = text("SELECT id, terms FROM kb_chunk WHERE id IN :numbers").bindparams(bindparam("numbers", expanding=True))
 _FTS_DELETE = text("INSERT INTO kb_chunk_fts (kb_chunk_fts, rowid, terms) VALUES ('delete', :number, :old)")
 _FTS_INSERT = text("INSERT INTO kb_chunk_fts (rowid, terms) VALUES (:number, :new_terms)")

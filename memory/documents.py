@@ -21,7 +21,6 @@ from qwendesk.memory.tables.documents import EPOCH, KbChunk, KbDocument, KbEmbed
 from qwendesk.memory.tenancy import TenantConnection
 
 _VECTOR_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename ~ '^kb_hnsw_'"
-
 _PROBLEMS = {
     "{} documents without all of their passages": (
         "kb_document d WHERE d.chunks <> (SELECT count(*) FROM kb_chunk c WHERE c.document_id = d.id)"

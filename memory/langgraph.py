@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _CONNECTIONS = 4
 SUFFIX = ".turns"
 """Added to the name of the SQLite file; in the same file, checkpoints would delay the writes of conversations."""
-
 OWN = ("facts",)
 """The namespace of the desk's own facts."""
 _MAX_SEARCHED_ITEMS = 1000

@@ -11,12 +11,9 @@ from qwendesk.messages import Attachment, Role
 Category = Literal["identity", "contact", "place", "work", "family", "preference", "interest", "health", "other"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 """Categories of facts; ``health`` is stored only where the settings allow it."""
-
-
 EMPTY = "it is empty"
 HEALTH = "it is about health, which is not kept here"
 UNWANTED = "the person does not want it"
-
 Linked = Literal["joined", "half", "waiting", "same", "unknown"]
 """Result of entering a code: both sides are one person now; the other side has yet to enter it; the first side has
 entered it and waits for the other; both sides were one person already; no such code is valid."""

@@ -40,27 +40,18 @@ _ABBREVIATIONS = {
     **{"art": "America/Argentina/Buenos_Aires", "clt": "America/Santiago", "cot": "America/Bogota"},
     **{"pet": "America/Lima", "vet": "America/Caracas", "gst": "Asia/Dubai"},
 }
-
-
 _SEVERAL = {
     "cst": ("America/Chicago", "Asia/Shanghai", "America/Havana"),
     "ist": ("Asia/Kolkata", "Europe/Dublin", "Asia/Jerusalem"),
     "ast": ("America/Halifax", "Asia/Riyadh"),
 }
 """Abbreviations that denote different zones in different regions."""
-
-
 _AROUND = re.compile(r"\b(?:(?:local|current) )?time(?: ?zone)?(?: (?:in|of))?\b|\bnow in\b", re.IGNORECASE)
 _LIKE = 0.8
-
-
 _MAX_NAME_CHARS = 100
 """Maximum length of a name, in characters; each of its words is searched in all the data."""
-
-
 Zones = list[tuple[str, tzinfo]]
 """Candidate zones, each with the name of its place; one if the name is unambiguous."""
-
 _LOCAL = ("", "local")
 """Names of the desk's local zone; models copy the word from the description."""
 

@@ -15,7 +15,6 @@ from typing import Literal
 
 Convention = Literal["point", "comma"]
 """The decimal separator; the other character groups digits."""
-
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"), " ")
 _ODD = str.maketrans({"．": ".", "，": ",", "⁄": "/", "∕": "/"})
 _LRM = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u2060\u2066\u2067\u2068\u2069\ufeff"), None)

@@ -30,7 +30,6 @@ from qwendesk.tools.bubblewrap import RunResult
 from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, MOST_ERROR, printable, text_of
 
 _LONGEST = 200
-
 MEMORY = 256 * 1024 * 1024
 """Maximum memory of the code, in bytes."""
 _PROCESS_MEMORY = 768 * 1024 * 1024

@@ -24,7 +24,6 @@ from qwendesk.errors import ConfigError, ToolError
 from qwendesk.tools.base import ToolContext
 
 _LIKE = 'like this: async def weather(city: str) -> str: """Tell the weather in a city."""'
-
 log = logging.getLogger(__name__)
 _CALL_ID = "call"
 

@@ -17,7 +17,6 @@ from qwendesk.messages import Button, Event, Inbound, Outbound
 from qwendesk.redaction import redact
 
 log = logging.getLogger(__name__)
-
 RunTurn = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Runs a turn: yields its events, the last one ``Finished``; closing the iterator stops the turn."""
 Completion = tuple[Outcome, str | None]

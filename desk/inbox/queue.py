@@ -37,7 +37,6 @@ _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _MIGRATION_LOCK = "hashtextextended('qwendesk-queue', 0)"
 _OUTCOME_DELAY_SECONDS = 0.1
 """Time for DBOS to store the outcome of a message whose handler has just returned."""
-
 MessageHandler = Callable[[str], Awaitable[None]]
 """Answers an accepted message, by its id, and delivers the answer; called again after a crash."""
 

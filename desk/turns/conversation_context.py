@@ -17,7 +17,6 @@ _TEMPLATE_TOKENS = 8
 """Tokens that a chat template adds to a message."""
 _MAX_FACTS_CHARS = 2000
 """Characters of all facts; the newest ones are kept."""
-
 _MAX_QUESTIONS = 5
 """Last messages of the person that the router gets."""
 

@@ -26,7 +26,6 @@ TOP_RANKS = 5
 _MAX_RANK = 20
 """Passages among which a document is ranked."""
 MODES: tuple[SearchMode, ...] = ("hybrid", "words", "vectors")
-
 OpenBase = Callable[[str], AbstractAsyncContextManager[KnowledgeBase]]
 """Opens an empty knowledge base for the documents of one language."""
 LanguageProgress = Callable[[str, int, int], None]

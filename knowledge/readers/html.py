@@ -21,7 +21,6 @@ OPEN, CLOSE = "\ue001", "\ue002"
 SPACE = "\ue003"
 """Marks a space of preformatted text."""
 MARKS = re.compile("[\ue000-\ue003]")
-
 _BUTTONS = ("submit", "reset", "button", "image")
 _CHOICES = ("checkbox", "radio")
 _RAISED = str.maketrans("0123456789+-−=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ")

@@ -27,7 +27,6 @@ _VALUE = re.compile(
 """A number, an amount, a date or an address: a value, not a column name."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 Row = Sequence[str]
-
 _MAX_FIELD_CHARS = 1024 * 1024
 _SEPARATORS = (";", "\t", "|", ",")
 """In order of preference; a comma also occurs in decimals and sentences."""

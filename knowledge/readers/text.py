@@ -36,7 +36,6 @@ _MIN_VALID_PER_BROKEN = 3
 """Least number of valid non-ASCII characters for each broken byte in text that is damaged UTF-8."""
 _MAX_REPAIRED_LINE_CHARS = 200_000
 """Longer lines are not checked for characters that were encoded twice."""
-
 _FRONT_MATTER = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 _TITLE = re.compile(r"""^title:\s*["']?(.+?)["']?\s*$""", re.MULTILINE)
 Heading = tuple[int, int, int, str]

@@ -19,10 +19,8 @@ from qwendesk.search_terms import fold
 
 _UNSPACED = ("Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts without spaces between words, and Korean with its suffixes: parts of words match in them."""
-
 _LETTERS = str.maketrans("ıøłđ", "iold")
 """Letters with a stroke, which Unicode does not decompose."""
-
 _SHAPES = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAGE-SECRET-KEY-", re.IGNORECASE),
     "an access key": re.compile(

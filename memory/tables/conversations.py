@@ -11,7 +11,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from qwendesk.memory.tables.types import Json, SafeText, UtcDateTime
 
 DEFAULT_TENANT = "default"
-
 Id = Annotated[str, mapped_column(SafeText, primary_key=True)]
 """A UUIDv7 as text, made by the program; ids sort by time."""
 TenantId = Annotated[

@@ -1,1 +1,1 @@
-"""What the README and docs claim, measured; run by ``make bench``."""
+"""Measurements of the figures in docs/explanation/benchmarks.md; ``make bench`` runs the short ones."""

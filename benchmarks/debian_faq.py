@@ -23,7 +23,7 @@ _X = "{http://www.w3.org/1999/xhtml}"
 _HEADINGS = (f"{_X}h2", f"{_X}h3", f"{_X}h4")
 _PARAGRAPHS = ("p", "pre", "dt", "td", "th")
 _LEFT_OUT = ("titlepage", "toc", "section")
-"""Parts of a section that are no text of its own."""
+"""Parts of a section that are not counted as its text."""
 
 
 def sections(page: Path) -> Iterator[tuple[str, str, str]]:

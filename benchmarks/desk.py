@@ -31,7 +31,7 @@ WANTED = {"per_second": 20.0, "accept_p99_ms": 100.0, "idle_cpu_percent": 5.0, "
 RATE = 20.0
 """Messages a second at which acceptance is measured."""
 DATABASES = {"sqlite": "SQLite, one process", "postgresql_2_workers": "PostgreSQL, two workers"}
-"""Names on the page of what is measured."""
+"""Names of the databases on the page."""
 
 
 def several(url: str | None, messages: int, workers: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def several(url: str | None, messages: int, workers: int) -> dict[str, Any]:
 
 
 async def throughput(url: str | None, messages: int, workers: int) -> dict[str, float]:
-    """Messages a second from the first acceptance to the last delivery; workers in processes of their own if any."""
+    """Messages a second from the first acceptance to the last delivery; with workers, each in a process."""
     with tempfile.TemporaryDirectory() as folder:
         async with running(Path(folder), url, answers=not workers) as here:
             with _workers(url, workers):
@@ -78,7 +78,7 @@ def _workers(url: str | None, count: int) -> Iterator[None]:
 
 
 async def serve_queue(url: str) -> None:
-    """Be one of the workers."""
+    """Run as one of the workers."""
     with tempfile.TemporaryDirectory() as folder:
         async with running(Path(folder), url):
             print("ready", flush=True)
@@ -139,7 +139,7 @@ async def acceptance(url: str | None, seconds: float, workers: int, rate: float 
 
 
 async def first_sign(times: int) -> float:
-    """Median milliseconds from a message to the first thing its person sees, with a slow answer."""
+    """Median milliseconds from a message to the first sign that its person sees, with a slow answer."""
     seen: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         async with running(Path(folder), delay=0.1) as here:

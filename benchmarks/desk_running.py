@@ -1,4 +1,4 @@
-"""A durable desk with a scripted engine and an outlet that takes everything at once, to be measured."""
+"""A durable desk with a scripted engine and an outlet that accepts every message at once."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from qwendesk.messages import Inbound, Outbound
 
 QUESTION = "Where can I read more about the history of the bicycle?"
 ANSWER = "In the museum's catalogue, and in any good library of the town."
-_PATIENCE = 300.0
-"""Seconds that the messages may take which are waited for."""
+_TIMEOUT_SECONDS = 300.0
 OPEN = AdmissionLimits(
     per_hour=1e9,
     open_in_conversation=10**6,
@@ -48,13 +47,13 @@ class Piece:
 
 @dataclass
 class Outlet:
-    """Takes everything at once."""
+    """Accepts every message at once and counts them."""
 
     capabilities: Abilities = field(default_factory=Abilities)
     sent: int = 0
     first_sign: asyncio.Event = field(default_factory=asyncio.Event)
     awaited: tuple[int, asyncio.Event] | None = None
-    """How many messages have to be sent, and what is set then."""
+    """Number of messages to wait for, and the event that is set then."""
 
     async def split_message(self, text: str) -> list[Piece]:
         return [Piece(text, text)]
@@ -67,10 +66,10 @@ class Outlet:
         return message.key
 
     async def reach(self, count: int) -> None:
-        """Wait until so many messages have been sent: looking for it again and again would cost what is measured."""
+        """Wait until a number of messages has been sent, by an event: polling would add to the measured CPU time."""
         if self.sent < count:
             self.awaited = count, asyncio.Event()
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 await self.awaited[1].wait()
 
     async def edit(self, message_id: str, message: Outbound) -> None:

@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def measured(detector: Detector, texts: dict[str, list[str]], length: int) -> tuple[float, float, float]:
-    """Return the shares of what is right, wrong without a mark, and right with one."""
+    """Return the shares of texts read rightly, wrongly without "uncertain", and rightly with it."""
     counts = Counter[str]()
     for language, encodings in ENCODINGS.items():
         for encoding in encodings:

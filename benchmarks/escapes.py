@@ -37,7 +37,7 @@ def pieces(quick: bool) -> list[str]:
 
 
 async def measure(quick: bool) -> dict[str, Any]:
-    """Return seconds that others wait for an answer, and what is left of all that was started."""
+    """Return the seconds that others wait for an answer, and the processes that are left."""
     codes = pieces(quick)
 
     def script(messages: list[Any]) -> str:
@@ -76,7 +76,7 @@ async def measure(quick: bool) -> dict[str, Any]:
 
 
 async def attack(desk: Desk, numbers: Iterator[int]) -> list[str]:
-    """Let answers hold one piece of code after another; return what became of the check."""
+    """Answer with one piece of code after another; return the outcomes of the check."""
     outcomes = []
     for number in numbers:
         reply = await desk.ask(f"Write program {number}", conversation=f"attack-{number}", role="coder")
@@ -85,7 +85,7 @@ async def attack(desk: Desk, numbers: Iterator[int]) -> list[str]:
 
 
 async def ask_others(desk: Desk, waited: list[float]) -> None:
-    """Ask something innocent again and again, each time in a conversation of its own."""
+    """Ask a harmless question repeatedly, each time in a new conversation."""
     async with asyncio.TaskGroup() as group:
         for number in count():
             group.create_task(ask(desk, f"other-{number}", waited))

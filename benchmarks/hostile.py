@@ -239,7 +239,7 @@ async def attack(desk: Served, count: int, seed: int) -> None:
 
 
 async def measure(home: Path, count: int, seed: int, settle: float = 6.0) -> Outcome:
-    """Run a desk, attack it, and let real visitors write meanwhile.
+    """Run a desk under attack while real visitors write.
 
     Args:
         home: the desk's folder.
@@ -272,7 +272,7 @@ async def measure(home: Path, count: int, seed: int, settle: float = 6.0) -> Out
 
 
 async def _settled(desk: Served, seconds: float) -> int:
-    """Return the least memory of some seconds, in which connections are given up that nobody ends."""
+    """Return the least memory within some seconds, in which abandoned connections are closed."""
     least = desk.memory()
     for _ in range(round(seconds * 2)):
         await asyncio.sleep(0.5)

@@ -183,7 +183,7 @@ def rows_of(file: Path) -> tuple[set[str], str]:
 
 
 async def writers(size: Size) -> dict[str, Any]:
-    """Let eight processes write into one file."""
+    """Write into one file from eight processes."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "qwendesk.db"
         url = f"sqlite+aiosqlite:///{file}"
@@ -206,7 +206,7 @@ async def writers(size: Size) -> dict[str, Any]:
 
 
 def killed(url: str, number: int) -> set[str]:
-    """Kill a writer at some moment; return what it had been told is stored."""
+    """Kill a writer at a random moment; return the rows acknowledged to it."""
     process = writer(url, f"k{number}", 600)
     assert process.stdout
     told = [process.stdout.readline()]
@@ -300,7 +300,7 @@ PARTS: dict[str, Callable[[Size], Awaitable[dict[str, Any]]]] = {
     "backups": backups,
     "search": search,
 }
-"""What is measured, by name."""
+"""The measurements by name."""
 
 
 def asked() -> argparse.Namespace:

@@ -68,7 +68,7 @@ class World:
 
 
 class _Known:
-    """Stands in for an embedding model: the vectors are made up."""
+    """Returns prepared vectors in place of an embedding model."""
 
     name = "benchmark:made-up"
     min_similarity = None

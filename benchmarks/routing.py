@@ -139,7 +139,7 @@ def left_out_languages(everything: TrainingSet) -> dict[str, float]:
 
 
 def without_words(everything: TrainingSet) -> dict[str, float]:
-    """Return the accuracy where a language's lines of cues are missing too, as for a language nobody thought of."""
+    """Return the accuracy where a language's lines of cues are missing too, as for an unknown language."""
     tables = tomllib.loads(resources.files("qwendesk.routing.signals").joinpath("cues.toml").read_text("utf-8"))
     result = {}
     for lang in sorted({question.lang for question in everything.questions} - {"en"}):
@@ -204,7 +204,7 @@ def identification(questions: Sequence[LabelledQuestion]) -> dict[str, Any]:
 
 
 def speed(questions: Sequence[LabelledQuestion], tier: Literal["default", "accurate"]) -> dict[str, Any]:
-    """Return latencies of whole decisions, and the memory of a process that does nothing but route."""
+    """Return latencies of whole decisions, and the memory of a process that only routes."""
     router, times = TrainedRouter(tier=tier), []
     router.warm_up()
     for question in questions[:: 20 if tier == "accurate" else 1]:

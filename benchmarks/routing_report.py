@@ -42,7 +42,7 @@ Table = Callable[[Sequence[str], Iterable[Sequence[Any]]], str]
 
 
 def missed(summary: dict[str, float]) -> list[str]:
-    """Return the measures that are not what is wanted."""
+    """Return the measures that miss their target."""
     return [name for name, value in summary.items() if _misses(value, TARGETS[name])]
 
 

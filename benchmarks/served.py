@@ -1,4 +1,4 @@
-"""A desk as a process of its own, ``qwendesk serve`` with a scripted engine, and a visitor who talks to it."""
+"""``qwendesk serve`` with a scripted engine as a child process, and a visitor of its web chat."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Served:
     process: asyncio.subprocess.Process
     port: int
     log: bytearray = field(default_factory=bytearray)
-    """What it has written to stderr."""
+    """Its output on stderr."""
 
     @property
     def url(self) -> str:
@@ -84,7 +84,7 @@ async def served(home: Path, settings: Mapping[str, str] | None = None) -> Async
 
 
 async def says(desk: Served, text: str, seconds: float = 60.0) -> float:
-    """Be a new visitor of the web chat, say something, and return the seconds until the answer was there.
+    """Send a message as a new visitor of the web chat; return the seconds until the answer.
 
     Raises:
         TimeoutError: there was none in time.

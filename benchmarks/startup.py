@@ -1,4 +1,4 @@
-"""CPU time of the command line and of imports, each as a multiple of what it cannot be faster than.
+"""CPU time of the command line and of imports, each as a multiple of its lower bound.
 
 python -m benchmarks.startup [--json]
 """

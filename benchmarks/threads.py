@@ -40,7 +40,7 @@ async def speed(threads: int) -> float:
 
 
 def measured(threads: int, policy: str) -> float:
-    """Measure in a process of its own: the policy counts when the library is loaded."""
+    """Measure in a new process, because the library reads the policy when it is loaded."""
     command = [sys.executable, "-m", "benchmarks.threads", "--one", str(threads)]
     done = subprocess.run(command, env=os.environ | {"OMP_WAIT_POLICY": policy}, check=True, capture_output=True)
     return float(done.stdout)

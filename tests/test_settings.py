@@ -1,4 +1,4 @@
-"""What is said of settings that do not hold: their name, their value, and what is allowed."""
+"""Error texts of invalid settings: name, value and allowed values."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _NOT_OPEN = "The desk is not open: use 'async with Desk() as desk:'."
 PYTHON_CHANNEL = "python"
-"""The channel of those who use the desk as a library."""
+"""Channel of messages that a program sends by ``Desk``."""
 Image = Path | str | bytes
 """A picture: a file's path, or the bytes of one."""
 Audio = Path | str | bytes
@@ -90,7 +90,7 @@ class Desk:
 
     @property
     def commands(self) -> MemoryCommands:
-        """The commands about what an open desk knows of a person."""
+        """The chat commands about the stored data of a person."""
         return self._parts.commands
 
     @property
@@ -231,7 +231,7 @@ class Desk:
         return await self.memory.history.last_turn(conversation_of(person, conversation), channel=channel)
 
     async def _on_behalf(self, inbound: Inbound, person: str | None) -> Inbound:
-        """Return a message as its person's own, once the rules of its channel let it pass.
+        """Return a message in its person's name, after the access check of its channel.
 
         Raises:
             ConfigError: the desk is not open, or the person has no name.

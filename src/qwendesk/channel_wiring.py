@@ -95,7 +95,7 @@ def access_policy(name: str, channel: Channel, settings: Settings) -> AccessPoli
     """
     policy = AccessPolicy.read(name, settings.channels.get(name, {}))
     if not channel.authenticates_senders and (policy.operators or policy.owners):
-        log.warning("On %s nobody is an operator or owner: it does not prove who writes (docs/how-to/access.md).", name)
+        log.warning("%s has no operators or owners: it does not prove who writes (docs/how-to/access.md).", name)
     forgeable_senders = channel.manifest.capabilities.forgeable_senders
     return replace(policy, forgeable_senders=forgeable_senders, authenticates_senders=channel.authenticates_senders)
 

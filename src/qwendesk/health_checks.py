@@ -42,7 +42,7 @@ class ModelMonitor:
         """Check once and log a change."""
         problem = await self._found()
         if problem and not self.problem:
-            log.warning("Nobody can be answered: %s", problem)
+            log.warning("No message can be answered: %s", problem)
         elif self.problem and not problem:
             log.warning("Messages are answered again.")
         self.problem = problem
@@ -80,7 +80,7 @@ class ModelMonitor:
                 choice = await self._pool.choose("general", fetch=False)
         except Exception as error:  # an installed engine may raise anything
             return reason(error)
-        return "" if choice else "No model is there: 'qwendesk models recommend' says which to fetch."
+        return "" if choice else "No model is available: 'qwendesk models recommend' says which to fetch."
 
 
 def problems_of(monitor: ModelMonitor | None, channels: Mapping[str, str], failed: int) -> dict[str, str]:

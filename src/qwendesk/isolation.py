@@ -1,6 +1,6 @@
 """Isolation of child processes that read untrusted files: no network, no other files, no privileges.
 
-bubblewrap builds the surroundings where it is installed and works; ``drop_privileges`` is called by the child itself
+bubblewrap builds the environment if it is installed and works; ``drop_privileges`` is called by the child itself
 once its modules are loaded, since an unprivileged user may not be allowed to read them.
 """
 

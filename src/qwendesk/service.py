@@ -37,15 +37,15 @@ log = logging.getLogger(__name__)
 
 
 async def _warn_if_no_model(desk: Desk) -> None:
-    """Log at the start that no model is available; an unreachable server does not delay the start.
+    """Log at the start that no model is available.
 
     Raises:
-        ConfigError: the settings name an engine or a model that there is not.
+        ConfigError: the settings name an unknown engine or model.
     """
     try:
         name = await desk.pool.model_to_fetch()
     except EngineUnavailable as error:
-        log.warning("Nobody can be answered yet: %s", error)
+        log.warning("No message can be answered yet: %s", error)
         return
     if name:
         log.warning(
@@ -70,7 +70,7 @@ class Service:
         component: what this process runs.
         channels: channels by name; None makes those that the settings set up.
         desk: answers messages; None makes one of the settings.
-        on_request: is told of each stranger's message that was answered by a code, and of the code.
+        on_request: is called with each stranger's message that was answered by a code, and with the code.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Service:
         await self._open.aclose()
 
     async def health(self) -> dict[str, Any]:
-        """Say how the desk is.
+        """Return the health report of ``/healthz``.
 
         Raises:
             StoreError: the database cannot be read, or nothing can be written to it.

@@ -49,7 +49,7 @@ def read_notice(value: Any) -> str | bool:
     """Return a text, True for the built-in one or False for none.
 
     Raises:
-        ValueError: it is neither, or empty: nobody is to stop telling people by accident.
+        ValueError: it is neither, or empty; an empty text must not switch the notice off by accident.
     """
     if isinstance(value, bool):
         return value
@@ -347,9 +347,9 @@ def load_settings(**overrides: object) -> Settings:
         # pydantic reads the other sources and validates the overrides
         return Settings(**overrides)  # type: ignore[arg-type]
     except SettingsError as error:
-        raise ConfigError(f"Settings do not hold: {unreadable_variable(error)}") from None
+        raise ConfigError(f"Invalid settings: {unreadable_variable(error)}") from None
     except ValidationError as error:
-        raise ConfigError(f"Settings do not hold: {invalid_settings(error, _ALLOWED.get)}") from None
+        raise ConfigError(f"Invalid settings: {invalid_settings(error, _ALLOWED.get)}") from None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

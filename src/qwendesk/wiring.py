@@ -76,7 +76,7 @@ def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) 
 
 
 def build_router(settings: Settings) -> TrainedRouter:
-    """Return the trained router, with the user's own files where the data folder has some; nothing is loaded yet."""
+    """Return the trained router, which prefers the files of the data folder; nothing is loaded yet."""
     return TrainedRouter(folder=settings.data_dir, tier=settings.router)
 
 
@@ -232,7 +232,7 @@ async def open_desk(
 
 
 def _register_held_words(parts: DeskParts) -> None:
-    """Let what this process holds of a person be dropped when the person is forgotten."""
+    """Register the caches whose texts are dropped when their person is forgotten."""
     held = parts.memory.text_caches
     held.register("turns", parts.turns.drop)
     held.register("timers", drop_cancelled_timers)

@@ -56,7 +56,7 @@ class MediaConformance:
         assert len({without[0], one[0], other[0], both[0]}) == 4
 
     async def test_answers_side_by_side_get_their_own(self, chat: QwenChat) -> None:
-        """Concurrent chats get the answers of their own media."""
+        """Concurrent chats get answers about their own media."""
         alone = [await _ask(chat, self.part(number)) for number in range(3)]
         assert await asyncio.gather(*(_ask(chat, self.part(number)) for number in range(3))) == alone
 

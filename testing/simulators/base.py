@@ -1,4 +1,4 @@
-"""The simulator port: a chat platform that runs in this process and speaks the real platform's protocol."""
+"""The simulator port: a chat platform that runs in this process with the real platform's protocol."""
 
 from __future__ import annotations
 

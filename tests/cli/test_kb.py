@@ -73,7 +73,7 @@ def test_private_addresses_are_refused() -> None:
     [
         (["rm", "nothing", "-y"], "No document is called 'nothing'"),
         (["search", "x", "--mode", "odd"], "There is no mode 'odd'"),
-        (["search", "x", "--person", "telegram:5"], "Nobody has written as 'telegram:5'"),
+        (["search", "x", "--person", "telegram:5"], "No person is called 'telegram:5'"),
         (["eval", "none.jsonl"], "'none.jsonl' cannot be read: No such file"),
         (["search", " "], "The question is empty"),
         (["search", "x", "--mode", "vectors"], "There is no embedding model to search by"),

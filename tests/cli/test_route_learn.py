@@ -100,7 +100,7 @@ def test_replay_shows_what_would_change() -> None:
         ]
     )
     told = run("replay").stdout
-    assert "3 questions, 3 of them answered; 2 would go elsewhere." in told
+    assert "3 questions, 3 of them answered; 2 would get another role." in told
     assert "general → math: 1 (1 rated down)" in told
     assert "What is 37*91+4? (was rated down)" in told
     assert "agreed with 0 then, with 1 now" in told

@@ -52,7 +52,7 @@ HOLDING = (
     f"sk-proj-{SECRET}{SECRET}",
 )
 PLAIN = (
-    "No code 'unproven:ann@example.org' holds and nobody is called so.",
+    "'unproven:ann@example.org' is neither a valid code nor the name of a person.",
     "mail:ann@example.org is allowed; xmpp:unproven:room@conf.example/nick, too",
     "The server http://127.0.0.1:8000/v1 does not answer; https://h.example:443/@me does",
     "The mail server refuses the name or the password: check QWENDESK_CHANNELS__MAIL__PASSWORD.",

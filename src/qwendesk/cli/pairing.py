@@ -56,7 +56,7 @@ async def _list(as_json: bool) -> None:
     for request in requests:
         typer.echo(f"{request.state:8} {request.role:8} {request.code or '-':8}  {_shown(request)}")
     if not requests:
-        typer.echo("Nobody has asked yet.", err=True)
+        typer.echo("There are no requests.", err=True)
 
 
 async def _decide(name: str, state: AccessState, role: str) -> None:
@@ -71,7 +71,7 @@ async def _decide(name: str, state: AccessState, role: str) -> None:
         await _check_channel(name, state, settings, book)
         request = await book.decide(name, state, known)
     if request is None:
-        raise InputError(f"No code {name!r} holds and nobody is called so; see 'qwendesk pairing list'.")
+        raise InputError(f"{name!r} is neither a valid code nor the name of a person; see 'qwendesk pairing list'.")
     typer.echo(f"{_shown(request)} is {state}{f' as {role}' if state == 'allowed' else ''}.", err=True)
 
 

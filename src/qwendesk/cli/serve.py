@@ -78,8 +78,8 @@ async def _serve(component: str, given: dict[str, object]) -> None:
         warming = asyncio.create_task(_warm_up(service))
         await told.wait()
         warming.cancel()
-        patience = f"{settings.shutdown_timeout:g} s"
-        typer.echo(f"Stopping: answers in progress get {patience}; Ctrl-C again stops at once.")
+        limit = f"{settings.shutdown_timeout:g} s"
+        typer.echo(f"Stopping: answers in progress get {limit}; Ctrl-C again stops at once.")
 
 
 async def _warm_up(service: Service) -> None:
@@ -100,7 +100,7 @@ async def _warm_up(service: Service) -> None:
         log.warning("The model cannot be loaded: %s", reason(error))
         return
     if missing := await service.models.missing():
-        typer.echo(f"  model       {missing} Until then {model or 'nobody'} stands in.")
+        typer.echo(f"  model       {missing} Until then {model or 'no model'} answers.")
     if model:
         typer.echo(f"  model       {model} is ready ({monotonic() - begun:.1f} s)")
 

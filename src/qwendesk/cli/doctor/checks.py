@@ -56,12 +56,12 @@ async def examine(settings: Settings) -> list[Finding]:
     try:
         findings = [_python(), await _machine(), _disk(settings), _file(), *_strange_variables()]
         findings += [*_exposure(settings), *await asyncio.to_thread(_broken_plugins)]
-        next_one = "Until then the next one of [fallback] chain stands in."
+        next_one = "Until then the next model of [fallback] chain answers."
         chain = enumerate(settings.fallback.chain, 1)
         stand_ins = [await _model(f"fallback {n}", named, pool, next_one) for n, named in chain]
         covered = any(finding.status == "ok" for finding in stand_ins)
         findings += [await _engine(name, pool, settings, covered) for name in _engines(settings)]
-        another = "Until then another model stands in."
+        another = "Until then another model answers."
         named_models = [await _model(f"model {name}", name, pool, another) for name in _models_of(settings)]
         findings += [*stand_ins, *named_models, await _roles(pool)]
         findings.append(await _guarded("policy", lambda: asyncio.to_thread(_policy, settings)))

@@ -269,7 +269,7 @@ async def _scope(base: KnowledgeBase, person: str | None, conversation: str | No
     who = await base.scope_of(_channel(person), "", _name(person), "") if person else base.everybody
     where = await base.scope_of(_channel(conversation), "", "", _name(conversation)) if conversation else base.everybody
     if person and who.person is None:
-        raise ConfigError(f"Nobody has written as {person!r}; write CHANNEL:NAME, such as telegram:12345.")
+        raise ConfigError(f"No person is called {person!r}; write CHANNEL:NAME, such as telegram:12345.")
     if conversation and where.conversation is None:
         raise ConfigError(f"There is no conversation {conversation!r}; write CHANNEL:KEY, such as console:c1.")
     return replace(who, conversation=where.conversation)

@@ -75,7 +75,7 @@ def moment(since: str | None, now: datetime | None = None) -> datetime | None:
         return datetime.fromisoformat(since.strip()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ConfigError(
-            f"--since {since!r} is no time: write 24h, 7d, 2w, or a date such as 2026-01-31 or 2026-01-31T08:00."
+            f"--since {since!r} is not a time: write 24h, 7d, 2w, or a date such as 2026-01-31 or 2026-01-31T08:00."
         ) from None
 
 

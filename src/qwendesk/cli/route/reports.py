@@ -106,7 +106,7 @@ def _table(result: dict[str, Any]) -> str:
 
 
 async def replay(since: str | None, policy: Path | None, router: str | None, limit: int, as_json: bool) -> None:
-    """Print which past questions would be routed differently now."""
+    """Print the past questions whose role would be another one now."""
     begin, settings = moment(since), load_settings()
     rules, chosen = chosen_policy(policy, settings), await chosen_router(router, settings)
     report = Replay(lambda signals: decide(signals, chosen, rules))
@@ -124,10 +124,10 @@ def _replay_text(report: Replay, since: str | None) -> str:
     if not report.turns:
         when = f" since {since}" if since else ""
         return f"No questions are stored{when}: talk with the desk first, or look further back with --since."
-    lines = [f"{report.turns} questions, {report.compared} of them answered; {report.changed} would go elsewhere."]
+    lines = [f"{report.turns} questions, {report.compared} of them answered; {report.changed} would get another role."]
     if report.overrides:
         lines.append(
-            f"For {report.overrides} somebody asked for a specialist: "
+            f"For {report.overrides} the person asked for a role: "
             f"the router agreed with {report.overrides_met_then} then, with {report.overrides_met_now} now."
         )
     for change in report.changes:

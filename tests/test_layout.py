@@ -49,6 +49,13 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_importing_the_desk_loads_neither_database_nor_graph() -> None:
+    heavy = ("sqlalchemy", "langgraph", "langchain_core", "numpy", "httpx", "jinja2", "dbos")
+    code = f"import sys; from qwendesk import Desk; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_each_command_has_its_module_and_the_same_help() -> None:
     for name, line in COMMANDS.items():
         module = import_module(f"qwendesk.cli.{name}")

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from qwendesk import ConfigError, Desk, Settings
 from tests.desk.parts import running
 
 
@@ -37,3 +40,15 @@ async def test_two_accounts_of_a_channel_keep_their_conversations_apart(tmp_path
         assert seen[0] == seen[1], "the second bot knows nothing of what was said to the first"
         assert [message.account for message in desk.outlet.sent] == ["support", "sales"]
         assert {message.conversation for message in desk.outlet.sent} == {"c1"}
+
+
+async def test_a_desk_has_its_parts_while_it_is_open(tmp_path: Path) -> None:
+    desk = Desk(Settings(home=tmp_path, engine="scripted"))
+    for conversation in ("first", "second"):
+        with pytest.raises(ConfigError, match="not open"):
+            await desk.ask("hello")
+        with pytest.raises(ConfigError, match="not open"):
+            await desk.memory.history.messages(conversation)
+        async with desk:
+            await desk.ask("hello", conversation=conversation)
+            assert len(await desk.memory.history.messages(conversation)) == 2

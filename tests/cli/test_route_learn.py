@@ -124,9 +124,9 @@ def test_replay_tries_another_policy(own_home: Path) -> None:
 
 def test_many_turns_are_read_page_by_page_behind_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    monkeypatch.setattr(inputs, "_PAGE", 10)
-    monkeypatch.setattr(inputs, "_STEP", 5)
-    monkeypatch.setattr(inputs, "_SHORT", 20)
+    monkeypatch.setattr(inputs, "PAGE_TURNS", 10)
+    monkeypatch.setattr(inputs, "STEP_TURNS", 5)
+    monkeypatch.setattr(inputs, "SHORT_TURNS", 20)
     monkeypatch.setattr(inputs, "Console", lambda stderr: Console(file=screen, force_terminal=True, width=80))
     store([(f"Where is order {number}?", "general", None, None) for number in range(35)])
     assert json.loads(run("replay", "--json").stdout)["turns"] == 35

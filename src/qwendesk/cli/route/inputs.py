@@ -22,10 +22,11 @@ from qwendesk.wiring import build_router
 
 _SPAN = re.compile(r"(\d{1,6})\s*([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-_PAGE_TURNS = 500
-_STEP_TURNS = 50
+PAGE_TURNS = 500
+"""Turns read from the database at once."""
+STEP_TURNS = 50
 """Turns per step of the progress bar."""
-_SHORT_TURNS = 1000
+SHORT_TURNS = 1000
 """Number of turns up to which no progress bar is shown."""
 
 
@@ -93,11 +94,11 @@ def with_bar(turns: Sequence[PastTurn], doing: str) -> Iterator[Sequence[PastTur
     """Yield turns in batches; with many turns a progress bar is shown on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    quiet = len(turns) <= _SHORT_TURNS or not console.is_terminal
+    quiet = len(turns) <= SHORT_TURNS or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task(doing, total=len(turns))
-        for begin in range(0, len(turns), _STEP_TURNS):
-            some = turns[begin : begin + _STEP_TURNS]
+        for begin in range(0, len(turns), STEP_TURNS):
+            some = turns[begin : begin + STEP_TURNS]
             yield some
             bar.advance(task, len(some))
 
@@ -106,7 +107,7 @@ async def _all_pages(memory: Memory, since: datetime | None, limit: int) -> list
     turns: list[PastTurn] = []
     while len(turns) < limit:
         before = turns[-1].id if turns else None
-        page = await memory.feedback.turns(since=since, before=before, limit=min(_PAGE_TURNS, limit - len(turns)))
+        page = await memory.feedback.turns(since=since, before=before, limit=min(PAGE_TURNS, limit - len(turns)))
         if not page:
             break
         turns += page

@@ -61,8 +61,8 @@ async def test_a_word_of_one_sign_finds_its_document(base: KnowledgeBase) -> Non
 async def test_terms_of_an_older_version_are_asked_about_and_made_anew(
     kb_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document_repository, "VERSION", 1)
-    monkeypatch.setattr(fulltext, "terms", lambda _: ["old"])
+    monkeypatch.setattr(document_repository, "TERMS_VERSION", 1)
+    monkeypatch.setattr(fulltext, "index_terms", lambda _: ["old"])
     async with open_knowledge(kb_url) as base:
         await base.add_bytes("a.txt", "Rück\u00adgabe in 30 Tagen".encode())
         assert await base.search("Rückgabe") == []

@@ -208,7 +208,7 @@ class OllamaRegistry(ModelSource):
         if kinds.count("model") != 1:
             raise SourceFailed(f"{card.ollama[0]!r} is not one GGUF file there")
         if card.weights and card.weights.projector and "projector" not in kinds:
-            raise SourceFailed(f"{card.ollama[0]!r} has no separate projector there, which llama.cpp needs")
+            raise SourceFailed(f"{card.ollama[0]!r} has no projector as a separate layer there, which llama.cpp needs")
 
 
 def _file(card: ModelCard, base: str, layer: dict[str, Any]) -> RemoteFile | None:

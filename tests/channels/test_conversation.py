@@ -20,6 +20,7 @@ from qwendesk.plugins import load
 from qwendesk.service import Service
 from qwendesk.testing.scenario import play, read_script
 from qwendesk.testing.simulators.base import Simulator, UserMessage, simulator_for
+from tests.databases import put_migrated
 from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
@@ -40,6 +41,7 @@ async def playing(name: str, home: Path, **channel: Any) -> AsyncIterator[Simula
         values = simulator.settings()
         own = {name: {**values, "access": "open", **channel}}
         settings = Settings(home=home, engine="scripted", port=port, shutdown_timeout=5, channels=own)
+        put_migrated(settings.data_dir / "qwendesk.db")
         desk = Desk(settings, engines={"scripted": ScriptedEngine(slow, cards=CARDS)})
         async with Service(settings, channels={name: make_channel(kind, values, settings)}, desk=desk):
             await simulator.wait_started()

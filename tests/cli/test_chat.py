@@ -33,7 +33,7 @@ def run_here(*arguments: str, **environment: str) -> Result:
     return CliRunner(env=environment).invoke(app, ["chat", "--engine", "scripted", *arguments])
 
 
-def test_json_is_one_object_with_the_receipt() -> None:
+def test_json_output_is_one_object_with_the_receipt() -> None:
     done = run_here("-m", "What is 2 + 2?", "--json")
     answer = json.loads(done.stdout)
     assert answer.keys() == {"text", "conversation", "receipt"}
@@ -42,12 +42,12 @@ def test_json_is_one_object_with_the_receipt() -> None:
     assert "What is 2 + 2?" in answer["text"]
 
 
-def test_a_pipe_gets_the_answer_alone() -> None:
+def test_piped_output_is_the_answer_only() -> None:
     done = run(stdin="Grüße 你好".encode())
     assert done.stdout.decode() == "This is scripted-general. You said: Grüße 你好\n"
 
 
-def test_conversations_go_on_after_a_restart() -> None:
+def test_a_conversation_continues_in_another_process() -> None:
     first = json.loads(run("-m", "One", "--json").stdout)
     again = json.loads(run_here("-m", "Two", "--json", "--continue").stdout)
     named = json.loads(run_here("-m", "Three", "--json", "-c", first["conversation"]).stdout)
@@ -57,7 +57,7 @@ def test_conversations_go_on_after_a_restart() -> None:
     assert texts == ["One", "Two", "Three"]
 
 
-def test_a_role_and_a_picture_can_be_asked_for(tmp_path: Path) -> None:
+def test_role_and_image_options_set_the_role(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "dot.png")
     seen = json.loads(run_here("-m", "What is it?", "--image", "dot.png", "--json").stdout)
     asked = json.loads(run_here("-m", "What is it?", "--role", "coder", "--json").stdout)
@@ -79,7 +79,7 @@ def test_a_role_and_a_picture_can_be_asked_for(tmp_path: Path) -> None:
         (["-m", "hi", "--engine", "llamacpp"], {"QWENDESK_INDEX_URL": "http://127.0.0.1:9/simple"}, "index"),
     ],
 )
-def test_bad_input_is_one_clear_line(arguments: list[str], environment: dict[str, str], words: str) -> None:
+def test_invalid_input_is_reported_in_one_line(arguments: list[str], environment: dict[str, str], words: str) -> None:
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "QWENDESK_MODELSCOPE_URL": "http://127.0.0.1:9"}
     done = run_here(*arguments, **nowhere, **environment)
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
@@ -96,7 +96,7 @@ def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"this is no database", b"SQLite format 3\x00" + b"x" * 200])
-def test_a_broken_database_is_one_clear_line(content: bytes) -> None:
+def test_a_broken_database_is_reported_in_one_line(content: bytes) -> None:
     Path(os.environ["QWENDESK_HOME"], "qwendesk.db").write_bytes(content)
     done = run_here("-m", "hi")
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.exception

@@ -9,13 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from qwendesk.cli.kb.command import app
+from tests.databases import put_migrated
 from tests.knowledge.files import workbook
 
 RUN = CliRunner()
 
 
 @pytest.fixture(autouse=True)
-def without_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_model(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_migrated(own_home / "qwendesk.db")
     monkeypatch.setenv("QWENDESK_EMBEDDER", "none")
 
 

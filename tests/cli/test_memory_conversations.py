@@ -73,7 +73,7 @@ async def test_a_conversation_is_shown_with_its_messages(make_desk: MakeDesk) ->
     assert [each["role"] for each in shown["messages"]] == ["user", "assistant"]
 
 
-async def test_what_is_not_there_is_told_with_the_next_step(make_desk: MakeDesk) -> None:
+async def test_missing_conversations_are_reported_with_the_next_step(make_desk: MakeDesk) -> None:
     assert (await run("conversations")).stdout.strip() == "There is no conversation yet."
     await talk(make_desk)
     done = await run("show", "nobody")

@@ -85,7 +85,7 @@ class Running:
         """Wait until nothing is open."""
         async with asyncio.timeout(seconds):
             while await self.runtime.acceptance.open_count():  # noqa: ASYNC110 - another process may be what settles it
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
 
     async def say(self, text: str, conversation: str = "c1", event: str | None = None, **more: Any) -> Any:
         person = {"person": "ann", **more}

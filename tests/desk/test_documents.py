@@ -27,6 +27,7 @@ from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.telegram import TelegramSimulator
 from qwendesk.testing.simulators.webhook import WebhookSimulator
 from tests.conftest import MakeDesk
+from tests.databases import put_migrated
 from tests.knowledge.conftest import WordVectors
 from tests.knowledge.files import docx, paragraph, pdf, xlsx
 from tests.knowledge.test_readers import ENCRYPTED
@@ -196,6 +197,7 @@ async def test_documents_come_over_channels(tmp_path: Path, name: str, simulator
         )
         kind: type[Channel] = load("channels", name)  # type: ignore[assignment]
         channel = make_channel(kind, values, settings)
+        put_migrated(settings.data_dir / "qwendesk.db")
         desk = Desk(settings, engines={"scripted": ScriptedEngine(reads)})
         async with desk, Service(settings, channels={name: channel}, desk=desk):
             await platform.wait_started()

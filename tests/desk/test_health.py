@@ -15,6 +15,7 @@ from qwendesk.messages import Inbound, Outbound
 from qwendesk.service import Service
 from qwendesk.settings import ServerSettings
 from qwendesk.wiring import build_pool
+from tests.databases import put_migrated
 from tests.engines.web_server import Reply, WebServer, serve
 
 
@@ -39,6 +40,7 @@ class Mute(Channel):
 
 
 def settings(home: Path, **more: object) -> Settings:
+    put_migrated(home / "qwendesk.db")
     return Settings(**{"home": home, "engine": "scripted", "port": 0, "shutdown_timeout": 5} | more)  # type: ignore[arg-type]
 
 

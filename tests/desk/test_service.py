@@ -24,6 +24,7 @@ from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
 from qwendesk.service import Service
 from qwendesk.settings import STARTER_MODEL
+from tests.databases import put_migrated
 
 PROGRAM = [sys.executable, "-m", "qwendesk"]
 
@@ -62,10 +63,11 @@ class Loopback(Channel):
 
 
 def settings(home: Path, **more: object) -> Settings:
+    put_migrated(home / "qwendesk.db")
     return Settings(home=home, engine="scripted", port=0, shutdown_timeout=5, **more)  # type: ignore[arg-type]
 
 
-async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:
+async def test_a_channel_is_answered_and_health_is_reported(tmp_path: Path) -> None:
     channel = Loopback(ValueError("a bug in a library"))
     made = settings(tmp_path, channels={"loopback": {"access": "open"}})
     async with Service(made, channels={"loopback": channel}) as service:
@@ -82,7 +84,7 @@ async def test_a_channel_is_answered_and_health_is_told(tmp_path: Path) -> None:
         assert answer.json() == {"status": "ok", "component": "all", "waiting": 0, "failed": 0, **running}
 
 
-async def test_a_channel_is_closed_unless_it_is_opened_and_refused_credentials_end_it(tmp_path: Path) -> None:
+async def test_a_channel_refuses_strangers_by_default_and_refused_credentials_stop_it(tmp_path: Path) -> None:
     channel, refused = Loopback(), Loopback(ChannelError("The token does not hold.", permanent=True))
     async with Service(settings(tmp_path), channels={"loopback": channel, "other": refused}) as service:
         assert (await channel.hears("hello")).outcome == "refused"
@@ -115,7 +117,7 @@ async def test_a_message_that_is_given_up_is_logged_without_its_content_and_coun
 
 
 @pytest.mark.parametrize("page", [True, False])
-async def test_the_bare_address_leads_to_the_chat_where_there_is_one(tmp_path: Path, page: bool) -> None:
+async def test_the_root_path_redirects_to_the_web_chat_if_there_is_one(tmp_path: Path, page: bool) -> None:
     made = settings(tmp_path, channels={"web": {}} if page else {})
     async with Service(made) as service:
         assert service.web
@@ -136,13 +138,13 @@ async def test_the_bare_address_leads_to_the_chat_where_there_is_one(tmp_path: P
         ({"channels": {"console": {}}}, "'qwendesk chat' talks there"),
     ],
 )
-async def test_what_cannot_be_served_is_said_at_the_start(tmp_path: Path, wrong: dict[str, object], told: str) -> None:
+async def test_invalid_settings_are_reported_at_the_start(tmp_path: Path, wrong: dict[str, object], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         async with Service(settings(tmp_path).model_copy(update=wrong)):
             pass
 
 
-async def test_a_server_that_never_answers_does_not_hold_up_the_start(tmp_path: Path) -> None:
+async def test_a_silent_model_server_does_not_delay_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         away = {"engine": "ollama", "ollama_host": f"http://127.0.0.1:{mute.getsockname()[1]}", "model": "qwen3:8b"}
         async with asyncio.timeout(10), Service(settings(tmp_path).model_copy(update=away), channels={}):
@@ -153,7 +155,7 @@ async def test_a_server_that_never_answers_does_not_hold_up_the_start(tmp_path: 
 
 
 @pytest.mark.parametrize("model", [None, "qwen3-8b", "llamacpp:qwen3-8b"])
-async def test_a_desk_without_a_model_says_what_it_will_do(
+async def test_a_desk_without_a_model_logs_the_command_that_pulls_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, model: str | None
 ) -> None:
     update = {"engine": "llamacpp", "model": model}
@@ -161,7 +163,7 @@ async def test_a_desk_without_a_model_says_what_it_will_do(
         assert f"'qwendesk models pull {'qwen3-8b' if model else STARTER_MODEL}" in caplog.text
 
 
-async def test_a_port_in_use_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_port_in_use_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"127.0.0.1:{port}.*in use.*--port"):
@@ -188,7 +190,7 @@ async def test_channels_that_wait_for_their_platforms_are_stopped_at_once(
             await stack.aclose()
 
 
-def test_parts_need_a_database_that_can_be_shared(tmp_path: Path) -> None:
+def test_components_need_a_shared_database(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="QWENDESK_DATABASE_URL"):
         Service(settings(tmp_path), "worker", channels={})
 
@@ -205,7 +207,7 @@ def serving(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_serve_says_what_runs_and_stops_when_told(serving: subprocess.Popen[str]) -> None:
+def test_serve_lists_what_runs_and_stops_at_sigterm(serving: subprocess.Popen[str]) -> None:
     assert serving.stdout
     lines = [serving.stdout.readline() for _ in range(6)]
     assert "Qwendesk runs (all)" in lines[0] and "settings" in lines[1] and "scripted" in lines[2]

@@ -54,7 +54,7 @@ async def test_streaming_equals_not_streaming_and_usage_is_counted(chat: LlamaCp
     assert 0 < whole.usage_metadata["output_tokens"] <= 24
 
 
-async def test_a_json_schema_is_kept_to(chat: LlamaCppChat) -> None:
+async def test_the_answer_follows_a_json_schema(chat: LlamaCppChat) -> None:
     schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
     answer = await chat.ainvoke("How old is a person of thirty years?", json_schema=schema, max_tokens=40, seed=1)
     assert isinstance(json.loads(answer.text)["age"], int)
@@ -86,7 +86,7 @@ async def test_template_tokens_in_a_text_stay_text(chat: LlamaCppChat) -> None:
     )
 
 
-async def test_leaving_early_stops_the_generation(chat: LlamaCppChat) -> None:
+async def test_a_closed_stream_stops_the_generation(chat: LlamaCppChat) -> None:
     one = await chat.ainvoke("Say hi.", max_tokens=4)
     seconds_a_token = 1 / one.response_metadata["tokens_per_second"]
     stream = chat.astream("Write a very long story.", max_tokens=1500, temperature=0.0)
@@ -130,13 +130,13 @@ async def test_the_oldest_turns_are_dropped_to_fit_the_context(model_settings: d
         await pool.aclose()
 
 
-async def test_a_file_by_its_path_gets_the_card_that_its_name_tells(pool: ModelPool) -> None:
+async def test_a_file_path_gets_the_card_of_its_file_name(pool: ModelPool) -> None:
     card = (await pool.models())[0]
     choice = await pool.choose("general", str(engine_parts(pool.settings).store.path(card)))
     assert choice and (choice.card.parameters, choice.card.series) == (card.parameters, card.series)
 
 
-async def test_the_port_is_closed_to_others(chat: LlamaCppChat) -> None:
+async def test_requests_without_the_key_are_refused(chat: LlamaCppChat) -> None:
     import httpx
 
     async with httpx.AsyncClient(base_url=chat.server.library.listening_address) as stranger:
@@ -144,7 +144,7 @@ async def test_the_port_is_closed_to_others(chat: LlamaCppChat) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", "truncated"])
-async def test_a_broken_file_is_an_error_that_says_so(pool: ModelPool, tmp_path: Path, content: bytes | str) -> None:
+async def test_a_broken_file_is_named_in_the_error(pool: ModelPool, tmp_path: Path, content: bytes | str) -> None:
     file = tmp_path / "broken.gguf"
     if isinstance(content, str):
         card = (await pool.models())[0]

@@ -14,6 +14,7 @@ from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.engines.stream.call_finder import ToolCallFinder
 from qwendesk.engines.stream.tool_calls import ParsedToolCall, ToolCallParser
+from tests.databases import put_migrated
 
 SHAPES: dict[str, Callable[[int], str]] = {
     "lists": lambda depth: "[" * depth + "1" + "]" * depth,
@@ -42,6 +43,7 @@ async def test_the_turn_is_answered(tmp_path: Path, shape: str, call: str) -> No
         return "noted"
 
     settings = Settings(home=tmp_path, engine="scripted")
+    put_migrated(settings.data_dir / "qwendesk.db")
     async with Desk(settings, engines={"scripted": ScriptedEngine(script)}, tools=[note]) as desk:
         for depth in DEPTHS:
             reply = await desk.ask(f"Note this {depth}", conversation=f"c{depth}", role="math")

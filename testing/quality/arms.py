@@ -70,11 +70,16 @@ class BareArm(Arm):
         self._chat = chat
         self._seed = seed
         self._temperature_of = temperature_of
+        self._temperature: float | None = None
+
+    async def prepare(self, question: Question) -> None:
+        """Find the temperature of the question."""
+        self._temperature = self._temperature_of(question.text)
 
     async def _ask(self, question: Question) -> dict[str, Any]:
         messages: list[BaseMessage] = [HumanMessage(self._suite.bare_prompt(question))]
         model = self._chat.bind_tools([_openai_tool(tool) for tool in question.tools]) if question.tools else self._chat
-        settings: dict[str, Any] = {"seed": self._seed, "temperature": self._temperature_of(question.text)}
+        settings: dict[str, Any] = {"seed": self._seed, "temperature": self._temperature}
         calls: list[ToolCall] = []
         tokens_in = tokens_out = 0
         for number in range(1, question.tool_rounds + 1):

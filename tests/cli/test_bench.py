@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from qwendesk import Desk, Settings
 from qwendesk.cli.bench.command import app
+from qwendesk.settings import STARTER_MODEL
 from tests.testing.quality_rows import write_rows
 
 RUN = CliRunner()
@@ -106,6 +109,25 @@ def test_a_model_that_is_not_fetched_says_how_to_get_it(data: Path, monkeypatch:
     told = refused(*asked, "--model", "qwen2.5-coder-0.5b")
     assert "has not been fetched: 'qwendesk models pull qwen2.5-coder-0.5b'" in told
     assert "qwendesk models pull" in refused(*asked)
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+def test_a_real_model_is_measured(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetch() -> None:
+        async with Desk(Settings()) as desk:
+            await desk.pool.choose("general")
+
+    monkeypatch.setenv("QWENDESK_ENGINE", "llamacpp")
+    monkeypatch.setenv("QWENDESK_MAX_OUTPUT_TOKENS", "48")
+    asyncio.run(fetch())
+    asked = ("quality", "--suite", "irrelevance", "--suite", "bfcl", "--limit", "1", "--data", data, "--json")
+    figures = json.loads(bench(*asked, "--model", STARTER_MODEL))
+    assert figures["run"] == f"llamacpp-{STARTER_MODEL}-seed1"
+    for suite in figures["suites"].values():
+        assert suite["difference"]["pairs"] == 1
+        for arm in suite["arms"].values():
+            assert arm["errors"] == 0 and arm["tokens_in"] > 20 and arm["tokens_out"] > 0 and arm["seconds"] > 0
 
 
 def test_no_run_says_how_to_make_one() -> None:

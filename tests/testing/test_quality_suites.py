@@ -169,6 +169,7 @@ async def test_nested_arguments_list_the_accepted_values_of_each_key(data: Path)
         ([("book", {"trip": {"to": "Boston"}, "seats": ["1A", "1B"]})], False),
         ([("book", {"trip": {"to": "New York", "by": "train"}, "seats": ["1A", "1B"]})], False),
         ([("book", {"trip": {"to": "New York"}, "seats": ["1B", "1A"]})], False),
+        ([("book", {"trip": {"to": "New York"}})], False),
     ):
         assert await verdict("bfcl", data, answered("", *calls), "b2") is expected
 

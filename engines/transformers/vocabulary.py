@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from qwendesk.engines.stream.thinking import THINK_CLOSE, THINK_CUTOFF, THINK_OPEN
 from qwendesk.errors import EngineError, EngineUnavailable
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PARSED_TOKENS = (THINK_OPEN, THINK_CLOSE, "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 """Special tokens that the stream parser needs in the text."""
 _END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """White space as json.dumps writes it; with free white space small models can repeat it endlessly."""
-_BITS = torch.arange(8, dtype=torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,11 @@ class Grammar:
 
     def restrict(self, logits: Tensor) -> None:
         """Mask the tokens that the grammar does not allow next."""
+        import torch  # imported here because prompts need the vocabulary without it
+
         packed = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.uint8)
-        allowed = ((packed.unsqueeze(1) >> _BITS) & 1).bool().flatten()[: logits.shape[0]].to(logits.device)
+        bits = (packed.unsqueeze(1) >> torch.arange(8, dtype=torch.uint8)) & 1
+        allowed = bits.bool().flatten()[: logits.shape[0]].to(logits.device)
         logits[: allowed.shape[0]].masked_fill_(~allowed, float("-inf"))
         logits[allowed.shape[0] :] = float("-inf")
 

@@ -130,6 +130,16 @@ def test_a_real_model_is_measured(data: Path, monkeypatch: pytest.MonkeyPatch) -
             assert arm["errors"] == 0 and arm["tokens_in"] > 20 and arm["tokens_out"] > 0 and arm["seconds"] > 0
 
 
+def test_the_suites_are_listed_and_described() -> None:
+    rows = json.loads(bench("suites", "--json"))
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "quality.md").read_text("utf-8")
+    assert len(rows) == 11 and rows[0]["files"] == ["gsm8k.jsonl"]
+    listed = bench("suites")
+    for row in rows:
+        assert f"`{row['name']}`" in page and row["summary"] in listed
+        assert all(f"`{file}`" in page for file in row["files"])
+
+
 def test_no_run_says_how_to_make_one() -> None:
     done = RUN.invoke(app, ["show"])
     assert done.exit_code == 0 and "There are no runs yet" in done.stderr

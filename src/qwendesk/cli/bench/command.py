@@ -16,8 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_SUITES = "gsm8k, mgsm, humaneval, mbpp, bfcl, irrelevance, language, ifeval, faq, injection, handover or all"
-SuiteNames = Annotated[list[str], typer.Option("--suite", help=f"{_SUITES}; may be repeated.")]
+SuiteNames = Annotated[list[str], typer.Option("--suite", help="Suite, such as gsm8k, or all; may be repeated.")]
 ArmNames = Annotated[list[str] | None, typer.Option("--arm", help="bare or desk; default: both.")]
 Model = Annotated[
     str | None, typer.Option("--model", help="Model: NAME, ENGINE:NAME or a .gguf file; default: the general one.")
@@ -63,6 +62,14 @@ def quality(
 
     asked = QualityRun(suite, arm or [], model, limit, data, seed, run, again)
     run_command(run_quality(asked, as_json), interrupted="Stopped. The answers so far are kept: run it again to go on.")
+
+
+@app.command()
+def suites(as_json: AsJson = False) -> None:
+    """List the suites: what each measures, and the file with its questions."""
+    from qwendesk.cli.bench.show import list_suites
+
+    list_suites(as_json)
 
 
 @app.command()

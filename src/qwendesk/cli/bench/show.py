@@ -1,4 +1,4 @@
-"""``qwendesk bench show``: the runs, their figures, and transcripts."""
+"""``qwendesk bench show`` and ``bench suites``: the runs, their figures, transcripts, and the list of suites."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qwendesk.settings import load_settings
 from qwendesk.testing.quality.base import ARMS
 from qwendesk.testing.quality.run_folder import BENCH, RunFolder, all_runs
 from qwendesk.testing.quality.runner import ScoredAnswer, score_suite
-from qwendesk.testing.quality.suites.all_suites import chosen_suites
+from qwendesk.testing.quality.suites.all_suites import SUITES, chosen_suites
 from qwendesk.tools.sandbox import PythonSandbox
 
 _VERDICTS = {True: "right", False: "wrong", None: "unscored"}
@@ -68,6 +68,17 @@ def _list(runs: list[RunFolder], as_json: bool) -> None:
         typer.echo(one_line(f"{row['run']}  {row['model']}, seed {row['seed']}: {', '.join(row['suites']) or 'empty'}"))
     if not rows and not as_json:
         typer.echo("There are no runs yet: 'qwendesk bench quality --suite language --limit 5' makes one.", err=True)
+
+
+def list_suites(as_json: bool) -> None:
+    """Print the suites."""
+    rows = [{"name": suite.name, "summary": suite.summary, "files": list(suite.files)} for suite in SUITES]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    for suite in SUITES:
+        file = f" ({' or '.join(suite.files)})" if suite.files else ""
+        typer.echo(f"{suite.name:<12} {suite.summary}{file}")
 
 
 async def _chosen(run: RunFolder, name: str, shown: Shown) -> list[tuple[str, ScoredAnswer]]:

@@ -236,7 +236,8 @@ class PastTurn:
     role: str | None
     """Role that answered; None without an answer."""
     receipt: dict[str, Any] | None
-    """The receipt as plain JSON types; with ``wish``, ``role_without_override`` and ``language`` among it."""
+    """The receipt as plain JSON types; with ``requested_role``, ``role_without_override`` and
+    ``language`` among it."""
     started_at: datetime
     ratings: tuple[Rating, ...] = ()
 

@@ -1,1 +1,1 @@
-"""The steps of a turn, one module each; every node is a function from the state to its changes."""
+"""The nodes of a turn's graph; each is a function from the state to its changes."""

@@ -1,1 +1,1 @@
-"""The durable inbox: acceptance, queue, recovery, failed messages, and the language of the desk's texts."""
+"""The durable inbox: accept messages, queue them, hand them to workers, and requeue those of lost workers."""

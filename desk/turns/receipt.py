@@ -18,9 +18,6 @@ _FAILED = {
     NAMES_CHOICES: "the model's answer did not name all places that may be meant",
     STATES_RESULT: "the model's answer did not say what the tool had calculated",
     GROUNDED: "the model's answer held numbers that are not in what was looked up",
-    # names of these checks in older receipts
-    "repeats the tool's result": "the model's answer did not say what the tool had calculated",
-    "keeps to what was looked up": "the model's answer held numbers that are not in what was looked up",
 }
 """Explanations of failed checks whose names are not enough."""
 _OWN_TOOLS = ("algebra", "clock", "python", SEARCH)
@@ -142,7 +139,7 @@ def _who(receipt: dict[str, Any]) -> str:
 
 
 def _overrides(receipt: dict[str, Any]) -> list[str]:
-    """Return the effects of the person's overrides; older receipts have none."""
+    """Return the effects of the person's overrides."""
     model, role_without_override = receipt.get("requested_model"), receipt.get("role_without_override")
     lines = [f"- model: you asked for {model}"] if model else []
     if role_without_override:

@@ -50,8 +50,15 @@ _EARLIER_KEYS = {
         "thinking_why": "thinking_reason",
     },
     "payload": {"unreadable": "unsupported_media"},
+    "saved_reply": {"tells_machine": "has_notice"},
+    "settings": {"heard": "detected_language", "told_machine": "machine_notice_sent"},
 }
 """Names of keys in JSON columns before the first migration."""
+_EARLIER_CHECKS = {
+    "repeats the tool's result": "contains the tool's result",
+    "keeps to what was looked up": "has only numbers that were looked up",
+}
+"""Names of checks in receipts before the first migration."""
 Line = tuple[str, dict[str, Any]]
 
 
@@ -160,6 +167,10 @@ def _renamed(row: dict[str, Any]) -> dict[str, Any]:
     for column, keys in _EARLIER_KEYS.items():
         if value := columns.get(column):
             columns[column] = {keys.get(key, key): item for key, item in value.items()}
+    if receipt := columns.get("receipt"):
+        for answer in (receipt, *receipt.get("sub_answers", ())):
+            for check in answer.get("checks", ()):
+                check["name"] = _EARLIER_CHECKS.get(check["name"], check["name"])
     return columns
 
 

@@ -78,7 +78,7 @@ async def test_lines_are_answered_until_the_person_leaves(talk: Talk) -> None:
 
 
 def test_why_is_said_in_words_and_not_in_codes() -> None:
-    check = {"name": "repeats the tool's result", "outcome": "failed", "detail": "3371"}
+    check = {"name": "contains the tool's result", "outcome": "failed", "detail": "3371"}
     told = explain(RECEIPT.as_dict() | {"language": "de", "checks": [check]})
     assert "language: German" in told
     assert "check failed: the model's answer did not say what the tool had calculated: 3371" in told

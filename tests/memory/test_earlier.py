@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from qwendesk.agents.checks.tool_results import GROUNDED, STATES_RESULT
+from qwendesk.desk.translations import MachineNotices
 from qwendesk.errors import StoreError
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.database import Database
 from qwendesk.memory.maintenance.backup import backup, check, restore, write_dump
 from qwendesk.memory.memory import Memory
+from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile
 from qwendesk.messages import Inbound
+from tests.desk.parts import running
 from tests.memory.talk import say
 
 DATA = Path(__file__).parent / "data"
@@ -113,3 +117,42 @@ async def test_a_dump_has_no_rows_but_those_of_the_database(earlier: Database, t
     kept, *expected = await asyncio.to_thread(lambda: gzip.decompress(DUMP.read_bytes()).splitlines())
     assert json.loads(header) == json.loads(kept)
     assert sorted(map(json.loads, rows), key=repr) == sorted(map(json.loads, expected), key=repr)
+
+
+def change_row(line: bytes) -> bytes:
+    """Give the open message, its conversation and the turns the values that a desk of that version had written."""
+    table, row = json.loads(line)
+    if table == "conversation" and row["channel"] == "telegram":
+        row |= {"channel": "test", "settings": {"heard": "de", "told_machine": True, "role": "coder"}}
+    elif table == "inbound_event":
+        told = {"text": "hello", "outcome": "done", "error": None, "is_rated": True, "tells_machine": True}
+        row |= {"channel": "test", "verdict": told}
+    elif table == "turn":
+        row["receipt"]["checks"] = [{"name": "repeats the tool's result", "outcome": "failed", "detail": "7"}]
+        answers = row["receipt"]["parts"]
+        answers[0]["checks"] = [{"name": "keeps to what was looked up", "outcome": "passed", "detail": ""}]
+    return json.dumps([table, row]).encode()
+
+
+async def test_an_open_message_of_an_earlier_database_is_delivered(tmp_path: Path) -> None:
+    header, *rows = gzip.decompress(DUMP.read_bytes()).splitlines()
+    await asyncio.to_thread(
+        (tmp_path / "dump").write_bytes, gzip.compress(b"\n".join([header, *map(change_row, rows)]) + b"\n")
+    )
+    url = f"sqlite+aiosqlite:///{tmp_path / 'desk.db'}"
+    memory = Memory(url)
+    await restore(memory.database, tmp_path / "dump")
+    await memory.aclose()
+    notices = MachineNotices({"test": True})
+    async with running(tmp_path, lambda messages: "never asked", url=url, notices=notices) as desk:
+        await desk.runtime.maintenance.once()
+        await desk.settle()
+        assert desk.outlet.texts == ["hello"], "the saved reply has the notice already"
+        async with desk.desk.memory.scope.read() as connection:
+            event = (await connection.execute(select(InboundEvent.status, InboundEvent.error))).one()
+            settings = (await connection.execute(select(Conversation.settings))).scalars().all()
+        assert (event.status, event.error) == ("done", None)
+        assert {"detected_language": "de", "machine_notice_sent": True, "role": "coder"} in settings
+        last = await desk.desk.memory.history.last_turn("c1")
+        assert last and last.receipt and last.receipt["checks"][0]["name"] == STATES_RESULT
+        assert last.receipt["sub_answers"][0]["checks"][0]["name"] == GROUNDED

@@ -204,7 +204,7 @@ class Desk:
             async for event in events:
                 yield _named(event, name)
 
-    async def retry(self, conversation: str, *, channel: str = PYTHON_CHANNEL, person: str | None = None) -> Reply:
+    async def retry(self, conversation: str, *, channel: str | None = None, person: str | None = None) -> Reply:
         """Answer a conversation's last question again, by a stronger model or with thinking, where one is there.
 
         Args:
@@ -213,14 +213,16 @@ class Desk:
             person: the person that ``ask`` was given.
 
         Raises:
-            QwendeskError: there is no question yet, or no reply to it.
+            InputError: the person may not ask on the channel, or there is no question yet.
+            QwendeskError: there is no reply; the text says why and what to do.
         """
-        history = await self.memory.history.messages(conversation_of(person, conversation), channel=channel)
+        where = channel or PYTHON_CHANNEL
+        history = await self.memory.history.messages(conversation_of(person, conversation), channel=where)
         asked = next((message for message in reversed(history) if message.role == "user"), None)
         if asked is None:
             raise InputError(f"The conversation {conversation!r} has no question yet that could be answered again.")
-        inbound = Inbound(asked.text, conversation, asked.attachments, channel=channel, retry=True)
-        if person is not None:
+        inbound = Inbound(asked.text, conversation, asked.attachments, channel=where, retry=True)
+        if person is not None or channel is not None:
             inbound = await self._on_behalf(inbound, person)
         return replace(await reply_of(self.turns.run(inbound)), conversation=conversation)
 

@@ -1,13 +1,14 @@
 """``Desk.ask`` for people whom a program serves: facts, conversations, limits and rules are each person's own."""
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from qwendesk.desk.translations import say
 from qwendesk.errors import ConfigError, InputError
-from qwendesk.messages import Finished
+from qwendesk.messages import Finished, Inbound
 from tests.conftest import MakeDesk
 
 
@@ -86,9 +87,14 @@ async def test_the_rules_of_a_configured_channel_hold(make_desk: MakeDesk) -> No
     rules = {"web": {"access": "allowlist", "allow": ["ann"]}, "telegram": {"owners": ["boss"]}}
     async with make_desk(channels=rules) as desk:
         await desk.ask("hello there", person="ann", channel="web")
+        for asked in (Inbound("hello there", "c", channel="web"), Inbound("hello there", "bob/c", channel="web")):
+            async with aclosing(desk.turns.run(asked)) as events:  # as from before the rule was set
+                assert [event async for event in events]
         for stranger in ("bob", None):
             with pytest.raises(InputError, match="may not talk"):
                 await desk.ask("hello there", person=stranger, channel="web")
+            with pytest.raises(InputError, match="may not talk"):
+                await desk.retry("c", person=stranger, channel="web")
         await desk.ask("hello there", person="boss", channel="telegram")
         with pytest.raises(InputError, match="code"):
             await desk.ask("hello there", person="bob", channel="telegram")

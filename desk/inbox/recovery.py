@@ -19,6 +19,8 @@ from qwendesk.desk.inbox.queue import DurableQueue
 _WORKER_LOCK = "hashtextextended('qwendesk-worker:' || %s, 0)"
 _RECOVERY_LOCK = "hashtextextended('qwendesk-recovery', 0)"
 _CHECK_INTERVAL_SECONDS = 1.0
+_RESTART_PAUSE_SECONDS = 0.3
+"""Pause after an error; shorter than a check, so that no worker counts as gone meanwhile."""
 _GRACE_SECONDS = 3.0
 """Seconds after connecting in which no worker counts as gone: after an outage all workers reconnect together."""
 _HEARTBEAT_TIMEOUT_SECONDS = 20.0
@@ -50,7 +52,13 @@ class WorkerRecovery:
     async def start(self) -> None:
         """Start the checks and return once this worker holds its lock."""
         self._task = asyncio.create_task(self._watch())
-        await self._ready.wait()
+        ready = asyncio.create_task(self._ready.wait())
+        try:
+            await asyncio.wait([self._task, ready], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if self._task.done():
+            await self._task
 
     async def stop(self) -> None:
         """Free the lock; other workers requeue the messages that this one has left."""
@@ -73,7 +81,9 @@ class WorkerRecovery:
                         "Worker recovery lost its database connection (%s) and reconnects.", type(error).__name__
                     )
                 self._is_disconnected = True
-                await asyncio.sleep(0.3)
+            except Exception:  # without heartbeats, other workers would take this worker's messages
+                log.exception("Worker recovery failed and starts again.")
+            await asyncio.sleep(_RESTART_PAUSE_SECONDS)
 
     async def _serve(self, connection: psycopg.AsyncConnection) -> None:
         await connection.execute(f"SELECT pg_advisory_lock({_WORKER_LOCK})", [self._executor])
@@ -103,7 +113,7 @@ class WorkerRecovery:
         own = pending.pop(self._executor, set())
         gone = await self._gone(connection, pending) if pending else set()
         missing = self._long_missing(own)
-        if (gone & self._suspects or missing) and await self._is_free(connection, _RECOVERY_LOCK):
+        if (gone & self._suspects or missing) and await self._try_lock(connection, _RECOVERY_LOCK):
             try:
                 await self._requeue_gone(connection, gone & self._suspects)
                 await self._requeue_own(missing)
@@ -119,7 +129,7 @@ class WorkerRecovery:
         )
         gone = {name for (name,) in await found.fetchall()} & set(names)
         for name in set(names) - gone:
-            if await self._is_free(connection, _WORKER_LOCK, name):
+            if await self._try_lock(connection, _WORKER_LOCK, name):
                 await connection.execute(f"SELECT pg_advisory_unlock({_WORKER_LOCK})", [name])
                 gone.add(name)
         return gone
@@ -148,7 +158,7 @@ class WorkerRecovery:
         self._missing = {name: self._missing.get(name, now) for name in missing}
         return {name for name, since in self._missing.items() if now - since > _MISSING_TIMEOUT_SECONDS}
 
-    async def _is_free(self, connection: psycopg.AsyncConnection, lock: str, *values: str) -> bool:
+    async def _try_lock(self, connection: psycopg.AsyncConnection, lock: str, *values: str) -> bool:
         """Take a lock and return True if it is free."""
         taken = await connection.execute(f"SELECT pg_try_advisory_lock({lock})", values)
         row = await taken.fetchone()

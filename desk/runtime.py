@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,16 @@ class DeskRuntime:
         self._recovery: WorkerRecovery | None = None
 
     async def start(self) -> None:
-        """Open the queue; with a worker, begin to answer, first the messages left by the last run."""
+        """Open the queue; with a worker, begin to answer, first the messages left by the last run.
+
+        A start that fails frees the lock, the connections and the tasks that it has made.
+        """
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.stop, 0.0)
+            await self._start()
+            stack.pop_all()
+
+    async def _start(self) -> None:
         if self._worker is None:
             await self.queue.open()
             return
@@ -112,20 +122,27 @@ class DeskRuntime:
         Args:
             timeout: most seconds to wait.
         """
-        await self.maintenance.stop()
-        if self._worker:
-            closing = asyncio.get_running_loop().call_later(timeout, self._worker.close)
-            self._worker.prepare_stop()
-            await self.queue.stop(timeout, self._worker.suspended)
+        # the last step is pushed first; each runs even if one before it fails
+        async with AsyncExitStack() as steps:
+            if self._lock:
+                steps.callback(self._lock.release)
+            steps.push_async_callback(self.queue.aclose)
+            if self._recovery is not None:
+                steps.push_async_callback(self._recovery.stop)
+            if self._worker:
+                steps.push_async_callback(self._worker.cancellation.aclose)
+                steps.push_async_callback(self._worker.forgive_interrupted)
+                steps.push_async_callback(self._stop_queue, self._worker, timeout)
+            steps.push_async_callback(self.maintenance.stop)
+
+    async def _stop_queue(self, worker: Worker, timeout: float) -> None:
+        closing = asyncio.get_running_loop().call_later(timeout, worker.close)
+        try:
+            worker.prepare_stop()
+            await self.queue.stop(timeout, worker.suspended)
+        finally:
             closing.cancel()
-            self._worker.close()
-            await self._worker.forgive_interrupted()
-            await self._worker.cancellation.aclose()
-        if self._recovery is not None:
-            await self._recovery.stop()
-        await self.queue.aclose()
-        if self._lock:
-            self._lock.release()
+            worker.close()
 
     def _lock_sqlite(self) -> None:
         """Lock a SQLite file for the one process that may answer from it.

@@ -120,7 +120,7 @@ class Worker:
     async def forgive_interrupted(self) -> None:
         """Exclude the runs that the stop of the desk interrupts from their messages' attempts."""
         with suppress(StoreError):
-            for claimed in self._claimed.values():
+            for claimed in tuple(self._claimed.values()):  # a handler that is still ending removes its own
                 await self._inbox.forgive_attempt(claimed)
 
     async def handle(self, id_: str) -> None:

@@ -69,7 +69,9 @@ class DurableQueue:
 
     async def aclose(self) -> None:
         """Close the connections to the database."""
-        if self._engine is not None:
+        if self._opened is not None:
+            await asyncio.to_thread(self._opened.destroy)
+        if self._engine is not None:  # DBOS leaves a given engine open
             await asyncio.to_thread(self._engine.dispose)
 
     def enqueue(self, connection: Connection, id_: str, conversation: str, sequence: int) -> None:

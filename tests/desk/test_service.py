@@ -20,6 +20,7 @@ from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifes
 from qwendesk.channels.lifecycle import Backoff
 from qwendesk.cli.main import app
 from qwendesk.cli.serve import greeting
+from qwendesk.desk.inbox.queue import DurableQueue, MessageHandler
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Admission, Inbound, Outbound
 from qwendesk.service import Service
@@ -82,6 +83,24 @@ async def test_a_channel_is_answered_and_health_is_reported(tmp_path: Path) -> N
             answer = await client.get(f"http://127.0.0.1:{service.web.port}/healthz")
         running = {"channels": {"loopback": "running"}, "problems": {}}
         assert answer.json() == {"status": "ok", "component": "all", "waiting": 0, "failed": 0, **running}
+
+
+async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = Loopback()
+    made = settings(tmp_path, channels={"loopback": {"access": "open"}})
+    failing = Service(made, channels={"loopback": channel})
+    with monkeypatch.context() as patched:
+
+        async def fail(queue: DurableQueue, handle: MessageHandler) -> None:
+            raise RuntimeError("a bug")
+
+        patched.setattr(DurableQueue, "run", fail)
+        with pytest.raises(RuntimeError, match="a bug"):
+            async with failing:
+                pass
+    async with Service(made, channels={"loopback": channel}) as service:
+        assert (await channel.hears("hello there")).outcome == "accepted"
+        assert (await service.health())["status"] == "ok"
 
 
 async def test_a_channel_refuses_strangers_by_default_and_refused_credentials_stop_it(tmp_path: Path) -> None:

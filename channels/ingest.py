@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from cachetools import FIFOCache
 
 from qwendesk.channels.base import Accept
+from qwendesk.desk.access import PUBLIC_COMMANDS
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound
 
@@ -32,12 +33,6 @@ _MAX_QUOTE_CHARS = 4000
 _MAX_OWN_CHARS = 1000
 """Characters of a quote of the desk's own message."""
 _MAX_NAME_CHARS = 100
-COMMANDS = frozenset(
-    {
-        "help", "new", "why", "retry", "good", "bad", "model", "think", "no_think", "lang", "stop",
-        "memory", "remember", "forget", "link",
-    }
-)  # fmt: skip
 START_COMMANDS = frozenset({"start"})
 """Commands that platforms send when a person opens the chat."""
 _COMMANDS_WITH_ARGUMENT = frozenset({"model", "lang", "memory", "remember", "forget", "link"})
@@ -151,7 +146,7 @@ def with_quotes(text: str, quotes: Iterable[Quote]) -> str:
 def add_slash(text: str) -> str:
     """Add the slash to a command that was written without it; return any other text unchanged."""
     name, _, more = text.strip().partition(" ")
-    known = _COMMANDS_WITH_ARGUMENT if more else COMMANDS
+    known = _COMMANDS_WITH_ARGUMENT if more else PUBLIC_COMMANDS
     return f"/{text.strip()}" if name.lower() in known else text
 
 

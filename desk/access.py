@@ -39,7 +39,7 @@ PUBLIC_COMMANDS = (
     "help", "new", "why", "retry", "good", "bad", "model", "think", "no_think", "lang", "stop",
     "memory", "remember", "forget", "link",
 )  # fmt: skip
-"""Chat commands for everybody."""
+"""Chat commands for everybody, also those that channels recognise without their slash."""
 OPERATOR_COMMANDS = ("approve", "deny")
 """Chat commands for operators and owners; a channel's setting ``commands`` may give them to known people, too."""
 UNRESTRICTED_COMMANDS = frozenset({"help", "rate"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
@@ -79,7 +79,14 @@ def fit_by_estimate(
 
 def estimate_tokens(messages: list[BaseMessage], tools: Sequence[dict[str, Any]] = ()) -> int:
     """Return the estimated number of tokens of messages and tools."""
-    return sum(map(_message_tokens, messages)) + len(json.dumps(tools)) // _BYTES_PER_TOKEN
+    return estimate_text_tokens(message.text for message in messages) + len(json.dumps(tools)) // _BYTES_PER_TOKEN
+
+
+def estimate_text_tokens(texts: Iterable[str]) -> int:
+    """Return the estimated number of tokens of messages with these texts."""
+    return sum(
+        len(text.encode("utf-8", errors="replace")) // _BYTES_PER_TOKEN + _MESSAGE_OVERHEAD_TOKENS for text in texts
+    )
 
 
 def context_exceeded(tokens: int, room: int) -> EngineError:
@@ -88,10 +95,6 @@ def context_exceeded(tokens: int, room: int) -> EngineError:
         f"This message needs {tokens} tokens, but the model has room for {room}. Shorten it, choose a model with a "
         "larger context, or raise QWENDESK_CONTEXT_TOKENS."
     )
-
-
-def _message_tokens(message: BaseMessage) -> int:
-    return len(message.text.encode("utf-8", errors="replace")) // _BYTES_PER_TOKEN + _MESSAGE_OVERHEAD_TOKENS
 
 
 def _length(message: BaseMessage) -> int:

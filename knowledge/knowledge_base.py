@@ -265,12 +265,12 @@ class KnowledgeBase:
 
     async def scope_of(self, channel: str, account: str, person: str, conversation: str) -> DocumentScope:
         """Return the scope of a person in a conversation, by their names on the channel."""
-        values = {"channel": channel, "account": account, "person": person, "key": conversation}
+        values = {"channel": channel, "account": account, "person": person}
         find_person = select(PersonIdentity.person_id).where(*is_person())
-        find_conversation = select(Conversation.id).where(*is_conversation())
+        find_conversation = select(Conversation.id).where(*is_conversation(channel, account, conversation))
         async with TenantDatabase(self._database, self.everybody.tenant).read() as connection:
             person_id = (await connection.execute(find_person, values)).scalar_one_or_none()
-            conversation_id = (await connection.execute(find_conversation, values)).scalar_one_or_none()
+            conversation_id = (await connection.execute(find_conversation)).scalar_one_or_none()
         return replace(self.everybody, person=person_id, conversation=conversation_id)
 
     def _checked(self, scope: DocumentScope | None) -> DocumentScope:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from qwendesk.channels.ingest import COMMANDS, START_COMMANDS, Quote, with_quotes
+from qwendesk.channels.ingest import START_COMMANDS, Quote, with_quotes
 from qwendesk.channels.telegram.entities import (
     TelegramIdentity,
     entity_text,
@@ -14,10 +14,12 @@ from qwendesk.channels.telegram.entities import (
     readable_text,
     text_and_entities,
 )
+from qwendesk.desk.access import PUBLIC_COMMANDS
 from qwendesk.messages import Inbound
 
 MAX_FILE_BYTES = 20 * 2**20
 """The Bot API's download limit, in bytes."""
+_COMMANDS = frozenset(PUBLIC_COMMANDS) | START_COMMANDS
 _FILE_TYPES = ("photo", "voice", "audio", "document")
 _UNSUPPORTED_TYPES = (
     "video", "video_note", "animation", "sticker", "location", "venue", "contact", "poll", "dice", "story",
@@ -204,7 +206,7 @@ def _addresses_bot(message: dict[str, Any], me: TelegramIdentity) -> bool:
         if entity["type"] == "bot_command" and entity["offset"] == 0:
             name, _, whom = entity_text(text, entity)[1:].partition("@")
             # a command without a bot's name may be for another bot
-            return whom.casefold() == me.username.casefold() if whom else name.lower() in COMMANDS | START_COMMANDS
+            return whom.casefold() == me.username.casefold() if whom else name.lower() in _COMMANDS
     return any(is_bot_mention(entity, text, me) for entity in entities)
 
 

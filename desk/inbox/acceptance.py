@@ -11,8 +11,9 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, func, insert, literal, literal_column, select, update
 from uuid_utils import uuid7
 
-from qwendesk.desk.inbox.repository import OPEN, conversation_key, is_conversation
+from qwendesk.desk.inbox.repository import OPEN, conversation_key
 from qwendesk.desk.translations import DETECTED_LANGUAGE
+from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.conversations.turns import title
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.conversations import Conversation
@@ -138,11 +139,12 @@ class InboxAcceptance:
 
         The conversation's row stays locked, so that numbers follow the order of acceptance.
         """
+        key = conversation_key(inbound.account, inbound.conversation)
         # SQLite would drop the table's name of a mapped column within RETURNING.
         open_ = select(func.count()).where(InboundEvent.conversation_id == literal_column("conversation.id"), OPEN)
         statement = (
             update(Conversation)
-            .where(*is_conversation(inbound.channel, inbound.account, inbound.conversation))
+            .where(*is_conversation(inbound.channel, "", key))
             .values(next_sequence=Conversation.next_sequence + 1, updated_at=now)
             .returning(Conversation.id, Conversation.next_sequence, open_.scalar_subquery(), Conversation.settings)
         )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, literal, literal_column, select, update
 
+from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.people.personal_data import is_empty_conversation
 from qwendesk.memory.tables.conversations import Conversation, Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile
@@ -107,7 +108,9 @@ class InboxRepository:
 
     async def conversation_id(self, channel: str, account: str, conversation: str) -> str | None:
         """Return the id of a conversation."""
-        statement = select(Conversation.id).where(*is_conversation(channel, account, conversation))
+        statement = select(Conversation.id).where(
+            *is_conversation(channel, "", conversation_key(account, conversation))
+        )
         async with self._database.read() as connection:
             id_: str | None = (await connection.execute(statement)).scalar_one_or_none()
             return id_
@@ -133,7 +136,11 @@ class InboxRepository:
             conversation: the conversation's key on the channel.
             person: only a message of this person; None: of any person.
         """
-        here = select(Conversation.id).where(*is_conversation(channel, account, conversation)).scalar_subquery()
+        here = (
+            select(Conversation.id)
+            .where(*is_conversation(channel, "", conversation_key(account, conversation)))
+            .scalar_subquery()
+        )
         event = InboundEvent.__table__.alias("earlier")
         first = select(func.min(event.c.sequence)).where(event.c.conversation_id == here, event.c.status == "queued")
         theirs = [InboundEvent.person == person] if person is not None else []
@@ -236,12 +243,6 @@ def inbound_of(row: Any, files: list[Attachment]) -> Inbound:
 def conversation_key(account: str, conversation: str) -> str:
     """Return a conversation's key in the memory, which stores no accounts of the desk on a channel."""
     return f"{account}/{conversation}" if account else conversation
-
-
-def is_conversation(channel: str, account: str, conversation: str) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions that select a conversation by its key on a channel."""
-    key = conversation_key(account, conversation)
-    return Conversation.channel == channel, Conversation.account == "", Conversation.external_id == key
 
 
 def is_newest_run(id_: str, run: int) -> tuple[ColumnElement[bool], ...]:

@@ -12,9 +12,6 @@ from qwendesk.prompt_quoting import quoted
 from qwendesk.prompts import render
 from qwendesk.routing.base import ConversationContext
 
-_BYTES_PER_TOKEN = 3
-_TEMPLATE_TOKENS = 8
-"""Tokens that a chat template adds to a message."""
 _MAX_FACTS_CHARS = 2000
 """Characters of all facts; the newest ones are kept."""
 _MAX_QUESTIONS = 5
@@ -37,11 +34,6 @@ def newest_facts(facts: Iterable[KnownFact], characters: int = _MAX_FACTS_CHARS)
             break
         kept.append(fact)
     return kept[::-1]
-
-
-def estimate_tokens(texts: Iterable[str]) -> int:
-    """Estimate the tokens of messages, rather too high than too low."""
-    return sum(len(text.encode("utf-8", errors="replace")) // _BYTES_PER_TOKEN + _TEMPLATE_TOKENS for text in texts)
 
 
 @dataclass(frozen=True, slots=True)

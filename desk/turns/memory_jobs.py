@@ -13,7 +13,7 @@ import json_repair
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.desk.turns.background import FinishedTurn
-from qwendesk.desk.turns.conversation_context import estimate_tokens
+from qwendesk.engines.context_window import estimate_text_tokens
 from qwendesk.engines.pool import ModelPool
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import is_grounded
@@ -95,7 +95,7 @@ class Summariser:
 def oldest_turns(lines: Sequence[TurnLine], keep: int, read: int) -> list[TurnLine]:
     """Return the oldest whole turns, at most ``read`` tokens of them, but none of the newest ``keep`` tokens."""
     turns = sorted({line.sequence for line in lines})
-    sizes = {turn: estimate_tokens(line.text for line in lines if line.sequence == turn) for turn in turns}
+    sizes = {turn: estimate_text_tokens(line.text for line in lines if line.sequence == turn) for turn in turns}
     kept = 0
     # the newest two are kept: one may still be running, and it refers to the other
     while turns and (len(turns) > len(sizes) - 2 or kept + sizes[turns[-1]] <= keep):

@@ -17,12 +17,12 @@ from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.desk.turns.conversation_context import (
     LastTurn,
     background_prompt,
-    estimate_tokens,
     last_turn_of,
     routing_context,
 )
 from qwendesk.desk.turns.knowledge import DeskKnowledge, IngestedDocuments, MessageDocuments
 from qwendesk.desk.turns.receipt import Stopwatch, write_reply
+from qwendesk.engines.context_window import estimate_text_tokens
 from qwendesk.errors import EngineError, EngineTimeout, InputError, QwendeskError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import StoredContext, StoredMessage
@@ -251,7 +251,7 @@ def _with_documents(reply: Reply, ingested: IngestedDocuments, collector: EventC
 
 
 def _finished(inbound: Inbound, stored: StoredContext, state: TurnState) -> FinishedTurn:
-    size = estimate_tokens(message.text for message in stored.messages)
+    size = estimate_text_tokens(message.text for message in stored.messages)
     return FinishedTurn(inbound, state.get("choice"), size, len(stored.messages))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, insert, select
 from uuid_utils import uuid7
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.conversations.history import attachments_of
+from qwendesk.memory.conversations.history import attachments_of, first_part_of_answer, is_conversation
 from qwendesk.memory.records import AskedQuestion, PastTurn, Rating
 from qwendesk.memory.tables.conversations import Conversation, Feedback, Message, PersonIdentity, Turn
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
@@ -148,11 +148,7 @@ class TurnFeedback:
         return str(found.id)
 
     def _conversation(self, conversation: str, channel: str) -> Select[Any]:
-        return select(Conversation.id).where(
-            Conversation.channel == channel,
-            Conversation.account == self._account,
-            Conversation.external_id == conversation,
-        )
+        return select(Conversation.id).where(*is_conversation(channel, self._account, conversation))
 
 
 def _since(since: datetime | None) -> list[ColumnElement[bool]]:
@@ -160,25 +156,13 @@ def _since(since: datetime | None) -> list[ColumnElement[bool]]:
 
 
 def _past_turns(since: datetime | None, before: str | None, limit: int) -> Select[Any]:
-    answer = (
-        select(Message.text)
-        .where(
-            Message.conversation_id == Turn.conversation_id,
-            Message.sequence == Turn.sequence,
-            Message.role == "assistant",
-        )
-        .correlate(Turn)
-        .order_by(Message.part)
-        .limit(1)
-        .scalar_subquery()
-    )
     columns: tuple[Any, ...] = (
         Turn.id,
         Conversation.external_id,
         Conversation.channel,
         Message.text,
         Message.parts,
-        answer.label("answer"),
+        first_part_of_answer().label("answer"),
         Turn.role,
         Turn.receipt,
         Turn.started_at,

@@ -36,6 +36,8 @@ _MESSAGES_WITH_FILES = 4
 _NO_LIMIT = 2**31 - 1
 """A sequence above all others."""
 _LIMIT = bindparam("messages", type_=Integer)
+_KEY = ("channel", "account", "key")
+"""Parameters of the statements that select one conversation."""
 _COLUMNS = ("kind", "id", "role", "text", "at", "sequence", "parts")
 
 
@@ -63,9 +65,9 @@ class History:
             limit: the number of messages.
             with_attachments: read the attachments of the newest few messages that have any.
         """
-        of_conversation = Message.conversation_id == _of_conversation(Conversation.id)
+        of_conversation = Message.conversation_id == _conversation()
         # Each turn has a message, so older turns are out of reach; without this, PostgreSQL would sort all messages.
-        newest = _of_conversation(Conversation.next_sequence - limit)
+        newest = _conversation(Conversation.next_sequence - limit)
         statement = (
             select(Message.id, Message.role, Message.text, Message.created_at, Message.parts)
             .where(of_conversation, Message.sequence >= newest)
@@ -133,17 +135,30 @@ async def attachments_of(connection: TenantConnection, messages: Sequence[str]) 
     return files
 
 
-def is_conversation() -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for the conversation with the parameters ``channel``, ``account`` and ``key``."""
+def is_conversation(channel: Any, account: Any, key: Any) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for a conversation; each argument is a value or a bound parameter."""
+    return Conversation.channel == channel, Conversation.account == account, Conversation.external_id == key
+
+
+def first_part_of_answer() -> ScalarSelect[Any]:
+    """Select the text of a turn's answer, of its first part if it has several."""
     return (
-        Conversation.channel == bindparam("channel"),
-        Conversation.account == bindparam("account"),
-        Conversation.external_id == bindparam("key"),
+        select(Message.text)
+        .where(
+            Message.conversation_id == Turn.conversation_id,
+            Message.sequence == Turn.sequence,
+            Message.role == "assistant",
+        )
+        .correlate(Turn)
+        .order_by(Message.part)
+        .limit(1)
+        .scalar_subquery()
     )
 
 
-def _of_conversation(column: Any) -> ScalarSelect[Any]:
-    return select(column).where(*is_conversation()).scalar_subquery()
+def _conversation(column: Any = Conversation.id) -> ScalarSelect[Any]:
+    """Select a column of the conversation with the parameters ``channel``, ``account`` and ``key``."""
+    return select(column).where(*is_conversation(*map(bindparam, _KEY))).scalar_subquery()
 
 
 @cache
@@ -156,23 +171,18 @@ def _attachments() -> Select[Any]:
 
 @cache
 def _last_turn() -> Select[Any]:
-    answer = (
-        select(Message.text)
-        .where(
-            Message.conversation_id == Turn.conversation_id,
-            Message.sequence == Turn.sequence,
-            Message.role == "assistant",
-        )
-        .correlate(Turn)
-        .order_by(Message.part)
-        .limit(1)
-        .scalar_subquery()
+    columns: tuple[Any, ...] = (
+        Message.text,
+        first_part_of_answer(),
+        Turn.status,
+        Turn.receipt,
+        Turn.started_at,
+        Turn.thinking,
     )
-    columns: tuple[Any, ...] = (Message.text, answer, Turn.status, Turn.receipt, Turn.started_at, Turn.thinking)
     return (
         select(*columns)
         .join(Message, Message.id == Turn.question_id)
-        .where(Turn.conversation_id == _of_conversation(Conversation.id))
+        .where(Turn.conversation_id == _conversation())
         .order_by(Turn.sequence.desc())
         .limit(1)
     )
@@ -227,15 +237,15 @@ def _row(kind: str, *columns: Any) -> list[Any]:
 
 def _messages() -> Select[Any]:
     columns = (Message.id, Message.role, Message.text, Message.created_at, Message.sequence, Message.parts)
-    newest = _conversation(Conversation.next_sequence - _LIMIT).scalar_subquery()
+    newest = _conversation(Conversation.next_sequence - _LIMIT)
     summarised = select(func.max(ConversationSummary.to_sequence)).where(
-        ConversationSummary.conversation_id == _conversation().scalar_subquery()
+        ConversationSummary.conversation_id == _conversation()
     )
     covered = func.coalesce(summarised.scalar_subquery(), 0)
     # All columns in one direction: the index is read backwards and nothing is sorted in a long conversation.
     return (
         select(*_row("message", *columns))
-        .where(Message.conversation_id == _conversation().scalar_subquery(), Message.sequence > covered)
+        .where(Message.conversation_id == _conversation(), Message.sequence > covered)
         .where(Message.sequence > _restarted_after(), Message.sequence < bindparam("before"))
         # Each turn has a message, so older turns are out of reach; without this, PostgreSQL would sort all messages.
         .where(Message.sequence >= newest)
@@ -247,7 +257,7 @@ def _messages() -> Select[Any]:
 def _summary() -> Select[Any]:
     of = ConversationSummary
     columns: tuple[Any, ...] = (of.id, _null(Text), of.text, of.created_at, of.to_sequence, _null(Json))
-    here = of.conversation_id == _conversation().scalar_subquery()
+    here = of.conversation_id == _conversation()
     summaries = select(*_row("summary", *columns)).where(here, of.to_sequence > _restarted_after())
     return summaries.order_by(of.to_sequence.desc()).limit(1)
 
@@ -265,13 +275,9 @@ def _facts() -> Select[Any]:
     return live.order_by(of.id.desc()).limit(bindparam("facts"))
 
 
-def _conversation(column: Any = Conversation.id) -> Select[Any]:
-    return select(column).where(*is_conversation())
-
-
 def _restarted_after() -> ScalarSelect[Any]:
     """Select the sequence after which the person began the conversation anew in the same chat."""
-    return _conversation(func.coalesce(Conversation.settings["since"].as_integer(), 0)).scalar_subquery()
+    return _conversation(func.coalesce(Conversation.settings["since"].as_integer(), 0))
 
 
 def _null(kind: Any) -> Any:

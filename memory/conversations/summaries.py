@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, update
 from uuid_utils import uuid7
 
+from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.records import Summary, TurnLine, Unread
 from qwendesk.memory.tables.conversations import Conversation, Message
 from qwendesk.memory.tables.facts import ConversationSummary
@@ -109,11 +110,7 @@ class Summaries:
             select(*columns)
             .select_from(Conversation)
             .join_from(Conversation, summary, summary.conversation_id == Conversation.id, isouter=True)
-            .where(
-                Conversation.channel == channel,
-                Conversation.account == self._account,
-                Conversation.external_id == conversation,
-            )
+            .where(*is_conversation(channel, self._account, conversation))
             .order_by(summary.to_sequence.desc())
             .limit(1)
         )

@@ -11,11 +11,11 @@ import pytest
 from telegram.request import HTTPXRequest
 
 from qwendesk.channels.base import Channel
-from qwendesk.channels.ingest import COMMANDS
 from qwendesk.channels.telegram import channel as telegram_channel
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.telegram.entities import TelegramIdentity
 from qwendesk.channels.telegram.parse import parse
+from qwendesk.desk.access import PUBLIC_COMMANDS
 from qwendesk.desk.commands.chat_commands import ChatCommands
 from qwendesk.desk.commands.memory import MemoryCommands
 from qwendesk.desk.commands.rating import RatingCommands
@@ -172,7 +172,7 @@ def test_the_names_of_the_commands_are_those_of_the_desk() -> None:
     commands = ChatCommands(None, None, None)  # type: ignore[arg-type]
     RatingCommands(None, None).register(commands)  # type: ignore[arg-type]
     MemoryCommands(None).register(commands)  # type: ignore[arg-type]
-    assert set(commands.names) == COMMANDS
+    assert set(commands.names) == set(PUBLIC_COMMANDS)
 
 
 def _marked(text: str, kind: str) -> dict[str, Any]:

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwendesk.desk.commands.chat_commands import ChatCommands, CommandCall, CommandResult
+from qwendesk.desk.commands.rating import rate_answer
 from qwendesk.desk.inbox.repository import conversation_key
 from qwendesk.desk.translations import say, words, words_of_all
-from qwendesk.errors import StoreError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import tidy
 from qwendesk.memory.people.facts import Facts
-from qwendesk.memory.records import EMPTY, HEALTH, UNWANTED, Fact, NewFact, Rating, Thumb
+from qwendesk.memory.records import EMPTY, HEALTH, UNWANTED, Fact, NewFact, Rating
 from qwendesk.search_terms import fold
 
-NAMES = ("memory", "remember", "forget", "good", "bad", "link")
+_MEMORY_NAMES = ("memory", "remember", "forget", "link")
+NAMES = (*_MEMORY_NAMES, "good", "bad")
 """The commands; ``help_NAME`` is the line of each in the help."""
 _REFUSALS = {EMPTY: "remember_what", HEALTH: "not_kept_health", UNWANTED: "memory_is_off"}
 _NUMBERS = re.compile(r"\d{1,4}\.?(?:(?:,\s*|\s+)\d{1,4}\.?)*")
@@ -35,10 +36,9 @@ class MemoryCommands:
     memory: Memory
 
     def register(self, commands: ChatCommands) -> None:
-        """Add the commands that no other component has added."""
-        for name in NAMES:
-            if name not in commands.names:
-                commands.add(name, self._run_call, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]
+        """Add the commands about memory; ``RatingCommands`` adds those about answers."""
+        for name in _MEMORY_NAMES:
+            commands.add(name, self._run_call, lambda language, name=name: say(f"help_{name}", language))  # type: ignore[misc]
 
     async def run(
         self,
@@ -71,7 +71,8 @@ class MemoryCommands:
             case "forget":
                 return await ForgetCommand(self.memory).run(argument, requester)
             case "good" | "bad":
-                return await self._rate(1 if name.lower() == "good" else -1, argument, conversation, requester)
+                rating = Rating(1 if name.lower() == "good" else -1, comment=argument)
+                return await rate_answer(self.memory, conversation, rating, channel=channel, language=language)
             case "link":
                 return await self._link(argument, requester)
         return None
@@ -111,15 +112,6 @@ class MemoryCommands:
         if learned.refused:
             return say(_REFUSALS.get(learned.refused[0][1], "not_kept_secret"), requester.language)
         return say("remembered", requester.language, fact=format_fact(learned.kept[0]))
-
-    async def _rate(self, thumb: Thumb, why: str, conversation: str, requester: Requester) -> str:
-        try:
-            await self.memory.feedback.rate(conversation, Rating(thumb, comment=why or None), channel=requester.channel)
-        except StoreError as error:
-            if error.__cause__ is not None:  # the database failed
-                raise
-            return say("no_answer_yet", requester.language)
-        return say("rated_up" if thumb == 1 else "rated_down", requester.language)
 
     async def _link(self, code: str, requester: Requester) -> str:
         if code:

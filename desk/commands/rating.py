@@ -9,6 +9,7 @@ from qwendesk.desk.commands.chat_commands import ChatCommands, CommandCall, Comm
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.inbox.repository import conversation_key
 from qwendesk.desk.translations import say
+from qwendesk.errors import StoreError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import AskedQuestion, Rating, Thumb
 from qwendesk.messages import Button, Inbound
@@ -31,6 +32,35 @@ def is_rating_press(text: str) -> bool:
     """Return whether a message is a pressed rating button."""
     command = parse(text)
     return command is not None and command.name == PRESS
+
+
+async def rate_answer(
+    memory: Memory,
+    conversation: str,
+    rating: Rating,
+    *,
+    channel: str,
+    language: str | None = None,
+    turn: str | None = None,
+) -> str:
+    """Store a rating and return the confirmation.
+
+    Args:
+        memory: stores the rating.
+        conversation: the conversation's key in the memory.
+        rating: the rating; of its comment only the beginning is stored.
+        channel: the conversation's channel.
+        language: the person's language.
+        turn: the id of the rated turn; None: the conversation's newest closed turn.
+    """
+    rating = replace(rating, comment=(rating.comment or "")[:_MAX_COMMENT_CHARS] or None)
+    try:
+        await memory.feedback.rate(conversation, rating, channel=channel, turn=turn)
+    except StoreError as error:
+        if error.__cause__ is not None:  # the database failed
+            raise
+        return say("no_answer_yet", language)
+    return say("rated_up" if rating.thumb == 1 else "rated_down", language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +86,8 @@ class RatingCommands:
         asked = await self._asked(call)
         if asked is None:
             return say("no_answer_yet", call.language)
-        done = await self._rate(call, asked, thumb, call.command.argument[:_MAX_COMMENT_CHARS])
-        return replace(done, text=say("rated_up", call.language)) if thumb == 1 else done
+        done = await self._rate(call, asked, thumb, call.command.argument)
+        return replace(done, text=done.text_without_buttons) if thumb == 1 else done
 
     async def _retry(self, call: CommandCall) -> CommandResult | str:
         asked = await self._asked(call)
@@ -80,14 +110,20 @@ class RatingCommands:
         )
 
     async def _rate(self, call: CommandCall, asked: AskedQuestion, thumb: Thumb, comment: str = "") -> CommandResult:
-        key, channel = _key(call), call.claimed.inbound.channel
-        await self.memory.feedback.rate(key, Rating(thumb, comment=comment or None), channel=channel, turn=asked.turn)
+        confirmation = await rate_answer(
+            self.memory,
+            _key(call),
+            Rating(thumb, comment=comment),
+            channel=call.claimed.inbound.channel,
+            language=call.language,
+            turn=asked.turn,
+        )
         buttons = (asked.sequence, rating_buttons(asked.sequence, thumb))
         if thumb == 1:
-            return CommandResult(text_without_buttons=say("rated_up", call.language), buttons=buttons)
+            return CommandResult(text_without_buttons=confirmation, buttons=buttons)
         if asked.newest and not asked.again:
             return CommandResult(ask=_retry_of(call, asked), buttons=buttons)
-        return CommandResult(say("rated_down", call.language), buttons=buttons)
+        return CommandResult(confirmation, buttons=buttons)
 
     async def _rated_turn(self, call: CommandCall, of: str | None) -> AskedQuestion | None:
         """Return the rated turn: by the number of its message, or by the platform id of the answer."""

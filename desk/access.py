@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv6Address, ip_address
 from typing import Any, Literal
 
 from cachetools import TTLCache
@@ -20,6 +18,7 @@ from qwendesk.desk.access_repository import MAX_CODE_LIFETIME, AccessRepository,
 from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.errors import ConfigError, not_among
 from qwendesk.messages import Inbound
+from qwendesk.network_addresses import network_of, parse_address
 
 AccessMode = Literal["pairing", "allowlist", "open"]
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -33,8 +32,6 @@ _CHANNEL_CODE_BURST, _CHANNEL_CODES_PER_HOUR = 50, 200
 """Limit of new pairing codes on one channel: each is a row in the database, and new names are free."""
 _ORIGIN_CODE_BURST, _ORIGIN_CODES_PER_HOUR = 5, 20
 """Limit of new pairing codes for one origin: a network address, a mail domain, a home server, a host."""
-_IPV6_NETWORK_BITS = 64
-"""Prefix length of a network that one customer of a provider has; its hosts choose the other bits."""
 PUBLIC_COMMANDS = (
     "help", "new", "why", "retry", "good", "bad", "model", "think", "no_think", "lang", "stop",
     "memory", "remember", "forget", "link",
@@ -188,16 +185,10 @@ def origin_of(inbound: Inbound) -> str:
 
 
 def _network(address: str) -> str:
-    with suppress(ValueError):
-        parsed = ip_address(address.partition("%")[0])
-        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
-            parsed = parsed.ipv4_mapped
-        if parsed.is_loopback or parsed.is_private or parsed.is_link_local or parsed.is_unspecified:
-            return ""
-        if isinstance(parsed, IPv6Address):
-            return f"{int(parsed) >> (128 - _IPV6_NETWORK_BITS):x}/{_IPV6_NETWORK_BITS}"
-        return str(parsed)
-    return ""
+    parsed = parse_address(address)
+    if parsed is None or parsed.is_loopback or parsed.is_private or parsed.is_link_local or parsed.is_unspecified:
+        return ""
+    return network_of(parsed)
 
 
 def _commands(channel: str, value: Any) -> frozenset[str]:

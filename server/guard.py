@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
-from qwendesk.server.addresses import TrustedProxies, network_of
+from qwendesk.server.addresses import TrustedProxies, peer_network
 from qwendesk.server.limits import WebLimits
 
 Phase = Literal["header", "idle", "body", "working", "leftover", "socket"]
@@ -112,7 +112,7 @@ class ConnectionGuard:
         if known := self._connections.get(transport):
             return known
         peer = _peer(transport)
-        connection = ClientConnection(transport, peer, network_of(peer[0]), peer[0] in self.trusted)
+        connection = ClientConnection(transport, peer, peer_network(peer[0]), peer[0] in self.trusted)
         self._connections[transport] = self._by_peer[peer] = connection
         self._groups[connection.network].add(connection)
         if not connection.is_proxy and len(self._groups[connection.network]) > self.limits.connections_per_address:
@@ -139,7 +139,7 @@ class ConnectionGuard:
         """Count a proxy's connection under the client's address; return False if the address has too many."""
         if connection.transport not in self._connections:
             return False
-        self._move(connection, network_of(address))
+        self._move(connection, peer_network(address))
         return len(self._groups[connection.network]) <= self.limits.connections_per_address
 
     def record_received(self, connection: ClientConnection, size: int) -> None:

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from qwendesk.channels.web.channel import WebChannel
-from qwendesk.server.addresses import TrustedProxies, is_loopback, network_of, plain_address
+from qwendesk.server.addresses import TrustedProxies, is_loopback, peer_network, plain_address
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import HttpSettings
@@ -39,7 +39,7 @@ LIMITS = WebLimits(connections_per_address=2)
     ],
 )
 def test_an_address_counts_by_its_network(address: str, network: str) -> None:
-    assert network_of(address) == network
+    assert peer_network(address) == network
     assert plain_address("::ffff:127.0.0.1") == "127.0.0.1" and is_loopback("::ffff:127.0.0.1")
 
 

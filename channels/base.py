@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qwendesk.errors import ChannelError, ConfigError, not_among
 from qwendesk.messages import Admission, Button, Event, Inbound, Outbound
+from qwendesk.settings import read_switch
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -198,8 +199,8 @@ class Manifest:
 
 def _read(value: Any, kind: type) -> Any:
     """Convert a value, which environment variables give as text, towards a setting's type."""
-    if kind is bool and isinstance(value, str):
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower())
+    if kind is bool:
+        return read_switch(value)
     if kind is tuple and isinstance(value, str):
         return [part.strip() for part in _parts(value) if part.strip()]
     if kind is tuple and isinstance(value, list | tuple):

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from qwendesk.channels.base import COMMON_SETTINGS, Channel, Component
 from qwendesk.desk.access import AccessPolicy
 from qwendesk.errors import ConfigError, PluginError
 from qwendesk.plugins import guarded, load
-from qwendesk.settings import Settings, read_notice
+from qwendesk.settings import Settings, read_notice, read_switch
 
 COMMON_SETTING_NAMES = tuple(setting.name for setting in COMMON_SETTINGS)
 """Settings of every channel that the desk reads itself."""
@@ -120,9 +118,7 @@ def asks_for_feedback(channel: str, settings: Settings) -> bool:
         ConfigError: the channel's setting is neither true nor false.
     """
     own = settings.channels.get(channel, {}).get(_FEEDBACK_BUTTONS, settings.feedback_buttons)
-    try:
-        return TypeAdapter(bool).validate_python(own)
-    except ValidationError:
-        raise ConfigError(
-            f"{_FEEDBACK_BUTTONS!r} in [channels.{channel}] must be true or false, not {own!r}."
-        ) from None
+    switch = read_switch(own)
+    if switch is None:
+        raise ConfigError(f"{_FEEDBACK_BUTTONS!r} in [channels.{channel}] must be true or false, not {own!r}.")
+    return switch

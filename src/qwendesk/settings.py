@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
 )
 from pydantic_settings import (
@@ -41,8 +42,15 @@ _ENCODING = "utf-8-sig"
 """Settings files are UTF-8; a byte order mark is skipped."""
 _ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (not at all) or -1 (for good)"}
 """Expected form of settings with a pattern, for error messages."""
-_SWITCH_WORDS = {**dict.fromkeys(("true", "on", "yes", "1"), True), **dict.fromkeys(("false", "off", "no", "0"), False)}
-"""Words for true and false in the setting ``machine_notice``."""
+_BOOLEAN = TypeAdapter(bool)
+
+
+def read_switch(value: Any) -> bool | None:
+    """Return the boolean that a value means, such as ``"on"``, ``"no"`` or 1; None if it means none."""
+    try:
+        return _BOOLEAN.validate_python(value.strip() if isinstance(value, str) else value)
+    except ValidationError:
+        return None
 
 
 def read_notice(value: Any) -> str | bool:
@@ -56,7 +64,8 @@ def read_notice(value: Any) -> str | bool:
     text = str(value).strip() if isinstance(value, str | int) else ""
     if not text:
         raise ValueError("true for the built-in text, a non-empty text, or false for no notice")
-    return _SWITCH_WORDS.get(text.lower(), text)
+    switch = read_switch(text)
+    return text if switch is None else switch
 
 
 def is_web_address(text: str) -> bool:

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from irctokens.line import tokenise
 
+from qwendesk.channel_wiring import asks_for_feedback, machine_notice
 from qwendesk.channels.base import Channel
 from qwendesk.channels.irc.channel import IrcChannel
 from qwendesk.channels.irc.connection import IrcConnection, parse, split_lines
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
+from qwendesk.settings import Settings
 from qwendesk.testing.conformance.channel import ChannelConformance
 from qwendesk.testing.conformance.channel_fixtures import RecordingDesk, answer_to
 from qwendesk.testing.simulators.base import UserMessage
@@ -227,6 +229,17 @@ def test_channels_are_a_list_or_a_text_that_says_one(channels: Any) -> None:
         with pytest.raises(ConfigError, match="'channels' in .* must be list, not "):
             IrcChannel.manifest.read({"host": "h", "channels": wrong})
     assert IrcChannel.manifest.read({"host": "h", "channels": "[a], b"})["channels"] == ("[a]", "b")
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"), [("on", True), ("Yes", True), (1, True), (" off", False), ("NO", False), ("0", False)]
+)
+def test_a_switch_is_read_alike_everywhere(value: Any, meant: bool) -> None:
+    assert IrcChannel.manifest.read({"host": "h", "channels": "#a", "tls": value})["tls"] is meant
+    settings = Settings(channels={"irc": {"feedback_buttons": value, "machine_notice": str(value)}})
+    assert asks_for_feedback("irc", settings) is machine_notice("irc", settings) is meant
+    with pytest.raises(ConfigError, match="'tls' in .* must be bool, not 'perhaps'"):
+        IrcChannel.manifest.read({"host": "h", "channels": "#a", "tls": "perhaps"})
 
 
 @given(st.text(max_size=3000), st.integers(1, 60))

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwendesk.agents.checks.execution import check_arithmetic, check_code
+from qwendesk.agents.checks.arithmetic import check_arithmetic
+from qwendesk.agents.checks.code import check_code
 from qwendesk.agents.state import TurnContext
 from qwendesk.messages import Check, Inbound, Role
 from qwendesk.models.card import ModelCard

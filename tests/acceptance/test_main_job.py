@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from qwendesk import Desk, Settings
-from qwendesk.agents.checks.execution import python_blocks
+from qwendesk.agents.checks.code_blocks import python_blocks
 from qwendesk.settings import STARTER_MODEL
 from qwendesk.tools.sandbox import PythonSandbox
 

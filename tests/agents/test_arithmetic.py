@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from qwendesk.agents.checks.execution import check_arithmetic, find_equations
+from qwendesk.agents.checks.arithmetic import check_arithmetic, find_equations
 from qwendesk.tools.sandbox import PythonSandbox
 
 

@@ -23,6 +23,7 @@ from tests.conftest import MakeDesk
 SMALL = ModelCard("small", roles=("general", "coder", "math"), parameters=4)
 BIG = ModelCard("big", roles=("general", "coder", "math"), parameters=8, thinking="hybrid")
 HYBRID = ModelCard("hybrid", roles=("general", "coder", "math"), parameters=4, thinking="hybrid")
+RAN = "ran without an error, compared with nothing; printed: 42"
 WRONG_SUM = "37 * 91 + 4 = 3372, but it is 3371"
 THREE = "Write a Python function that reverses a string. What is 37*91+4? Where is my order B-77?"
 
@@ -208,7 +209,7 @@ async def test_failed_code_is_tried_again_by_a_larger_model(make_desk: MakeDesk)
     assert reply.text == stored == shown(events) == good
     assert (reply.receipt.model, reply.receipt.thinking) == ("big", True)
     assert reply.receipt.escalation.startswith("tried again with big, thinking: the check 'code runs' failed")
-    assert [check.outcome for check in reply.receipt.checks] == ["passed"]
+    assert [(check.outcome, check.detail) for check in reply.receipt.checks] == [("skipped", RAN)]
     assert "ZeroDivisionError" in desk.script.calls[-1][1][-1].text
     assert desk.script.calls[-1][1][-2].text == bad
     notices = [event.text for event in events if isinstance(event, Notice)]

@@ -1,4 +1,4 @@
-"""Check an answer in the sandbox: run its Python code, recompute the calculations that it states."""
+"""Recompute in the sandbox the calculations that an answer states."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ _MAX_EQUATIONS = 8
 """Maximum number of statements that are recomputed in an answer."""
 _MAX_LINE_CHARS = 400
 """Maximum length of a line that is searched for calculations."""
-_BLOCK = re.compile(r"^```(?:python|py|python3)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL | re.IGNORECASE)
-_MAX_DETAIL_CHARS = 300
 
 
 async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
@@ -78,24 +76,3 @@ def _is_equal(left: float, right: float, shown: str, *, loose: bool) -> bool:
     decimals = len(shown.rpartition(".")[2]) if "." in shown else 0
     slack = 0.51 * 10**-decimals if decimals or loose else 1e-9
     return abs(left - right) <= max(slack, abs(left) * (0.01 if loose else 1e-9))
-
-
-def python_blocks(text: str) -> list[str]:
-    """Return the Python code blocks of a Markdown text, without their fences."""
-    return _BLOCK.findall(text)
-
-
-async def check_code(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
-    """Run all Python blocks of the answer together."""
-    blocks = python_blocks(text)
-    if not blocks:
-        return []
-    result = await sandbox.run("\n".join(blocks), inbound=inbound)
-    if result.ok:
-        shown = result.output.strip()
-        return [Check("code runs", "passed", _short(f"printed: {shown}" if shown else "ran without an error"))]
-    return [Check("code runs", "skipped" if result.unsupported else "failed", _short(result.error))]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MAX_DETAIL_CHARS else text[:_MAX_DETAIL_CHARS] + "…"

@@ -1,0 +1,201 @@
+"""Find the examples of a function in a question: doctests, assertions, `f(2) == 4`, "Input: 2" with "Output: 4"."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+MAX_EXAMPLES = 8
+"""Maximum number of examples of a question that are compared."""
+_MAX_CHARS = 300
+"""Maximum length of a call and of an expected value."""
+_MAX_CALLS = 64
+"""Maximum number of calls in a question behind which a value is looked for."""
+_MAX_QUESTION_CHARS = 20_000
+_RETURNS = re.compile(
+    r"`?\s*(?:==|=>|->|→|➞|⇒|=(?!=)|#\s*(?:=>|->|→|[Rr]eturns?:?|[Oo]utput:?)|"
+    r"(?:should |must |will )?(?:return|give|yield|equal|output|evaluate to|be)s?(?: to)?\b|is\b|"
+    r"(?:er)?gibt\b|liefert\b|devuelve\b|retorna\b|renvoie\b|retourne\b|donne\b|restituisce\b|возвращает\b|вернёт\b|"
+    r"返回|应返回)[ \t]*:?[ \t]*`?"
+)
+"""What stands between a call and its value."""
+_END = re.compile(r"`?[ \t]*(?:$|#|[.,;。，；](?:[ \t]|$)|\(|(?:because|since|as|and|und|zurück|y|et)\b)")
+"""What may follow an expected value."""
+_DOCTEST = re.compile(
+    r"^[ \t]*>>> ?(?P<source>[^\n]+)\n(?![ \t]*(?:>>>|\.\.\.))[ \t]*(?P<want>\S[^\n]*)"
+    r"(?=\n[ \t]*(?:\n|>>>|\"\"\"|\'\'\'|```|\Z)|\Z)",
+    re.MULTILINE,
+)
+_ASSERTION = re.compile(r"^[ \t]*assert[ \t(](?P<test>[^\n]+)$", re.MULTILINE)
+_INPUT = re.compile(
+    r"^[ \t>*-]{0,8}Input[:*]{0,4}[ \t]{0,4}`?(?P<input>[^\n`]{1,300})`?[ \t]{0,4}\n{1,3}"
+    r"[ \t>*-]{0,8}Output[:*]{0,4}[ \t]{0,4}`?(?P<output>[^\n`]{1,300})`?[ \t]{0,4}$",
+    re.MULTILINE,
+)
+_ASSIGNMENT = re.compile(r"(\w+)[ \t]*=(?!=)")
+_EFFECTS = frozenset(("print", "input", "open", "exec", "eval", "exit", "quit"))
+"""Functions whose value says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A call of a function and the value that the question states for it."""
+
+    call: str
+    """A Python expression."""
+    expected: str
+    """A Python literal."""
+    digits: int | None = None
+    """Decimal digits of an expected number; None for other values."""
+
+    @property
+    def stated(self) -> str:
+        """The example in one line."""
+        return f"{self.call} == {self.expected}"
+
+
+def find_examples(question: str, functions: Mapping[str, tuple[str, ...]]) -> list[Example]:
+    """Return the examples of a question for these functions, without those that have two readings.
+
+    Args:
+        question: the text of the message.
+        functions: names of functions with those of their parameters.
+    """
+    text = question[:_MAX_QUESTION_CHARS]
+    found = [*_doctests(text), *_assertions(text), *_statements(text, functions), *_inputs(text, functions)]
+    fitting = [example for example in found if _fits(example, functions)]
+    stated: dict[str, set[str]] = {}
+    for example in fitting:
+        stated.setdefault(example.call, set()).add(ast.dump(ast.parse(example.expected)))
+    # one call with two values: one of them is not meant as its value
+    unique = {example.call: example for example in fitting if len(stated[example.call]) == 1}
+    return list(unique.values())[:MAX_EXAMPLES]
+
+
+def _doctests(text: str) -> Iterator[Example]:
+    for found in _DOCTEST.finditer(text):
+        if example := _example(found["source"], found["want"]):
+            yield example
+
+
+def _assertions(text: str) -> Iterator[Example]:
+    """Yield the assertions that compare a call with a value."""
+    for found in _ASSERTION.finditer(text):
+        match _parsed(found[0].strip()):
+            case ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]) as test):
+                if example := _example(ast.unparse(left), ast.unparse(right)):
+                    yield example
+                else:
+                    yield Example(ast.unparse(test), "True")
+            case ast.Assert(test=ast.UnaryOp(op=ast.Not(), operand=ast.Call() as operand)):
+                yield Example(f"bool({ast.unparse(operand)})", "False")
+            case ast.Assert(test=ast.Call() as call):
+                yield Example(f"bool({ast.unparse(call)})", "True")
+            case _:
+                pass
+
+
+def _statements(text: str, functions: Mapping[str, tuple[str, ...]]) -> Iterator[Example]:
+    """Yield the calls that are followed by their value on the same line."""
+    names = "|".join(re.escape(name) for name in functions)
+    if not names:
+        return
+    defines_by_formula = re.search(rf"(?:{names})\([^()\n]{{0,80}}[a-z][^()\n'\"]{{0,80}}\)[ \t]{{0,4}}=(?!=)", text)
+    calls = 0
+    for line in text.splitlines():
+        if line.lstrip().startswith(("def ", "async def ", "assert", ">>>")):
+            continue
+        for found in re.finditer(rf"(?<![\w.])(?:{names})\(", line):
+            if (calls := calls + 1) > _MAX_CALLS:
+                return
+            end = _closing(line, found.end())
+            returns = end and _RETURNS.match(line, end)
+            if returns and defines_by_formula and returns[0].strip("` \t") == "=":
+                continue  # "f(1) = 3, f(n) = f(n - 1) + 2" defines a sequence
+            value = _value_at(line[returns.end() :]) if returns else None
+            example = _example(line[found.start() : end], value) if end and value else None
+            if example:
+                yield example
+
+
+def _inputs(text: str, functions: Mapping[str, tuple[str, ...]]) -> Iterator[Example]:
+    """Yield the inputs and outputs that name the parameters of the only function, or have its only one."""
+    if len(functions) != 1:
+        return
+    ((name, parameters),) = functions.items()
+    for found in _INPUT.finditer(text):
+        given, value = found["input"].strip(), _value_at(found["output"].strip())
+        named = _ASSIGNMENT.findall(given)
+        is_clear = set(named) <= set(parameters) if named else len(parameters) == 1 and _value_at(given) == given
+        if is_clear and value and (example := _example(f"{name}({given})", value)):
+            yield example
+
+
+def _example(call: str, value: str) -> Example | None:
+    expression, literal = _parsed(call), _literal(value)
+    if literal is None or not isinstance(expression, ast.Expr):
+        return None
+    number = re.match(r"-?\d+\.(\d+)\s*(?:#|$)", value.strip())
+    # without the comments of both
+    return Example(ast.unparse(expression), literal, len(number[1]) if number else None)
+
+
+def _fits(example: Example, functions: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether a call calls one of the functions and needs no other name."""
+    expression = _parsed(example.call)
+    if not isinstance(expression, ast.Expr) or not any(isinstance(node, ast.Call) for node in ast.walk(expression)):
+        return False
+    names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
+    known = all(name in functions or hasattr(builtins, name) for name in names)
+    return bool(names & set(functions)) and known and not names & _EFFECTS
+
+
+def _parsed(source: str) -> ast.stmt | None:
+    """Return the only statement of a short source; None if it is none."""
+    if len(source) > 2 * _MAX_CHARS:
+        return None
+    try:
+        body = ast.parse(source.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return body[0] if len(body) == 1 else None
+
+
+def _literal(text: str) -> str | None:
+    """Return a literal without its comment; None for other text."""
+    text = text.strip()
+    if not text or len(text) > _MAX_CHARS:
+        return None
+    try:
+        value, source = ast.literal_eval(text), ast.unparse(ast.parse(text, mode="eval"))
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return None
+    # "1,000" is a number to a person
+    return source if not isinstance(value, tuple) or text.startswith("(") else None
+
+
+def _value_at(text: str) -> str | None:
+    """Return the literal at the start of a text; None if none stands there or something continues it."""
+    for end in range(min(len(text), _MAX_CHARS), 0, -1):
+        if _END.match(text, end) and not text[:end].endswith(".") and _literal(text[:end]):
+            return text[:end].strip()
+    return None
+
+
+def _closing(line: str, start: int) -> int | None:
+    """Return the index behind the bracket that closes one opened before ``start``."""
+    depth, quote = 1, ""
+    for index in range(start, min(len(line), start + _MAX_CHARS)):
+        char = line[index]
+        if quote:
+            quote = "" if char == quote and line[index - 1] != "\\" else quote
+        elif char in "'\"":
+            quote = char
+        else:
+            depth += (char in "([{") - (char in ")]}")
+            if depth == 0:
+                return index + 1
+    return None

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qwendesk.errors import ChannelError, ConfigError, not_among
-from qwendesk.messages import Admission, Button, Event, Inbound, Outbound
+from qwendesk.messages import MAX_ATTACHMENT_BYTES, Admission, Button, Event, Inbound, Outbound
 from qwendesk.settings import read_switch
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Accept = Callable[[Inbound], Awaitable[Admission]]
 """Accepts a message durably: once it returns, the message survives a killed process."""
 Component = Literal["all", "ingress", "worker", "web"]
 """Part of the desk that a process runs: everything, accepting messages, answering them, or serving web pages."""
-MAX_FILE_BYTES = 20 * 2**20
+MAX_FILE_BYTES = MAX_ATTACHMENT_BYTES
 """Size limit of a file on platforms that set none."""
 Markup = Literal["plain", "html", "telegram", "mrkdwn", "markdown"]
 """Markup of messages: none, HTML, Telegram's subset of HTML, Slack's mrkdwn, or Markdown."""

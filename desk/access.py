@@ -17,12 +17,11 @@ from cachetools import TTLCache
 from qwendesk.desk.access_repository import MAX_CODE_LIFETIME, AccessRepository, AccessRequest, AccessRole
 from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.errors import ConfigError, not_among
+from qwendesk.memory.people.linking import CODE_ALPHABET
 from qwendesk.messages import Inbound
 from qwendesk.network_addresses import network_of, parse_address
 
 AccessMode = Literal["pairing", "allowlist", "open"]
-CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Characters of a pairing code, without those that look alike."""
 CODE_LENGTH = 8
 CODE_LIFETIME = timedelta(hours=1)
 _RANKS: tuple[AccessRole | None, ...] = (None, "person", "operator", "owner")

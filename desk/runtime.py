@@ -25,13 +25,12 @@ from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.worker import Worker
 from qwendesk.errors import ConfigError
 from qwendesk.memory.tenancy import TenantDatabase
+from qwendesk.settings import PRIVATE_FILE_MODE
 
 if TYPE_CHECKING:
     from qwendesk.desk.inbox.recovery import WorkerRecovery
 
 log = logging.getLogger(__name__)
-PRIVATE = 0o600
-"""Mode of a file that only its owner may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ class DeskRuntime:
         file = self.database.whole_database.file
         if file is None:
             return
-        self._lock = FileLock(f"{file}.worker", mode=PRIVATE)
+        self._lock = FileLock(f"{file}.worker", mode=PRIVATE_FILE_MODE)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

@@ -22,6 +22,7 @@ from qwendesk.memory.database_errors import DISK_FULL, LASTING, FileWatch, drop_
 from qwendesk.memory.migrations import upgrade
 from qwendesk.memory.tables.types import to_json
 from qwendesk.redaction import redact
+from qwendesk.settings import PRIVATE_FILE_MODE
 
 T = TypeVar("T")
 _FILE_CONNECTIONS = 5
@@ -38,7 +39,6 @@ _PRAGMAS = (
 )
 _READ_ONLY = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 _TOTAL_CHANGES = select(func.total_changes())
-_PRIVATE = 0o600
 _LOCK_SECONDS = 60
 """Time limit of an upgrade by another process."""
 EARLIER_ADVICE = (
@@ -104,7 +104,7 @@ class Database:
             return
         # Two processes cannot switch an empty file to WAL at the same time: the second waits and then finds it ready.
         lock = self.file.with_name(self.file.name + ".lock")
-        async with AsyncFileLock(lock, timeout=_LOCK_SECONDS, mode=_PRIVATE):
+        async with AsyncFileLock(lock, timeout=_LOCK_SECONDS, mode=PRIVATE_FILE_MODE):
             if not await self._is_ready():
                 await self.create_file()
                 await upgrade.upgrade(self.engine)
@@ -236,7 +236,7 @@ def _make_writable(file: Path) -> None:
     """Create the folder and the file where missing, both readable by their owner only, and check access."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not file.exists():
-        file.touch(mode=_PRIVATE)
+        file.touch(mode=PRIVATE_FILE_MODE)
     # Where SQLite cannot open the file, its thread ends with an error; opened here first, the result is an OSError.
     file.open("r+b").close()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwendesk.channels.matrix.client_api import ADVICE, raise_for_error, translate_errors
 from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.settings import PRIVATE_FILE_MODE
 
 if TYPE_CHECKING:
     from nio import AsyncClient, Timeline
@@ -103,7 +104,7 @@ class MatrixSession:
     def _store(self, **values: str) -> None:
         self._stored |= {"user": self._user} | values
         fresh = self._file.with_suffix(".new")
-        fresh.touch(mode=0o600)
+        fresh.touch(mode=PRIVATE_FILE_MODE)
         fresh.write_text(json.dumps(self._stored), "utf-8")
         fresh.replace(self._file)
 

@@ -7,11 +7,12 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from qwendesk.desk.access import CODE_ALPHABET, CODE_LENGTH, AccessControl, Permissions, Rights
+from qwendesk.desk.access import CODE_LENGTH, AccessControl, Permissions, Rights
 from qwendesk.desk.access_repository import AccessRequest, AccessState
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
 from qwendesk.desk.translations import FALLBACK, known_language, language_of, languages, say
 from qwendesk.errors import QwendeskError
+from qwendesk.memory.people.linking import CODE_ALPHABET
 from qwendesk.messages import ROLES, VIRTUAL_MODELS, Button, Inbound, as_role
 from qwendesk.printable import one_line
 

@@ -8,9 +8,8 @@ import mimetypes
 from pathlib import Path
 
 from qwendesk.errors import InputError
-from qwendesk.messages import Attachment
+from qwendesk.messages import MAX_ATTACHMENT_BYTES, Attachment
 
-_MAX_FILE_BYTES = 20 * 2**20
 _MAX_PIXELS = 50_000_000
 _AUDIO_FORMATS = {"WAV": "wav", "WAVEX": "wav", "MP3": "mpeg", "FLAC": "flac", "OGG": "ogg", "AIFF": "aiff"}
 """Supported audio formats of libsndfile, and their names in MIME types."""
@@ -64,9 +63,9 @@ def _read_document(source: Path | str | bytes) -> Attachment:
 
 def _bytes(source: Path | str | bytes, what: str) -> bytes:
     data = source if isinstance(source, bytes) else _read_file(Path(source).expanduser(), what)
-    if len(data) > _MAX_FILE_BYTES:
+    if len(data) > MAX_ATTACHMENT_BYTES:
         name = "" if isinstance(source, bytes) else f" {Path(source).name!r}"
-        raise InputError(f"The {what}{name} is larger than {_MAX_FILE_BYTES:,} bytes.")
+        raise InputError(f"The {what}{name} is larger than {MAX_ATTACHMENT_BYTES:,} bytes.")
     return data
 
 
@@ -75,7 +74,7 @@ def _read_file(file: Path, what: str) -> bytes:
         if file.exists() and not file.is_file():
             raise InputError(f"The {what} {str(file)!r} is not a file.")
         with file.open("rb") as opened:
-            return opened.read(_MAX_FILE_BYTES + 1)
+            return opened.read(MAX_ATTACHMENT_BYTES + 1)
     except OSError as error:
         raise InputError(f"The {what} {str(file)!r} cannot be read: {error.strerror or error}.") from None
 

@@ -22,9 +22,8 @@ from qwendesk.memory.tables.conversations import Conversation, Message, PersonId
 from qwendesk.memory.tables.facts import ToolCall
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
-from qwendesk.messages import Attachment, Inbound, Receipt, Reply
+from qwendesk.messages import MAX_ATTACHMENT_BYTES, Attachment, Inbound, Receipt, Reply
 
-MAX_FILE_BYTES = 20 * 1024 * 1024
 TITLE_CHARS = 60
 _INTERRUPTED = "interrupted: the process ended before the answer"
 """The error of a turn that an ended process left running."""
@@ -270,8 +269,10 @@ def _message_row(
 
 def _attachment_row(ordinal: int, file: Attachment) -> dict[str, Any]:
     size = len(file.data)
-    if size > MAX_FILE_BYTES:
-        raise InputError(f"The file {file.name!r} has {size:,} bytes; send one of at most {MAX_FILE_BYTES:,} bytes.")
+    if size > MAX_ATTACHMENT_BYTES:
+        raise InputError(
+            f"The file {file.name!r} has {size:,} bytes; send one of at most {MAX_ATTACHMENT_BYTES:,} bytes."
+        )
     return {
         "id": str(uuid7()),
         "ordinal": ordinal,

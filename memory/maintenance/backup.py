@@ -19,6 +19,7 @@ from qwendesk.memory.database import EARLIER_ADVICE, Database
 from qwendesk.memory.database_errors import translate_errors
 from qwendesk.memory.maintenance import dump
 from qwendesk.memory.migrations import upgrade
+from qwendesk.settings import PRIVATE_FILE_MODE
 
 _SQLITE = b"SQLite format 3\0"
 _GZIP = b"\x1f\x8b"
@@ -122,7 +123,7 @@ async def _write(database: Database, revision: str, part: Path, *, is_dump: bool
 
 def _open_private(part: Path) -> BinaryIO:
     """Open a new file that only its owner may read."""
-    return os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    return os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE_MODE), "wb")
 
 
 async def _result(file: Path, revision: str) -> Copy:
@@ -179,7 +180,7 @@ async def _put_file(database: Database, file: Path) -> None:
     with translate_errors(database.name, database.busy_timeout):
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not target.exists():
-            target.touch(mode=0o600)
+            target.touch(mode=PRIVATE_FILE_MODE)
         await asyncio.to_thread(_copy, file, target)
 
 

@@ -20,8 +20,8 @@ from qwendesk.memory.tables.documents import KbDocument
 from qwendesk.memory.tables.facts import LinkCode, StoredFact
 from qwendesk.memory.tenancy import TenantConnection
 
-_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-"""Without characters that look alike."""
+CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Characters of codes that people type, without those that look alike."""
 _CODE_CHARS = 10
 """Fifty bits, which cannot be guessed within the code's lifetime."""
 _LIFETIME = timedelta(minutes=10)
@@ -37,7 +37,7 @@ class Side:
 
 async def new_code(connection: TenantConnection, side: Side) -> IssuedCode:
     """Create a code in place of the identity's earlier one; only its digest is stored."""
-    code = "".join(secrets.choice(_LETTERS) for _ in range(_CODE_CHARS))
+    code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(_CODE_CHARS))
     now = datetime.now(UTC)
     await connection.execute(delete(LinkCode).where(or_(LinkCode.owner_id == side.identity, LinkCode.expires_at < now)))
     row = {
@@ -108,7 +108,7 @@ async def _delete(connection: TenantConnection, code: str) -> None:
 
 
 def _digest(code: str) -> str:
-    plain = "".join(char for char in code.upper() if char in _LETTERS)
+    plain = "".join(char for char in code.upper() if char in CODE_ALPHABET)
     return hashlib.sha256(plain.encode()).hexdigest()
 
 

@@ -41,6 +41,10 @@ def kind_of(mime: str) -> Kind:
     return "image" if family == "image" else "audio" if family == "audio" else "document"
 
 
+MAX_ATTACHMENT_BYTES = 20 * 2**20
+"""Size limit of an attachment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file attached to a message."""

@@ -38,6 +38,8 @@ from qwendesk.settings_errors import invalid_settings, unreadable_variable
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
 """Catalogue name of the model that the first chat downloads."""
+PRIVATE_FILE_MODE = 0o600
+"""Mode of files that only the desk's user may read."""
 _ENCODING = "utf-8-sig"
 """Settings files are UTF-8; a byte order mark is skipped."""
 _ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (not at all) or -1 (for good)"}

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.conversations.turns import MAX_FILE_BYTES
 from qwendesk.memory.memory import Memory
-from qwendesk.messages import Attachment, Inbound, Receipt, Reply, ToolUse
+from qwendesk.messages import MAX_ATTACHMENT_BYTES, Attachment, Inbound, Receipt, Reply, ToolUse
 from tests import postgres_server
 
 RECEIPT = Receipt(
@@ -182,7 +181,7 @@ async def test_only_the_newest_messages_bring_their_files(memory: Memory) -> Non
 async def test_a_file_too_large_is_refused_and_nothing_stored(memory: Memory) -> None:
     with pytest.raises(InputError, match=r"'film\.png' has 20,971,521 bytes"):
         await memory.turns.begin(
-            Inbound("q", "c1", (Attachment("image", "image/png", bytes(MAX_FILE_BYTES + 1), "film.png"),))
+            Inbound("q", "c1", (Attachment("image", "image/png", bytes(MAX_ATTACHMENT_BYTES + 1), "film.png"),))
         )
     assert await memory.history.conversations() == []
 

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from qwendesk.settings import PRIVATE_FILE_MODE
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -50,7 +52,6 @@ KINDS = {
     ),
 }
 _NAMES = {"env": ".env"}
-_PRIVATE = 0o600
 
 What = Annotated[str, typer.Argument(metavar="|".join(KINDS), help="Template of the desk.")]
 Folder = Annotated[Path, typer.Argument(help="Target folder; created if missing.")]
@@ -104,6 +105,6 @@ def _write(kind: str, folder: Path, force: bool) -> list[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
                 target.replace(target.with_name(f"{target.name}.bak"))
-            target.touch(_PRIVATE if target.name in (".env", "qwendesk.toml") else 0o644)
+            target.touch(PRIVATE_FILE_MODE if target.name in (".env", "qwendesk.toml") else 0o644)
             target.write_text(source.read_text("utf-8"), "utf-8")
     return targets

@@ -16,6 +16,7 @@ import typer
 from qwendesk.cli.run import run_command
 from qwendesk.errors import ConfigError
 from qwendesk.printable import many_lines, one_line
+from qwendesk.settings import PRIVATE_FILE_MODE
 
 if TYPE_CHECKING:
     from qwendesk.memory.memory import Memory
@@ -186,7 +187,7 @@ async def _export(text: str, out: Path | None) -> None:
 
 
 def _write(out: Path, text: str) -> None:
-    out.touch(mode=0o600, exist_ok=False)
+    out.touch(mode=PRIVATE_FILE_MODE, exist_ok=False)
     out.write_text(text, "utf-8")
 
 

@@ -18,6 +18,7 @@ from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Handler
 from qwendesk.cli.chat.view import markdown, printable, view_for
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import ROLES, VIRTUAL_MODELS, Inbound, Outbound, Role, as_role
+from qwendesk.settings import PRIVATE_FILE_MODE
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -107,7 +108,7 @@ class ConsoleChannel(Channel):
 
     async def _lines(self) -> AsyncIterator[str]:
         self._history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._history.touch(mode=0o600)
+        self._history.touch(mode=PRIVATE_FILE_MODE)
         prompt = self._prompt()
         self._out.print("Ask anything; [bold]/help[/bold] lists the commands, Ctrl-D leaves.", style="dim")
         while not self._stopped:

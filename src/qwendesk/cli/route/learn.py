@@ -17,7 +17,7 @@ from qwendesk.routing.classifier.classifier import ARTEFACTS, install_classifier
 from qwendesk.routing.training.dataset import read_questions
 from qwendesk.routing.training.examples import CollectedExamples, collect_examples
 from qwendesk.routing.training.refit import RefitMetrics, RefitResult, refit
-from qwendesk.settings import Settings, load_settings
+from qwendesk.settings import PRIVATE_FILE_MODE, Settings, load_settings
 
 _MAX_TURNS = 200_000
 """Number of turns read."""
@@ -66,7 +66,7 @@ def _write(found: CollectedExamples, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as opened:
-            file.chmod(0o600)
+            file.chmod(PRIVATE_FILE_MODE)
             opened.writelines(example.as_line() + "\n" for example in found.examples)
     except FileExistsError:
         raise ConfigError(f"{str(file)!r} is there already, perhaps looked through: give another --out.") from None

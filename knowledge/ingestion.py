@@ -103,7 +103,7 @@ class DocumentIngestion:
             InputError: the file cannot be read; the text says why.
         """
         if len(raw.data) > MAX_FILE_BYTES:
-            raise InputError(_too_large(len(raw.data)))
+            raise _too_large(len(raw.data))
         digest = hashlib.sha256(raw.data).hexdigest()
         known = await self._repository.find(raw.uri, scope)
         if known and known[1:] == (digest, CONVERSION_VERSION) and not options.force:
@@ -116,7 +116,7 @@ class DocumentIngestion:
         title = _one_line(document.title) or _one_line(raw.name) or raw.uri
         chunks = await asyncio.to_thread(split_document, document)
         if not chunks:
-            raise InputError("it holds no text")
+            raise InputError("it holds no text", problem="empty")
         vectors = await self._embed(
             [embedded_text(chunk, title) for chunk in chunks], progress, options.max_embedded_passages
         )
@@ -195,7 +195,7 @@ def _read_file(source: str) -> SourceFile:
         if not path.is_file():
             raise InputError("it is no file")
         if size > MAX_FILE_BYTES:
-            raise InputError(_too_large(size))
+            raise _too_large(size)
         with path.open("rb") as file:
             # limited, because the file may grow while it is read
             data = file.read(MAX_FILE_BYTES + 1)
@@ -207,8 +207,11 @@ def _read_file(source: str) -> SourceFile:
     return SourceFile(storable_text(str(path)), storable_text(path.name), data)
 
 
-def _too_large(size: int) -> str:
-    return f"it has {size / 1e6:,.0f} MB; the limit is {MAX_FILE_BYTES / 1e6:,.0f} MB: split it into several files"
+def _too_large(size: int) -> InputError:
+    return InputError(
+        f"it has {size / 1e6:,.0f} MB; the limit is {MAX_FILE_BYTES / 1e6:,.0f} MB: split it into several files",
+        problem="too_large",
+    )
 
 
 def _one_line(text: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from qwendesk.desk.translations import say
 from qwendesk.desk.turns.background import FinishedTurn
-from qwendesk.errors import InputError
+from qwendesk.errors import FileProblem, InputError
 from qwendesk.knowledge.base import IngestResult, Passage
 from qwendesk.knowledge.embeddings.base import Embedder
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, sent_file_uri
@@ -36,17 +36,15 @@ MAX_DOCUMENTS = 10
 """Documents of one message that are ingested."""
 TIMEOUT_SECONDS = 90.0
 """Seconds that a message may wait for its documents."""
-_REASONS = (
-    ("damaged", "document_unread"),
-    ("encrypted", "document_locked"),
-    ("OCR", "document_scan"),
-    ("at most", "document_large"),
-    ("longer than", "document_large"),
-    ("empty", "document_empty"),
-    ("no text", "document_empty"),
-)
-"""Words of an error, and the key of the text for the person."""
-_DEFAULT_REASON = "document_unread"
+_PROBLEM_TEXTS: Mapping[FileProblem | None, str] = {
+    None: "document_unread",
+    "empty": "document_empty",
+    "encrypted": "document_locked",
+    "scanned": "document_scan",
+    "too_large": "document_large",
+    "too_slow": "document_large",
+}
+"""Keys of the texts for the person."""
 
 
 class DeskKnowledge:
@@ -220,7 +218,8 @@ class MessageDocuments:
                     outcome = await self._knowledge.add(file, inbound)
                     documents.append(RecentDocument(name, outcome.chunks, outcome.notes))
             except (InputError, TimeoutError) as error:
-                problems.append(say(_reason(str(error) or "longer than"), language, name=name))
+                problem = error.problem if isinstance(error, InputError) else "too_slow"
+                problems.append(say(_PROBLEM_TEXTS[problem], language, name=name))
         if problems and not documents and len(files) == len(inbound.attachments) and not inbound.text.strip():
             text = "\n".join(problems)
             raise InputError(text, told=text)
@@ -256,7 +255,3 @@ def _note(file: RecentDocument) -> str:
 def _counted(passages: int) -> str:
     """Return the count of new passages; empty if the document was sent before."""
     return f" ({passages} passage{'' if passages == 1 else 's'})" if passages else ""
-
-
-def _reason(error: str) -> str:
-    return next((key for words, key in _REASONS if words in error), _DEFAULT_REASON)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, Field, ValidationError
 
 from qwendesk import subprocess_worker
-from qwendesk.errors import InputError
+from qwendesk.errors import FileProblem, InputError
 from qwendesk.isolation import Isolation
 from qwendesk.knowledge.base import DEFAULT_OPTIONS, Document, ReadOptions
 from qwendesk.knowledge.readers.file_types import QUICK_KINDS, FileKind
@@ -27,6 +27,7 @@ _CRASHED = "the program that reads it crashed; the file is damaged or too big"
 class _Answer(BaseModel):
     document: Document | None = None
     error: str = Field(default="", max_length=_MAX_ERROR_CHARS)
+    problem: FileProblem | None = None
 
 
 class ReaderProcess:
@@ -61,7 +62,7 @@ class ReaderProcess:
                 answer = await self._ask(kind, data, options, seconds)
         except TimeoutError:
             await self.end()
-            raise InputError(f"reading it took longer than {seconds:g} s") from None
+            raise InputError(f"reading it took longer than {seconds:g} s", problem="too_slow") from None
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
             await self.end()
             raise InputError(_CRASHED) from None
@@ -70,7 +71,7 @@ class ReaderProcess:
             await self.end()
             raise
         if answer.document is None:
-            raise InputError(" ".join(answer.error.split()) or _CRASHED)
+            raise InputError(" ".join(answer.error.split()) or _CRASHED, problem=answer.problem)
         return answer.document
 
     async def kill(self) -> None:

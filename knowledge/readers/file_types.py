@@ -49,13 +49,15 @@ def detect_kind(data: bytes, name: str, mime: str = "") -> FileKind:
         InputError: the file is empty or of an unsupported kind.
     """
     if not data.strip():
-        raise InputError("the file is empty")
+        raise InputError("the file is empty", problem="empty")
     if data[:1024].lstrip().startswith(b"%PDF-"):
         return "pdf"
     if data.startswith(b"PK\x03\x04"):
         return "office"
     if data.startswith(_OLD_OFFICE):
-        raise InputError("it is an encrypted or old Office file; save it as DOCX or XLSX without a password")
+        raise InputError(
+            "it is an encrypted or old Office file; save it as DOCX or XLSX without a password", problem="encrypted"
+        )
     named = _MIMES.get(mime) or SUFFIXES.get(PurePosixPath(name).suffix.lower(), "text")
     if named in ("pdf", "docx", "xlsx"):
         raise InputError(f"it is named a {named.upper()} file and is none")

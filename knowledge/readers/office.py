@@ -49,10 +49,11 @@ def check_archive(data: bytes) -> None:
     if size > _MAX_UNPACKED_BYTES or len(members) > _MAX_ARCHIVE_MEMBERS:
         raise InputError(
             f"it would unpack to {size / 1e6:,.0f} MB in {len(members):,} parts; the limit is "
-            f"{_MAX_UNPACKED_BYTES / 1e6:,.0f} MB"
+            f"{_MAX_UNPACKED_BYTES / 1e6:,.0f} MB",
+            problem="too_large",
         )
     if any(member.flag_bits & 1 for member in members):
-        raise InputError("it is encrypted; save it without a password")
+        raise InputError("it is encrypted; save it without a password", problem="encrypted")
 
 
 def read_office(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
@@ -197,7 +198,7 @@ def read_workbook(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Docume
     try:
         book = python_calamine.load_workbook(io.BytesIO(data))
     except python_calamine.PasswordError as error:
-        raise InputError("it is encrypted; save it without a password") from error
+        raise InputError("it is encrypted; save it without a password", problem="encrypted") from error
     except python_calamine.CalamineError as error:
         raise InputError(f"the workbook cannot be read ({error})") from error
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

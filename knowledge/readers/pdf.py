@@ -19,13 +19,18 @@ def read_pdf(data: bytes, options: ReadOptions = DEFAULT_OPTIONS) -> Document:
         document = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
         if "password" in str(error).lower():
-            raise InputError("it is encrypted; save it without a password") from error
+            raise InputError("it is encrypted; save it without a password", problem="encrypted") from error
         raise InputError("it is damaged, or no PDF") from error
     if len(document) > _MAX_PAGES:
-        raise InputError(f"it has {len(document):,} pages; the limit is {_MAX_PAGES:,}: split it into several files")
+        raise InputError(
+            f"it has {len(document):,} pages; the limit is {_MAX_PAGES:,}: split it into several files",
+            problem="too_large",
+        )
     sections = tuple(_pages(document))
     if not sections:
-        raise InputError("it holds no text, only pictures (a scan?); make the text readable with OCR first")
+        raise InputError(
+            "it holds no text, only pictures (a scan?); make the text readable with OCR first", problem="scanned"
+        )
     return Document(normalize_text(document.get_metadata_dict().get("Title", "")).strip(), sections)
 
 

@@ -57,16 +57,17 @@ def answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
         document = reader_for(request["kind"])(data, options)
         size = sum(len(section.text) for section in document.sections)
         if not any(section.text.strip() for section in document.sections):
-            raise InputError("it holds no text")
+            raise InputError("it holds no text", problem="empty")
         if size > _MAX_DOCUMENT_CHARS:
             raise InputError(
-                f"it holds {size:,} characters; the limit is {_MAX_DOCUMENT_CHARS:,}: split it into several files"
+                f"it holds {size:,} characters; the limit is {_MAX_DOCUMENT_CHARS:,}: split it into several files",
+                problem="too_large",
             )
         return {"document": asdict(document)}
     except InputError as error:
-        return {"error": str(error)}
+        return {"error": str(error), "problem": error.problem}
     except (MemoryError, RecursionError):
-        return {"error": "reading it needs too much memory", "exhausted": True}
+        return {"error": "reading it needs too much memory", "problem": "too_large", "exhausted": True}
     except Exception as error:  # libraries raise any kind of error on broken files; the worker has to survive it
         return {"error": f"it is damaged or not what it is named ({type(error).__name__})"}
 

@@ -20,8 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Literal
 
 from qwendesk.redaction import redact
+
+FileProblem = Literal["empty", "encrypted", "scanned", "too_large", "too_slow"]
+"""Why a file cannot be read; ``scanned``: it has pictures of text only."""
 
 
 class QwendeskError(Exception):
@@ -45,11 +49,13 @@ class InputError(ConfigError):
     Args:
         text: what is wrong and what to do.
         told: the same for a customer, in the customer's language; empty: a general sentence is said instead.
+        problem: why a file cannot be read; None: it is damaged or of an unsupported kind, or there is no file.
     """
 
-    def __init__(self, text: str, *, told: str = "") -> None:
+    def __init__(self, text: str, *, told: str = "", problem: FileProblem | None = None) -> None:
         super().__init__(text)
         self.told = told
+        self.problem = problem
 
 
 class PluginError(ConfigError):

@@ -29,7 +29,7 @@ from qwendesk.testing.simulators.webhook import WebhookSimulator
 from tests.conftest import MakeDesk
 from tests.databases import put_migrated
 from tests.knowledge.conftest import WordVectors
-from tests.knowledge.files import docx, paragraph, pdf, xlsx
+from tests.knowledge.files import archive, docx, paragraph, pdf, xlsx
 from tests.knowledge.test_readers import ENCRYPTED
 from tests.ports import free_port
 
@@ -102,6 +102,9 @@ async def test_a_document_alone_is_introduced(make_desk: MakeDesk) -> None:
         (b"%PDF-1.7 garbage", "a.pdf", "beschädigt"),
         (b"MZ\x90\x00\x03\x00", "a.exe", "die ich nicht kenne"),
         (b"  ", "a.txt", "kein Text"),
+        (pdf(*["x"] * 5_001), "a.pdf", "zu groß"),
+        (archive({str(number): "" for number in range(10_001)}), "a.docx", "zu groß"),
+        (b"some words\n" * 1_900_000, "a.txt", "zu groß"),
     ],
 )
 async def test_what_cannot_be_read_is_told_in_the_persons_language(

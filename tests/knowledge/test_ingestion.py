@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.errors import EngineUnavailable
+from qwendesk.errors import EngineUnavailable, InputError
 from qwendesk.knowledge import chunking, document_repository, ingestion
 from qwendesk.knowledge.ingestion import expand_sources
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
@@ -144,3 +144,10 @@ async def test_a_file_of_500_mb_is_refused_unread(base: KnowledgeBase, tmp_path:
     outcome = await base.add(str(file))
     assert outcome.status == "refused" and "500 MB; the limit is 100 MB" in outcome.detail
     assert outcome.seconds < 5
+
+
+async def test_bytes_over_the_limit_are_refused_as_too_large(base: KnowledgeBase) -> None:
+    scope = await base.scope_of("python", "", "ann", "c")
+    with pytest.raises(InputError, match="the limit is 100 MB") as refused:
+        await base.add_bytes("a.txt", bytes(100_000_001), scope)
+    assert refused.value.problem == "too_large"

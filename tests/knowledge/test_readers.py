@@ -10,7 +10,7 @@ import pytest
 from qwendesk.errors import InputError
 from qwendesk.knowledge.base import Document
 from qwendesk.knowledge.readers.converter import Converter
-from qwendesk.knowledge.readers.file_types import detect_kind
+from qwendesk.knowledge.readers.file_types import FileKind, detect_kind
 from tests.knowledge.files import archive, docx, paragraph, pdf, xlsx
 
 
@@ -133,3 +133,19 @@ async def test_a_file_that_takes_too_long_is_given_up() -> None:
     with pytest.raises(InputError, match="longer than"):
         await converter.convert("text", b"x" * 1000)
     await converter.aclose()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "words"),
+    [
+        ("pdf", pdf(*["x"] * 5_001), "5,001 pages; the limit is 5,000"),
+        ("office", archive({str(number): "" for number in range(10_001)}), "in 10,001 parts"),
+        ("text", b"some words\n" * 1_900_000, "characters; the limit is 20,000,000"),
+    ],
+)
+async def test_a_file_over_a_limit_is_refused_as_too_large(
+    converter: Converter, kind: FileKind, data: bytes, words: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        await converter.convert(kind, data)
+    assert words in str(refused.value) and refused.value.problem == "too_large"

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-_TIMERS = 4096
-"""More than twice the number of timers that a desk has at a time."""
+_PURGING_TIMERS = 4096
+"""More cancelled timers than a desk has timers at a time."""
 log = logging.getLogger(__name__)
 
 
@@ -38,11 +38,6 @@ class TextCaches:
         self._drops: dict[str, Drop] = {}
         self._noted: set[str] = set()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the registered caches."""
-        return tuple(self._drops)
-
     def register(self, name: str, drop: Drop) -> None:
         """Register a cache; one with the same name is replaced."""
         self._drops[name] = drop
@@ -68,14 +63,16 @@ class TextCaches:
 
 
 async def drop_cancelled_timers(_: Forgotten) -> None:
-    """Make the event loop drop its cancelled timers now.
+    """Make asyncio's event loop drop its cancelled timers now.
 
-    A cancelled timer keeps the context in which it was made, and with it the state of a turn, until its time comes or
-    until more than half of all timers are cancelled.
+    A turn's timers are made and cancelled by libraries and by ``asyncio.timeout``. asyncio keeps a cancelled timer,
+    and with it the context and the state of its turn, until its time comes or more than half of all timers are
+    cancelled; it has no call that drops them. uvloop, which ``serve`` uses, drops a timer in the loop's next iteration.
     """
     loop = asyncio.get_running_loop()
-    for _number in range(_TIMERS):
-        loop.call_later(1.0, _nothing).cancel()
+    if isinstance(loop, asyncio.BaseEventLoop):
+        for _number in range(_PURGING_TIMERS):
+            loop.call_later(1.0, _nothing).cancel()
     await asyncio.sleep(0)
 
 

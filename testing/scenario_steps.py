@@ -6,7 +6,7 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from qwendesk.errors import ConfigError, not_among
@@ -60,7 +60,7 @@ class WriteStep(BaseModel):
     mention: bool = False
     bot: bool = False
     locale: str = "en"
-    file: Path | None = Field(default=None, validation_alias=AliasChoices("file", "picture"))
+    file: Path | None = None
 
     @model_validator(mode="after")
     def _has_content(self) -> WriteStep:

@@ -1,9 +1,11 @@
 """The desk's own texts are complete in every language, and nobody is left without one."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+import qwendesk
 from qwendesk.desk import translations
 from qwendesk.desk.commands.memory import NAMES, is_deletion_request
 
@@ -40,6 +42,18 @@ def test_what_a_text_tells_to_write_is_understood(language: str) -> None:
             assert is_deletion_request(f"me {sure}"), "whatever language the desk thinks the person reads"
         for unsure in (me, f"{me} {me}", f"x {yes}", yes, f"{me} {yes} {yes}", f"{me} ."):
             assert not is_deletion_request(unsure, language)
+
+
+def test_each_text_is_used() -> None:
+    package = Path(qwendesk.__file__).parent
+    rooms = {entry.resolve() for entry in (package, *package.iterdir())}  # rglob does not follow links
+    code = "\n".join(file.read_text("utf-8") for room in rooms for file in room.rglob("*.py"))
+    literals = set(
+        re.findall(r"""(?<!"type": )["'](\w+)["']""", code)
+    )  # else than the types of the web chat's messages
+    prefixes = set(re.findall(r'f"([a-z]+_){', code))
+    used = literals | {prefix + rest for prefix in prefixes for rest in literals}
+    assert set(translations._catalogue("en")) - used == set()
 
 
 def test_every_command_of_the_memory_has_its_help() -> None:

@@ -44,7 +44,7 @@ async def test_a_file_is_sent_as_what_it_is(
 
 
 def test_a_picture_may_still_be_called_one() -> None:
-    (step,) = read_script("- write: {picture: cat.png}", "s")
+    (step,) = read_script("- write: {file: cat.png}", "s")
     assert step.write and step.write.file == Path("cat.png")
 
 

@@ -1,4 +1,4 @@
-"""The database: opening, an SQLAlchemy engine, and the units of work ``read`` and ``write``."""
+"""The database: opening, and the units of work ``read`` and ``write``."""
 
 from __future__ import annotations
 
@@ -10,33 +10,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import AsyncFileLock
-from sqlalchemy import Connection, event, func, make_url, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, InvalidRequestError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qwendesk.errors import ConfigError, StoreError
-from qwendesk.memory.database_errors import DISK_FULL, LASTING, FileWatch, drop_stale_connections, translate_errors
+from qwendesk.errors import StoreError
+from qwendesk.memory.database_engine import create_engine, file_of, parse_url
+from qwendesk.memory.database_errors import DISK_FULL, LASTING, FileWatch, translate_errors
 from qwendesk.memory.migrations import upgrade
-from qwendesk.memory.tables.types import to_json
 from qwendesk.redaction import redact
 from qwendesk.settings import PRIVATE_FILE_MODE
 
 T = TypeVar("T")
-_FILE_CONNECTIONS = 5
-"""Connections to a SQLite file; each one has a thread."""
-_SERVER_CONNECTIONS = 10
 _MIN_FREE_BYTES = 2 * 2**20
 """Free space on the disk below which a message with a file may not fit."""
 _MAX_VACUUM_BYTES = 256 * 2**20
 """Size of a SQLite file that can be rewritten in about two seconds."""
-_PRAGMAS = (
-    "synchronous=NORMAL",
-    "foreign_keys=ON",
-    "secure_delete=ON",  # Deleted texts are overwritten in the file.
-)
 _READ_ONLY = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 _TOTAL_CHANGES = select(func.total_changes())
 _LOCK_SECONDS = 60
@@ -56,29 +45,22 @@ class Database:
     """
 
     def __init__(self, url: str, busy_timeout: float) -> None:
-        parsed = _parse(url)
+        parsed = parse_url(url)
         self.busy_timeout = busy_timeout
-        self.file = _file_of(parsed)
+        self.file = file_of(parsed)
         """The SQLite file; None for any other database."""
         self.name = str(self.file) if self.file else redact(parsed.render_as_string(hide_password=True))
         """The database's name in error messages."""
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        # A SQLite database in memory exists in one connection only.
-        size = 1 if self.is_sqlite and not self.file else _FILE_CONNECTIONS if self.file else _SERVER_CONNECTIONS
-        self.engine = _engine(parsed, size)
+        self._watch = FileWatch(self.file) if self.file else None
+        self.engine = create_engine(parsed, busy_timeout, self._watch)
         snapshot = {"begin": "BEGIN"} if self.is_sqlite else _READ_ONLY
         self._reader = self.engine.execution_options(**snapshot)
         self._write_lock: asyncio.Lock | nullcontext[None] = asyncio.Lock() if self.is_sqlite else nullcontext()
         """SQLite allows one writer: this lock is fair, while SQLite itself would poll."""
-        self._watch = FileWatch(self.file) if self.file else None
         self._failure: StoreError | None = None
         """Why the last write failed, if the cause lasts, such as a full disk."""
         self._shielded: set[asyncio.Task[Any]] = set()
-        if self.is_sqlite:
-            _tune(self.engine, busy_timeout)
-        if self.file and self._watch:
-            drop_stale_connections(self.engine.sync_engine, self.file)
-            _count_connections(self.engine, self._watch)
 
     async def open(self) -> None:
         """Create or upgrade the tables where needed.
@@ -239,87 +221,3 @@ def _make_writable(file: Path) -> None:
         file.touch(mode=PRIVATE_FILE_MODE)
     # Where SQLite cannot open the file, its thread ends with an error; opened here first, the result is an OSError.
     file.open("r+b").close()
-
-
-def _parse(url: str) -> URL:
-    """Parse a URL; an error shows the scheme only, since the rest may contain the password.
-
-    Raises:
-        ConfigError: the URL is malformed.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        scheme = url.partition(":")[0]
-        named = f" (scheme {scheme!r})" if scheme.isalpha() and scheme.isascii() else ""
-        raise ConfigError(
-            f"The database URL{named} of QWENDESK_DATABASE_URL cannot be read; write it like "
-            "'sqlite+aiosqlite:////folder/qwendesk.db' or 'postgresql+psycopg://HOST/NAME'."
-        ) from None
-    if "@" in (parsed.host or ""):
-        raise ConfigError(
-            "The password in the database URL (QWENDESK_DATABASE_URL) contains a character that ends it: "
-            "write %40 for @, %3A for : and %2F for / in it."
-        )
-    return parsed
-
-
-def _file_of(url: URL) -> Path | None:
-    name = url.database or ":memory:"
-    if url.get_backend_name() != "sqlite" or name == ":memory:" or name.startswith("file:"):
-        return None
-    return Path(name)
-
-
-def _engine(url: URL, pool_size: int) -> AsyncEngine:
-    # LIFO: the connection used last has the warmest caches.
-    pool: dict[str, Any] = {"poolclass": AsyncAdaptedQueuePool, "max_overflow": 0, "pool_use_lifo": True}
-    try:
-        engine = create_async_engine(url, json_serializer=to_json, hide_parameters=True, pool_size=pool_size, **pool)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"The driver of {url.drivername!r} is not installed; for PostgreSQL: pip install 'qwendesk[postgres]'."
-        ) from error
-    except (ArgumentError, InvalidRequestError) as error:
-        raise ConfigError(
-            f"No asynchronous driver for {url.drivername!r}; use 'sqlite+aiosqlite' or 'postgresql+psycopg'."
-        ) from error
-    if url.get_backend_name() == "postgresql":
-        _plan_for_ssd(engine)
-    return engine
-
-
-def _plan_for_ssd(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        # PostgreSQL's default is for rotating disks: it would sort all facts of a person to find the newest few.
-        cursor = connection.cursor()
-        cursor.execute("SET random_page_cost = 1.1")
-        cursor.close()
-        connection.commit()
-
-
-def _tune(engine: AsyncEngine, busy_timeout: float) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # The listener below begins transactions, not the driver.
-        cursor = connection.cursor()
-        for pragma in (*_PRAGMAS, f"busy_timeout={int(busy_timeout * 1000)}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        # IMMEDIATE: a transaction that reads first would fail at its first write while another one writes.
-        if statement := connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"):
-            connection.exec_driver_sql(statement)
-
-
-def _count_connections(engine: AsyncEngine, watch: FileWatch) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def opened(_: object, __: object) -> None:
-        watch.opened()
-
-    @event.listens_for(engine.sync_engine, "close")
-    def closed(_: object, __: object) -> None:
-        watch.closed()

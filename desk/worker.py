@@ -9,20 +9,21 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from qwendesk.desk import prepared_answer
 from qwendesk.desk.commands.chat_commands import ChatCommands, CommandResult, parse
 from qwendesk.desk.commands.rating import rating_buttons
 from qwendesk.desk.delivery.deliver import Delivery, Outlet, RunTurn
 from qwendesk.desk.delivery.running_turn import StreamingReply, TurnCancellation
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome, conversation_key
+from qwendesk.desk.prepared_answer import PreparedAnswer, language
 from qwendesk.desk.translations import (
     DETECTED_LANGUAGE,
     NOTICE_SENT,
     MachineNotices,
-    after_notice,
     language_of,
     newly_detected,
     say,
@@ -38,37 +39,6 @@ _MODEL_RETRY_PAUSES_SECONDS = (1.0, 3.0)
 _RATING_BUTTON_COUNT = 2
 """Buttons that a rating needs."""
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedAnswer:
-    """An answer before its delivery, and the outcome that completes its message."""
-
-    text: str
-    outcome: Outcome = "done"
-    error: str | None = None
-    is_rated: bool = False
-    """Whether it has rating buttons."""
-    is_stored: bool = False
-    """Whether the memory has stored exactly this text, so that a later run finds it there."""
-    has_notice: bool = False
-    """Whether it begins with the notice that a machine answers."""
-
-    def with_notice(self, notice: str) -> PreparedAnswer:
-        """Return the answer with the notice before it."""
-        if not notice or not self.text or self.has_notice:
-            return self
-        return replace(self, text=after_notice(notice, self.text), is_stored=False, has_notice=True)
-
-    def as_result(self) -> dict[str, Any]:
-        """Return the values that are saved for a later run that has to deliver it."""
-        return {
-            "text": self.text,
-            "outcome": self.outcome,
-            "error": self.error,
-            "is_rated": self.is_rated,
-            "has_notice": self.has_notice,
-        }
 
 
 class Worker:
@@ -150,7 +120,7 @@ class Worker:
             await self._deliver(claimed, outlet, answer)
 
     def _notice(self, claimed: ClaimedMessage) -> str:
-        return self._notices.first_line(claimed.inbound.channel, claimed.settings, _language(claimed))
+        return self._notices.first_line(claimed.inbound.channel, claimed.settings, language(claimed))
 
     async def _store_notice_sent(self, claimed: ClaimedMessage) -> None:
         await self._inbox.update_settings(claimed.conversation_id, **{NOTICE_SENT: True})
@@ -169,7 +139,7 @@ class Worker:
         except Exception as error:
             await self._retry.suspend_if_closing()
             log.exception("A message failed with %s.", type(error).__name__)
-            return PreparedAnswer(say("failed", _language(claimed)), "failed", _error_text(error))
+            return PreparedAnswer(say("failed", language(claimed)), "failed", _error_text(error))
 
     async def _save_result(self, claimed: ClaimedMessage, answer: PreparedAnswer) -> bool:
         return await self._retry.run(partial(self._inbox.save_result, claimed, answer.as_result()))
@@ -187,7 +157,7 @@ class Worker:
 
     async def _deliver_error(self, claimed: ClaimedMessage, outlet: Outlet, outcome: Outcome, reason: str) -> None:
         try:
-            await self._delivery.deliver(claimed, outlet, say("failed", _language(claimed)), (outcome, reason))
+            await self._delivery.deliver(claimed, outlet, say("failed", language(claimed)), (outcome, reason))
         except Exception as error:
             log.warning("The error text could not be delivered either: %s", type(error).__name__)
             await self._complete(claimed, outcome, reason)
@@ -204,7 +174,7 @@ class Worker:
         if claimed.attempt > MAX_ATTEMPTS:
             error = f"{claimed.attempt - 1} runs ended their process"
             log.warning("A message on %s is given up ('qwendesk messages failed'): %s.", claimed.inbound.channel, error)
-            return PreparedAnswer(say("gave_up", _language(claimed)), "dead", error)
+            return PreparedAnswer(say("gave_up", language(claimed)), "dead", error)
         inbound = claimed.inbound
         if (command := parse(inbound.text)) and (done := await self._commands.run(command, claimed)):
             seen = await self._mark(claimed, outlet, done)
@@ -241,32 +211,21 @@ class Worker:
             try:
                 reply = await self._run_with_retries(claimed, inbound, streaming)
                 await self._store_language(claimed, reply.receipt.language)
-                text = _with_notes(reply, inbound, claimed)
-                return PreparedAnswer(text, is_rated=True, is_stored=text == reply.text)
+                return prepared_answer.finished(reply, inbound, claimed)
             except StoreError:
                 raise
-            except EngineTimeout as error:
-                return self._engine_failed(streaming, "timeout", error, claimed)
-            except EngineUnavailable as error:
-                return self._engine_failed(streaming, "unavailable", error, claimed)
+            except (EngineTimeout, EngineUnavailable) as error:
+                return prepared_answer.unanswered(streaming.text, error, claimed)
             except InputError as error:
-                return _refused(inbound, error, claimed)
+                return prepared_answer.refused(inbound, error, claimed)
             except asyncio.CancelledError:
                 if not self.cancellation.was_stopped(claimed.id):
                     raise
-                return PreparedAnswer(_append(streaming.text, say("stopped", _language(claimed))), "stopped")
+                return prepared_answer.stopped(streaming.text, claimed)
             except Exception as error:
                 await self._retry.suspend_if_closing()
                 log.exception("A turn failed: %s", type(error).__name__)
-                return _failed(streaming, say("failed", _language(claimed)), error)
-
-    @staticmethod
-    def _engine_failed(
-        streaming: StreamingReply, key: str, error: Exception, claimed: ClaimedMessage
-    ) -> PreparedAnswer:
-        """Return the answer for an engine that failed; the log has the details."""
-        log.warning("A question on %s was not answered: %s", claimed.inbound.channel, error)
-        return _failed(streaming, say(key, _language(claimed)), error)
+                return prepared_answer.failed(streaming.text, error, claimed)
 
     async def _store_language(self, claimed: ClaimedMessage, language: str | None) -> None:
         """Store the conversation's language, for commands and pictures, which have none."""
@@ -307,34 +266,5 @@ def with_settings(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:
     )
 
 
-def _language(claimed: ClaimedMessage) -> str | None:
-    return language_of(claimed.inbound, claimed.settings)
-
-
 def _error_text(error: Exception) -> str:
     return redact(f"{type(error).__name__}: {error}")
-
-
-def _with_notes(reply: Reply, inbound: Inbound, claimed: ClaimedMessage) -> str:
-    """Return the answer's text, with a note on unsupported media or on a retry without a stronger model."""
-    if inbound.unsupported_media:
-        return _append(reply.text, say("unreadable", _language(claimed), kind=inbound.unsupported_media))
-    if inbound.retry and not reply.receipt.escalation:
-        return _append(reply.text, say("no_stronger", _language(claimed)))
-    return reply.text
-
-
-def _refused(inbound: Inbound, error: InputError, claimed: ClaimedMessage) -> PreparedAnswer:
-    """Return the answer to a message that is refused; only an operator sees the program's reason."""
-    log.warning("A message on %s was not taken: %s", inbound.channel, error)
-    reason = str(error) if inbound.for_operator else error.told
-    key, values = ("not_taken", {"reason": reason}) if reason else ("not_taken_here", {})
-    return PreparedAnswer(say(key, _language(claimed), **values), "done", str(error))
-
-
-def _failed(streaming: StreamingReply, text: str, error: Exception) -> PreparedAnswer:
-    return PreparedAnswer(_append(streaming.text, text), "failed", redact(str(error)))
-
-
-def _append(before: str, text: str) -> str:
-    return f"{before.rstrip()}\n\n{text}" if before.strip() else text

@@ -37,21 +37,14 @@ _PASSED_ON = ("think", "think_budget", "seed", "json_schema")
 
 @dataclass(frozen=True, slots=True)
 class ModelCapabilities:
-    """Capabilities and cost of a model, for its selection."""
+    """What a model can do as its engine serves it; ``QwenChat.card`` describes the model itself."""
 
     vision: bool = False
     audio: bool = False
-    tools: bool = True
-    thinking: Literal["none", "hybrid", "always"] = "none"
-    """Whether the model thinks before it answers: never, on request, or always."""
     context: int = 32768
-    """Context window in tokens, as served by the engine."""
-    languages: int = 29
-    """Number of languages the model is trained for."""
+    """Context window in tokens."""
     loaded: bool = False
     """Whether the model is in memory."""
-    cost: float = 1.0
-    """Relative cost of a token: active parameters in billions."""
 
 
 @dataclass(frozen=True, slots=True)

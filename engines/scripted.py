@@ -98,9 +98,7 @@ class ScriptedChat(QwenChat):
     def capabilities(self) -> ModelCapabilities:
         """The capabilities of the model's card."""
         card = self.card
-        return ModelCapabilities(
-            card.vision, card.audio, card.tools, card.thinking, card.context, loaded=True, cost=0.0
-        )
+        return ModelCapabilities(card.vision, card.audio, card.context, loaded=True)
 
     async def _deltas(self, messages: list[BaseMessage], options: GenerationOptions) -> AsyncGenerator[Delta, None]:
         if self._engine.keeps_calls:

@@ -135,16 +135,11 @@ class LlamaCppChat(QwenChat):
     @property
     def capabilities(self) -> ModelCapabilities:
         """The capabilities of the loaded files; vision and audio as reported by llama.cpp."""
-        card = self.card
         return ModelCapabilities(
             vision=self._server.vision,
             audio=self._server.audio,
-            tools=card.tools,
-            thinking=card.thinking,
             context=self._server.context,
-            languages=card.languages,
             loaded=True,
-            cost=card.cost,
         )
 
     async def count_tokens(self, messages: list[BaseMessage], tools: list[dict[str, Any]] | None = None) -> int:

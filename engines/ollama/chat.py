@@ -88,12 +88,8 @@ class OllamaChat(QwenChat):
         return ModelCapabilities(
             vision=card.vision,
             audio=card.audio,
-            tools=card.tools,
-            thinking=card.thinking,
             context=self._load_settings.context,
-            languages=card.languages,
             loaded=self._load_settings.tag in self._server.loaded,
-            cost=card.cost,
         )
 
     async def _deltas(self, messages: list[BaseMessage], options: GenerationOptions) -> AsyncGenerator[Delta, None]:

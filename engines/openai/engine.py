@@ -161,16 +161,7 @@ class OpenAIChat(QwenChat):
     def capabilities(self) -> ModelCapabilities:
         """The capabilities of the card; which models a server keeps in memory is unknown."""
         card = self.card
-        return ModelCapabilities(
-            card.vision,
-            card.audio,
-            card.tools,
-            card.thinking,
-            card.context,
-            card.languages,
-            loaded=True,
-            cost=card.cost,
-        )
+        return ModelCapabilities(card.vision, card.audio, card.context, loaded=True)
 
     async def _deltas(self, messages: list[BaseMessage], options: GenerationOptions) -> AsyncGenerator[Delta, None]:
         await check_images(messages)

@@ -116,12 +116,8 @@ class TransformersChat(QwenChat):
         return ModelCapabilities(
             vision=self._model_cache.accepts(card.name, "image_url", card.vision),
             audio=self._model_cache.accepts(card.name, "input_audio", card.audio),
-            tools=card.tools,
-            thinking=card.thinking,
             context=self._context,
-            languages=card.languages,
             loaded=self._model_cache.has(card.name),
-            cost=card.cost,
         )
 
     async def ready(self, progress: Progress | None = None) -> LoadedModel:

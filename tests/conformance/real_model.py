@@ -113,7 +113,7 @@ class RealModelConformance(RealModelTools):
 
     async def test_it_says_what_it_can(self, chat: QwenChat) -> None:
         able = chat.capabilities
-        assert able.loaded and able.tools and able.context == 512 and able.thinking == "none"
+        assert able.loaded and able.context == 512 and chat.card.tools and chat.card.thinking == "none"
 
 
 async def _tokens(chat: QwenChat, text: str) -> int:

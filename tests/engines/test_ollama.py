@@ -75,7 +75,7 @@ async def test_a_model_without_tools_is_told_of_them_in_the_prompt() -> None:
     async with fake_chat(called, shown=BARE) as (chat, site):
         answer = await chat.bind_tools([TOOL]).ainvoke([SystemMessage("Be kind."), *CALLED, HumanMessage("And now?")])
     assert (answer.tool_calls[0]["name"], answer.text) == ("clock", "")
-    assert chat.capabilities.tools
+    assert chat.card.tools
     asked = site.asked[-1][1]
     assert not asked["tools"]
     system, _, call, result, _ = asked["messages"]
@@ -101,7 +101,7 @@ async def test_a_server_that_refuses_is_asked_again_without(word: str, think: bo
 async def test_a_model_without_thinking_is_not_asked_for_it() -> None:
     async with fake_chat(stream({"content": "ok"}), shown=BARE) as (chat, site):
         await chat.ainvoke("Hello", think=True)
-    assert chat.capabilities.thinking == "none"
+    assert chat.card.thinking == "none"
     assert "think" not in site.asked[-1][1]
 
 

@@ -46,8 +46,8 @@ async def deltas(server: RealOllama, tag: str, text: str, **options: object) -> 
 
 
 async def test_the_server_says_what_a_model_can_do(engine: Engine, scripted_ollama: dict[str, str]) -> None:
-    able = (await engine.load(scripted_ollama["able"])).capabilities
-    bare = (await engine.load(scripted_ollama["bare"])).capabilities
+    able = (await engine.load(scripted_ollama["able"])).card
+    bare = (await engine.load(scripted_ollama["bare"])).card
     assert (able.thinking, bare.thinking) == ("hybrid", "none")
     assert able.tools and bare.tools, "where the server offers none, the prompt does"
 

@@ -28,18 +28,6 @@ class SendClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class OutboundRecord:
-    """A stored outbound message."""
-
-    key: str
-    text: str
-    status: str
-    message_id: str | None
-    attempts: int
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class LastPart:
     """The last delivered message of an answer."""
 
@@ -79,13 +67,6 @@ class OutboxRepository:
     ) -> None:
         """Mark a message as failed and, in the same transaction, complete the message it answers."""
         await self._database.shield(self._failed(claimed, key, error, completion))
-
-    async def of_conversation(self, conversation_id: str, limit: int = 100) -> list[OutboundRecord]:
-        """Return the newest messages to a conversation, oldest first."""
-        values = {"in_conversation": conversation_id, "limit": limit}
-        async with self._database.read() as connection:
-            found = (await connection.execute(_of_conversation(), values)).all()
-        return [OutboundRecord(*row) for row in reversed(found)]
 
     async def last_part(self, conversation_id: str, sequence: int) -> LastPart | None:
         """Return the last message of the answer to a message, by its number; None if none was delivered."""
@@ -217,14 +198,6 @@ def _mark_sent() -> Update:
 @cache
 def _mark_failed() -> Update:
     return _mark().where(_by_newest()).values(status="failed", error=bindparam("why"))
-
-
-@cache
-def _of_conversation() -> Select[Any]:
-    row = OutboundMessage
-    columns: tuple[Any, ...] = (row.key, row.text, row.status, row.message_id, row.attempts, row.error)
-    here = row.conversation_id == bindparam("in_conversation")
-    return select(*columns).where(here).order_by(row.id.desc()).limit(bindparam("limit"))
 
 
 @cache

@@ -60,13 +60,6 @@ class TurnFeedback:
         ]
 
     @unit_of_work
-    async def count_turns(self, *, since: datetime | None = None) -> int:
-        """Return the number of turns on all pages of ``turns``."""
-        statement = select(func.count(Turn.id)).where(_IS_OVER, *_since(since))
-        async with self._database.read() as connection:
-            return int((await connection.execute(statement)).scalar_one())
-
-    @unit_of_work
     async def asked(
         self, conversation: str, person: str, *, before: int, at: int | None = None, channel: str = "python"
     ) -> AskedQuestion | None:

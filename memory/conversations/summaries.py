@@ -69,13 +69,6 @@ class Summaries:
         return True
 
     @unit_of_work
-    async def latest(self, conversation: str, *, channel: str = "python") -> Summary | None:
-        """Return the newest summary."""
-        async with self._database.read() as connection:
-            found = await self._latest(connection, conversation, channel)
-        return Summary(found.text, found.to_sequence) if found and found.to_sequence else None
-
-    @unit_of_work
     async def unlearned(self, conversation: str, *, channel: str = "python", limit: int = 20) -> Unread | None:
         """Return people's newest messages not yet searched for facts; None for an unknown conversation."""
         async with self._database.read() as connection:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Row, select
+
 from qwendesk import Desk, Settings
 from qwendesk.desk.access import AccessPolicy
 from qwendesk.desk.admission import AdmissionLimits
@@ -18,6 +20,8 @@ from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.runtime import DeskRuntime
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.engines.scripted import SCRIPTED_MODELS, Script, ScriptedEngine
+from qwendesk.memory.tables.conversations import Conversation
+from qwendesk.memory.tables.inbox import OutboundMessage
 from qwendesk.messages import Button, Inbound, Outbound
 from qwendesk.models.card import ModelCard
 from qwendesk.wiring import build_commands, build_worker_setup
@@ -86,6 +90,14 @@ class Running:
         async with asyncio.timeout(seconds):
             while await self.runtime.acceptance.open_count():  # noqa: ASYNC110 - another process may be what settles it
                 await asyncio.sleep(0.05)
+
+    async def stored_parts(self, conversation: str = "c1") -> list[Row[Any]]:
+        """Return the stored messages to a conversation, oldest first."""
+        here = select(Conversation.id).where(Conversation.channel == "test", Conversation.external_id == conversation)
+        row = OutboundMessage
+        parts = select(row.key, row.text, row.status, row.message_id, row.error).order_by(row.id)
+        async with self.runtime.database.read() as connection:
+            return list(await connection.execute(parts.where(row.conversation_id.in_(here))))
 
     async def say(self, text: str, conversation: str = "c1", event: str | None = None, **more: Any) -> Any:
         person = {"person": "ann", **more}

@@ -130,9 +130,7 @@ async def test_a_slow_answer_shows_a_sign_and_grows_by_edits_and_ends_complete(t
         assert len(outlet.sent) == 1 and words.startswith(outlet.sent[0].text) and outlet.sent[0].text != words
         assert len(outlet.edited) >= 2
         assert outlet.edited[-1] == ("m1", words)
-        (stored,) = await desk.runtime.outbox.of_conversation(
-            (await desk.runtime.inbox.conversation_id("test", "", "c1")) or ""
-        )
+        (stored,) = await desk.stored_parts()
         assert (stored.text, stored.status, stored.message_id) == (words, "sent", "m1")
 
 

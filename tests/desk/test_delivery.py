@@ -117,9 +117,7 @@ async def test_an_answer_that_was_stored_is_not_asked_for_again(tmp_path: Path) 
     async with running(tmp_path, ["once"], stop_timeout=0.5) as desk:
         await desk.say("hello")
         await desk.settle()
-        inbox = desk.runtime.inbox
-        conversation = await inbox.conversation_id("test", "", "c1")
-        (sent,) = await desk.runtime.outbox.of_conversation(conversation or "")
+        (sent,) = await desk.stored_parts()
         id_ = sent.key.partition(":")[0]
         async with desk.desk.memory.database.write() as connection:  # type: ignore[attr-defined]
             await connection.exec_driver_sql("UPDATE inbound_event SET status = 'dead'")

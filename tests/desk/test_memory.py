@@ -13,6 +13,7 @@ from qwendesk.desk.turns.conversation_context import newest_facts
 from qwendesk.desk.turns.memory_jobs import facts_in, oldest_turns, sourced
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.memory.records import KnownFact, NewFact, TurnLine
+from qwendesk.messages import Inbound
 from qwendesk.models.card import ModelCard
 from tests.conftest import MakeDesk
 
@@ -52,8 +53,8 @@ async def test_a_long_conversation_is_summarised_and_loses_nothing(make_desk: Ma
                 assert not asked(desk, "minutes"), "no summary before the history has outgrown its share"
         await settled(desk)
         assert asked(desk, "minutes") >= 1
-        summary = await desk.memory.summaries.latest("c")
-        assert summary and summary.text == "They spoke about pears."
+        context = await desk.memory.turns.context(Inbound("And now?", "c"))
+        assert context.summary and context.summary.text == "They spoke about pears."
         await desk.ask("And now?", conversation="c")
         _, messages, _ = desk.script.calls[-1]  # type: ignore[attr-defined]
         assert "They spoke about pears." in messages[0].text

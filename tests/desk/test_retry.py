@@ -209,7 +209,7 @@ async def test_a_relieved_run_sends_and_changes_nothing_more(tmp_path: Path) -> 
         assert outlet.edited == [("m1", "begun and ended")]
         await outbox.mark_posted(first, f"{first.id}:0", "another")
         await outbox.mark_failed(first, f"{first.id}:0", "out of luck", ("dead", "out of luck"))
-        (stored,) = await outbox.of_conversation(first.conversation_id)
+        (stored,) = await desk.stored_parts()
         assert (stored.status, stored.message_id, stored.error) == ("sent", "m1", None)
 
 

@@ -19,7 +19,12 @@ from qwendesk.messages import Attachment, Inbound, as_role
 OPEN = InboundEvent.status == literal("queued", literal_execute=True)
 """Rendered as a literal: databases do not use the partial index on open messages with a parameter."""
 Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
-"""``gone``: the person is forgotten, so the message and a conversation without further messages are deleted."""
+"""How a message ends.
+
+``done``: it was answered or refused, and the person has the text. ``failed``: its turn failed, and the person was told.
+``stopped``: the person stopped it. ``dead``: nothing can be delivered, or its runs have ended their process too often.
+``gone``: the person is forgotten, so the message and a conversation without further messages are deleted.
+"""
 
 
 @dataclass(frozen=True, slots=True)

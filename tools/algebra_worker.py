@@ -19,12 +19,12 @@ from qwendesk.subprocess_worker import limit_resources, limited_time, yield_proc
 from qwendesk.tools.notation import FUNCTIONS, NotationError, to_python
 from qwendesk.tools.value_text import cut
 
-_MEMORY = 1024 * 1024 * 1024
-_GRACE = 5.0
+_MAX_MEMORY_BYTES = 1024 * 1024 * 1024
+_GRACE_SECONDS = 5.0
 """Seconds beyond the time limit of a request after which the process ends itself; by then the caller has timed out."""
-_LONGEST_ERROR = 3000
-_BITS = 200_000
-_FACTORIAL = 5_000
+_MAX_ERROR_CHARS = 3000
+_MAX_POWER_BITS = 200_000
+_MAX_FACTORIAL = 5_000
 _OF_VARIABLE = ("derivative", "integral")
 """Operations that need a variable even without a point."""
 _CONSTANTS = {"pi": sp.pi, "oo": sp.oo, "e": sp.E, "E": sp.E, "i": sp.I, "I": sp.I}
@@ -95,14 +95,14 @@ def _combine(op: ast.operator, left: Any, right: Any) -> Any:
 def _power(base: Any, exponent: Any) -> Any:
     if base.is_Rational and exponent.is_Rational:
         bits = max(abs(base.p), base.q).bit_length()
-        if abs(exponent) * bits > _BITS:
+        if abs(exponent) * bits > _MAX_POWER_BITS:
             raise NotationError(f"{base}^{exponent} is too big to be worked out.")
     return base**exponent
 
 
 def _apply(name: str, args: list[Any]) -> Any:
-    if name in ("factorial", "gamma", "binomial") and any(arg.is_number and abs(arg) > _FACTORIAL for arg in args):
-        raise NotationError(f"{name} is too big to be worked out here; at most {_FACTORIAL} can be its argument.")
+    if name in ("factorial", "gamma", "binomial") and any(arg.is_number and abs(arg) > _MAX_FACTORIAL for arg in args):
+        raise NotationError(f"{name} is too big to be worked out here; at most {_MAX_FACTORIAL} can be its argument.")
     try:
         return _CALLS[name](*args)
     except TypeError:
@@ -254,10 +254,10 @@ def answer(line: str) -> dict[str, str]:
     """Answer one request."""
     try:
         request = json.loads(line)
-        with limited_time(request.pop("seconds") + _GRACE):
+        with limited_time(request.pop("seconds") + _GRACE_SECONDS):
             return {"result": cut(work(**request))}
     except NotationError as error:
-        return {"error": str(error)[:_LONGEST_ERROR]}
+        return {"error": str(error)[:_MAX_ERROR_CHARS]}
     except (MemoryError, RecursionError):
         return {"error": "This needs too much memory; use a smaller expression."}
     except Exception as error:  # SymPy raises many types of errors, and the process must continue
@@ -266,7 +266,7 @@ def answer(line: str) -> dict[str, str]:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    limit_resources(_MEMORY)
+    limit_resources(_MAX_MEMORY_BYTES)
     yield_processor()
     print(json.dumps({"ready": True}), flush=True)  # noqa: T201  # the answers are this program's output
     for line in sys.stdin:

@@ -18,10 +18,10 @@ from qwendesk.isolation import NOBODY, build_system_call_filter, filter_pipe, sy
 
 MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
 """Maximum address space of the code, in bytes."""
-_FILES = 32 * 1024 * 1024
-_ANSWER = 128 * 1024
+_TMP_BYTES = 32 * 1024 * 1024
+_MAX_ANSWER_BYTES = 128 * 1024
 """Maximum size of an answer, in bytes."""
-_PATIENCE = 30.0
+_QUEUE_TIMEOUT_SECONDS = 30.0
 _PYTHONS = "/usr/bin:/usr/local/bin:/bin"
 _FILTER = "FILTER"
 """Placeholder in the command line for the descriptor of the seccomp filter."""
@@ -87,7 +87,7 @@ class Bubblewrap:
     async def run(self, code: str, timeout: float = 5.0) -> RunResult:
         """Run the code; return its output and the value of its last expression."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_QUEUE_TIMEOUT_SECONDS):
                 await self._free.acquire()
         except TimeoutError:
             return not_run("The sandbox is busy; try again.")
@@ -144,7 +144,7 @@ def _command(path: str | None) -> list[str]:
         *(bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
         *("--cap-drop", "ALL", "--seccomp", _FILTER),
         *("--ro-bind", "/usr", "/usr", *system_links(), "--proc", "/proc", "--dev", "/dev"),
-        *("--size", str(_FILES), "--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/proc"),
+        *("--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/proc"),
         *("--remount-ro", "/", "--chdir", "/tmp", "--clearenv", "--setenv", "PYTHONUTF8", "1"),
         *("--", python, "-I", "-c", driver()),
     ]
@@ -199,13 +199,13 @@ async def _converse(process: Process, request: str, answer: bytearray) -> None:
         process.stdin.write(request.encode() + b"\n")
         await process.stdin.drain()
     process.stdin.close()
-    while len(answer) <= _ANSWER and (piece := await process.stdout.read(65536)):
+    while len(answer) <= _MAX_ANSWER_BYTES and (piece := await process.stdout.read(65536)):
         answer += piece
 
 
 def _read(answer: bytes) -> RunResult:
     """Parse an answer, which hostile code may have forged; its size is limited and its format is not nested."""
-    if len(answer) > _ANSWER:
+    if len(answer) > _MAX_ANSWER_BYTES:
         return RunResult(False, "", "MemoryError: the code printed too much")
     result, rest = _first(answer)
     second, _ = _first(rest) if rest else (None, b"")

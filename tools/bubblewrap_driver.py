@@ -17,23 +17,23 @@ import sys
 from typing import Any, BinaryIO
 
 from qwendesk.tools.value_text import (  # removed in the sandbox
+    MAX_ERROR_CHARS,
     MAX_OUTPUT_CHARS,
-    MOST_ERROR,
     NOT_SHOWN,
     error_text,
     printable,
     text_of,
 )
 
-_OUTPUT = 1024 * 1024
-_FILE = 16 * 1024 * 1024
-_FILES = 64
-_THREADS = 64
+_MAX_PRINTED_CHARS = 1024 * 1024
+_MAX_FILE_BYTES = 16 * 1024 * 1024
+_MAX_OPEN_FILES = 64
+_MAX_THREADS = 64
 
 
 class _Output(io.StringIO):
     def write(self, text: str) -> int:
-        if self.tell() + len(text) > _OUTPUT:
+        if self.tell() + len(text) > _MAX_PRINTED_CHARS:
             raise MemoryError("the code printed too much")
         return super().write(text)
 
@@ -43,14 +43,14 @@ def limit_resources(seconds: float, memory: int, is_counted_alone: bool) -> None
     limits = {
         resource.RLIMIT_AS: memory,
         resource.RLIMIT_CPU: int(seconds) + 1,
-        resource.RLIMIT_FSIZE: _FILE,
-        resource.RLIMIT_NOFILE: _FILES,
+        resource.RLIMIT_FSIZE: _MAX_FILE_BYTES,
+        resource.RLIMIT_NOFILE: _MAX_OPEN_FILES,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_CORE: 0,
     }
     if is_counted_alone:
-        limits[resource.RLIMIT_NPROC] = _THREADS
+        limits[resource.RLIMIT_NPROC] = _MAX_THREADS
     for kind, most in limits.items():
         resource.setrlimit(kind, (most, most))
     os.nice(10)
@@ -106,7 +106,7 @@ def _line(error: BaseException) -> str:
 
 def send(answer: BinaryIO, ok: bool, output: str, error: str, value: str | None, defined: str) -> None:
     """Write the answer."""
-    texts = output[:MAX_OUTPUT_CHARS], error[: MOST_ERROR + 20], value or ""
+    texts = output[:MAX_OUTPUT_CHARS], error[: MAX_ERROR_CHARS + 20], value or ""
     shown = [printable(text).encode("utf-8", "replace") for text in texts]
     sizes = [len(text) for text in shown]
     names = defined.encode("utf-8", "replace")

@@ -17,7 +17,7 @@ from qwendesk.tools.gazetteer import Place, key_of, meant, narrowed, places_of, 
 
 _OFFSET = re.compile(r"(?:utc|gmt|z)?\s*([+-])\s*(\d{1,2})(?:[:.]?(\d{2}))?\s*(?:h|hrs?|hours?)?", re.IGNORECASE)
 _SIGNS = str.maketrans({"−": "-", "–": "-", "＋": "+", "：": ":"})
-_FARTHEST = timedelta(hours=14)
+_MAX_OFFSET = timedelta(hours=14)
 _UTC = ("utc", "gmt", "z", "zulu", "universal")
 _ABBREVIATIONS = {
     **dict.fromkeys(("et", "est", "edt"), "America/New_York"),
@@ -47,7 +47,7 @@ _SEVERAL = {
 }
 """Abbreviations that denote different zones in different regions."""
 _AROUND = re.compile(r"\b(?:(?:local|current) )?time(?: ?zone)?(?: (?:in|of))?\b|\bnow in\b", re.IGNORECASE)
-_LIKE = 0.8
+_MIN_NAME_SIMILARITY = 0.8
 _MAX_NAME_CHARS = 100
 """Maximum length of a name, in characters; each of its words is searched in all the data."""
 Zones = list[tuple[str, tzinfo]]
@@ -80,7 +80,7 @@ def _fixed(name: str) -> Zones:
         return [("UTC", UTC)]
     if found := _OFFSET.fullmatch(name):
         offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0)) * (1 if found[1] == "+" else -1)
-        if abs(offset) > _FARTHEST or int(found[3] or 0) > 59:
+        if abs(offset) > _MAX_OFFSET or int(found[3] or 0) > 59:
             raise ToolError(f"No clock is {name} from UTC: at most 14 hours can be.")
         return [(str(timezone(offset)), timezone(offset))]
     zones = _SEVERAL.get(key) or ((_ABBREVIATIONS[key],) if key in _ABBREVIATIONS else ())
@@ -113,7 +113,7 @@ def _hint(name: str) -> str:
     if around and key_of(around[0].name) != key_of(name):
         return f"did you mean {around[0].title} ({', '.join(around[0].zones[:6])})?"
     cities = {key_of(zone.rpartition("/")[2].replace("_", " ")): zone for zone in _zones().values()}
-    near = get_close_matches(key_of(name), cities, n=1, cutoff=_LIKE)
+    near = get_close_matches(key_of(name), cities, n=1, cutoff=_MIN_NAME_SIMILARITY)
     if near:
         return f"did you mean {cities[near[0]]!r}?"
     return "use a name like those on a map, of a city or a country."

@@ -21,9 +21,9 @@ FILE = Path(__file__).parent / "data" / "places.gz"
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 _SILENT = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670'’ʼ`´]")
 """Accents and points that are optional in writing; the vowel signs of other scripts are significant."""
-_CLEAR = 15
+_MIN_WEIGHT_RATIO = 15
 """Minimum ratio of a place's weight to that of each other place of its name, for the name to be unambiguous."""
-_FORMER = 50
+_FORMER_NAME_DIVISOR = 50
 """Divisor of a city's weight for a foreign-language or former name, if another place currently has the name."""
 _SEASONS = (0, 91, 182, 273)
 
@@ -95,12 +95,12 @@ def meant(places: Iterable[Place], name: str = "") -> list[Place]:
     by_clock: dict[object, Place] = {}
     for place in ordered:
         by_clock.setdefault(place.clock, place)
-    return [place for place in by_clock.values() if weights[place] * _CLEAR > weights[ordered[0]]]
+    return [place for place in by_clock.values() if weights[place] * _MIN_WEIGHT_RATIO > weights[ordered[0]]]
 
 
 def _weights(places: list[Place], key: str) -> dict[Place, float]:
     bears = {place: place.kind != "city" or f"{key_of(place.name)} ".startswith(f"{key} ") for place in places}
-    less = _FORMER if any(bears.values()) else 1
+    less = _FORMER_NAME_DIVISOR if any(bears.values()) else 1
     return {place: place.weight if bears[place] else place.weight / less for place in places}
 
 

@@ -27,15 +27,15 @@ from pydantic_monty import (
 
 from qwendesk.subprocess_worker import limit_resources, limited_time, yield_processor
 from qwendesk.tools.bubblewrap import RunResult
-from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, MOST_ERROR, printable, text_of
+from qwendesk.tools.value_text import MAX_ERROR_CHARS, MAX_OUTPUT_CHARS, printable, text_of
 
-_LONGEST = 200
-MEMORY = 256 * 1024 * 1024
+_MAX_DEFINED_NAMES_CHARS = 200
+_MAX_CODE_MEMORY_BYTES = 256 * 1024 * 1024
 """Maximum memory of the code, in bytes."""
-_PROCESS_MEMORY = 768 * 1024 * 1024
-_OUTPUT = 1024 * 1024
-_STARTUP = 30.0
-_GRACE = 5.0
+_MAX_PROCESS_MEMORY_BYTES = 768 * 1024 * 1024
+_MAX_PRINTED_BYTES = 1024 * 1024
+_STARTUP_TIMEOUT_SECONDS = 30.0
+_GRACE_SECONDS = 5.0
 """Seconds beyond the code's time limit after which the process ends itself; by then the caller has timed out."""
 _UNSUPPORTED = re.compile(
     r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '"
@@ -61,7 +61,7 @@ def defined(code: str) -> str:
     body = _body(code)
     names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
     quiet = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-    return ", ".join(names)[:_LONGEST] if all(isinstance(node, quiet) for node in body) else ""
+    return ", ".join(names)[:_MAX_DEFINED_NAMES_CHARS] if all(isinstance(node, quiet) for node in body) else ""
 
 
 def _body(code: str) -> list[ast.stmt]:
@@ -73,11 +73,11 @@ def _body(code: str) -> list[ast.stmt]:
 
 def run(pool: Monty, code: str, seconds: float) -> RunResult:
     """Run the code and return its result as text."""
-    printed = CollectString(max_bytes=_OUTPUT)
+    printed = CollectString(max_bytes=_MAX_PRINTED_BYTES)
     limits: ResourceLimits = {
         "max_feed_duration_secs": seconds,
         "max_total_sleep_secs": seconds,
-        "max_memory": MEMORY,
+        "max_memory": _MAX_CODE_MEMORY_BYTES,
         "max_recursion_depth": 500,
     }
     try:
@@ -96,7 +96,7 @@ def run(pool: Monty, code: str, seconds: float) -> RunResult:
 def _result(ok: bool, output: str, error: str, value: str | None = None, **more: Any) -> RunResult:
     texts = (
         printable(output[:MAX_OUTPUT_CHARS]),
-        printable(error[:MOST_ERROR]),
+        printable(error[:MAX_ERROR_CHARS]),
         None if value is None else printable(value),
     )
     return RunResult(ok, *texts, printed=len(output.rstrip("\n")), **more)
@@ -108,10 +108,10 @@ def _failed(error: MontyError, output: str) -> RunResult:
         return _result(False, output, f"The code ended the sandbox: {why}.")
     if not isinstance(error, MontyRuntimeError | MontySyntaxError):
         return _result(False, output, f"The code could not be run: {error}")
-    text = error.display("type-msg")[:MOST_ERROR]
+    text = error.display("type-msg")[:MAX_ERROR_CHARS]
     frames = error.traceback()
     line = f" (line {frames[-1].line})" if frames else ""
-    return _result(False, output, text[: MOST_ERROR - len(line)] + line, unsupported=_is_unsupported(text))
+    return _result(False, output, text[: MAX_ERROR_CHARS - len(line)] + line, unsupported=_is_unsupported(text))
 
 
 def _is_unsupported(text: str) -> bool:
@@ -127,16 +127,16 @@ def _opened(value: Any) -> tuple[str, dict[str, Any]] | None:
 def answer(pool: Monty, line: bytes) -> bytes:
     """Answer one request."""
     request = json.loads(line)
-    with limited_time(request["seconds"] + _GRACE):
+    with limited_time(request["seconds"] + _GRACE_SECONDS):
         fields = asdict(run(pool, **request))
     return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def main() -> None:
     """Answer requests until the input ends."""
-    limit_resources(_PROCESS_MEMORY)
+    limit_resources(_MAX_PROCESS_MEMORY_BYTES)
     yield_processor()
-    with Monty(min_processes=1, max_processes=1, checkout_timeout=_STARTUP) as pool:
+    with Monty(min_processes=1, max_processes=1, checkout_timeout=_STARTUP_TIMEOUT_SECONDS) as pool:
         sys.stdout.buffer.write(b'{"ready": true}\n')
         sys.stdout.buffer.flush()
         for line in sys.stdin.buffer:

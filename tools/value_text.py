@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT_CHARS = 4000
 """Maximum length of one value or of all output, in characters."""
-MOST_ERROR = 1000
+MAX_ERROR_CHARS = 1000
 """Maximum length of an error, in characters."""
 NOT_SHOWN = "a value that could not be shown"
-_DEPTH = 20
+_MAX_DEPTH = 20
 _CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "�")
-_BITS = 14_000
+_MAX_INTEGER_BITS = 14_000
 """Maximum size of an integer that is written in full, in bits; CPython refuses much longer ones."""
 
 
@@ -50,7 +50,7 @@ class _Writer:
         """Write one value; each call writes at least one character, so that the budget bounds the number of calls."""
         if any(value is outer for outer in self._inside):
             self.put("[...]" if isinstance(value, (list, tuple)) else "{...}")
-        elif len(self._inside) >= _DEPTH:
+        elif len(self._inside) >= _MAX_DEPTH:
             self.put("..." if _is_container(value) else self._leaf(value))
         elif not self._container(value):
             self.put(self._leaf(value))
@@ -114,7 +114,7 @@ class _Writer:
     def _leaf(self, value: Any) -> str:
         if type(value) in (str, bytes, bytearray):
             return repr(value[: self._left + 1])
-        if isinstance(value, int) and value.bit_length() > _BITS:
+        if isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
             return f"a number of {value.bit_length()} bits"
         return repr(value)
 
@@ -139,7 +139,7 @@ def text_of(value: Any, opener: Opener | None = None, most: int = MAX_OUTPUT_CHA
     return writer.text
 
 
-def error_text(error: BaseException, most: int = MOST_ERROR) -> str:
+def error_text(error: BaseException, most: int = MAX_ERROR_CHARS) -> str:
     """Return an error as text, such as ``ZeroDivisionError: division by zero``."""
     name = type(error).__name__
     try:

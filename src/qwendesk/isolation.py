@@ -47,7 +47,7 @@ _DENIED = (
 _CLONE_THREAD = 0x00010000
 _FAMILIES = (1, 2, 10, 16)
 """Allowed socket families: Unix, IPv4, IPv6 and netlink, all in an empty network namespace."""
-_MOST_FAMILIES = 64
+_SOCKET_FAMILY_LIMIT = 64
 
 
 class Isolation:
@@ -221,9 +221,9 @@ def build_system_call_filter() -> bytes:
     _deny(pyseccomp, made, "clone3", ENOSYS)
     _deny(pyseccomp, made, "clone", EPERM, pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0))
     for name in ("socket", "socketpair"):
-        for family in set(range(_MOST_FAMILIES)) - set(_FAMILIES):
+        for family in set(range(_SOCKET_FAMILY_LIMIT)) - set(_FAMILIES):
             _deny(pyseccomp, made, name, EPERM, pyseccomp.Arg(0, pyseccomp.EQ, family))
-        _deny(pyseccomp, made, name, EPERM, pyseccomp.Arg(0, pyseccomp.GE, _MOST_FAMILIES))
+        _deny(pyseccomp, made, name, EPERM, pyseccomp.Arg(0, pyseccomp.GE, _SOCKET_FAMILY_LIMIT))
     with tempfile.TemporaryFile() as file:
         made.export_bpf(file)
         file.seek(0)

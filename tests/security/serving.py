@@ -9,7 +9,7 @@ from typing import Any
 
 from qwendesk import Desk, Settings
 from qwendesk.cli.run import run_command
-from qwendesk.cli.serve import GRACE, listen
+from qwendesk.cli.serve import STOP_GRACE_SECONDS, listen
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Attachment, Inbound
 from qwendesk.service import Service
@@ -55,7 +55,7 @@ def message(what: str) -> Inbound:
 
 async def serve(what: str) -> None:
     settings = Settings()
-    told = listen(settings.shutdown_timeout + (SHORT if what in HUNG else GRACE))
+    told = listen(settings.shutdown_timeout + (SHORT if what in HUNG else STOP_GRACE_SECONDS))
     async with Service(settings, desk=Desk(settings, engines={"scripted": ScriptedEngine(answer)})) as service:
         for one in BOMBS if what == "bombs" else (what,):
             tell((await service.runtime.accept(message(one))).outcome)

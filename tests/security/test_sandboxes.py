@@ -20,7 +20,7 @@ from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.tools.bubblewrap import Bubblewrap, RunResult
 from qwendesk.tools.sandbox import PythonSandbox
-from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, MOST_ERROR
+from qwendesk.tools.value_text import MAX_ERROR_CHARS, MAX_OUTPUT_CHARS
 from tests.security.hostile_code import BOMBS, ERRORS, GROWING, REACHES, SOURCES, VALUES
 
 Run = Callable[..., Awaitable[RunResult]]
@@ -65,7 +65,7 @@ async def watched() -> AsyncIterator[list[float]]:
 def check_is_short(result: RunResult) -> None:
     assert all(isinstance(getattr(result, field.name), str | int | None) for field in fields(result))
     assert len(result.output) <= MAX_OUTPUT_CHARS and len(result.value or "") <= MAX_OUTPUT_CHARS
-    assert len(result.error) <= MOST_ERROR + 20
+    assert len(result.error) <= MAX_ERROR_CHARS + 20
     for text in (result.output, result.error, result.value or ""):
         text.encode()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from qwendesk.cli.serve import GRACE
+from qwendesk.cli.serve import STOP_GRACE_SECONDS
 from tests.security.serving import BOMBS, SHORT
 
 PATIENCE = 1.0
@@ -78,7 +78,7 @@ def stop(process: subprocess.Popen[str]) -> tuple[float, str]:
     children = psutil.Process(process.pid).children(recursive=True)
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=PATIENCE + GRACE + SLACK)
+    _, errors = process.communicate(timeout=PATIENCE + STOP_GRACE_SECONDS + SLACK)
     took = time.monotonic() - begun
     _, alive = psutil.wait_procs(children, 20)
     assert not alive, "nothing that was started goes on"
@@ -97,7 +97,7 @@ def test_bombs_in_all_workers_do_not_hold_it_up(start: Start, tmp_path: Path) ->
         wait_for_work(process, len(BOMBS))
         took, errors = stop(process)
     assert process.returncode == 0, errors
-    assert took < PATIENCE + GRACE
+    assert took < PATIENCE + STOP_GRACE_SECONDS
     for status, runs, forgiven_runs in messages(tmp_path):
         assert status in ("done", "failed") or (status, runs) == ("queued", forgiven_runs)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 log = logging.getLogger("qwendesk")
 COMPONENTS = ("all", "ingress", "worker", "web")
-GRACE = 10.0
+STOP_GRACE_SECONDS = 10.0
 """Seconds to close connections and files, in addition to ``shutdown_timeout``."""
 _KILL_SECONDS = 3.0
 """Seconds after which the process is killed even if the interpreter is blocked."""
@@ -70,7 +70,7 @@ async def _serve(component: str, given: dict[str, object]) -> None:
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     if strange := unknown_variables():
         log.warning("No setting is called %s; check the spelling.", ", ".join(strange))
-    told = listen(settings.shutdown_timeout + GRACE)
+    told = listen(settings.shutdown_timeout + STOP_GRACE_SECONDS)
     raise_open_files(settings.http.connections)
     release_large_blocks()
     async with Service(settings, checked, on_request=show_request) as service:

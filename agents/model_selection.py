@@ -170,9 +170,9 @@ def _should_think(decision: Decision, requested: bool | None, setting: str, poli
     if setting != "auto":
         return setting == "on", f"the setting thinking is {setting}"
     if decision.abstained and policy.abstain.think:
-        return True, "no specialist is likely enough"
+        return True, "no role is likely enough"
     if role_definition(decision.role).thinks:
-        return True, "this specialist always does"
+        return True, "this role always does"
     return decision.needs_thinking >= policy.thinking.threshold, f"{decision.needs_thinking:.0%} likely to need it"
 
 

@@ -131,7 +131,7 @@ async def merge(state: TurnState) -> dict[str, Any]:
         raise next(result.error for result in results if result.error)
     sub_answers = tuple(result.receipt for result in results)
     confidence = min(answer.confidence for answer in sub_answers)
-    reason = f"{len(results)} questions in one message, each to its specialist"
+    reason = f"{len(results)} questions in one message, each to its role"
     escalations = [one["escalation"] for one in done if one.get("escalation")]
     return {
         "text": "".join(result.text for result in results),

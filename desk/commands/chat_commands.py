@@ -163,7 +163,7 @@ class ChatCommands:
         helps = {name: self.describe(name, call.language) for name in self._all}
         helps |= {name: text for name, one in self._hidden.items() if (text := one.help(call.language))}
         if not (call.rights.is_operator or call.rights.policy.models):
-            helps["model"] = say("help_specialist", call.language)
+            helps["model"] = say("help_role", call.language)
         lines = [f"/{name} – {text}" for name, text in helps.items() if call.rights.may_run(name)]
         return "\n".join([say("help", call.language), "", *lines])
 
@@ -195,7 +195,7 @@ class ChatCommands:
         shown, model = settings.get("role", "auto"), str(settings.get("model", "auto"))
         if model == "auto" or call.rights.model_named(model):
             return say("model", call.language, role=shown, model=model)
-        return say("specialist", call.language, role=shown)  # an operator has selected a model for a group
+        return say("role", call.language, role=shown)  # an operator has selected a model for a group
 
     async def _model_refusal(self, model: str, call: CommandCall) -> str:
         """Return the text for a model that is not available; empty if it is."""
@@ -237,7 +237,7 @@ class ChatCommands:
 
 def _choices(call: CommandCall) -> str:
     """Return the text with the choices of ``/model`` for people who may not select every model."""
-    return say("which_specialist", call.language, names=", ".join((*ROLES, "auto", *call.rights.policy.models)))
+    return say("which_role", call.language, names=", ".join((*ROLES, "auto", *call.rights.policy.models)))
 
 
 @dataclass(frozen=True, slots=True)

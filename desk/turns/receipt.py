@@ -112,7 +112,7 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
     """Return the part of a receipt for customers, in their language: no models, tokens, paths or errors."""
     parts = receipt.get("sub_answers")
     roles = list(dict.fromkeys(part["role"] for part in parts)) if parts else [receipt["role"]]
-    lines = [say("why_specialist", language, role=", ".join(roles))]
+    lines = [say("why_role", language, role=", ".join(roles))]
     if receipt.get("requested_role") == receipt["role"]:
         lines.append(say("why_chosen", language))
     if receipt["thinking"]:

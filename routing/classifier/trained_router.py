@@ -114,7 +114,7 @@ class TrainedRouter:
             role=role,
             confidence=round(by_role[role], 3),
             runner_up=runner_up,
-            signals=tuple(explain_role(classifier, values, role)) if sure else ("no specialist is likely enough",),
+            signals=tuple(explain_role(classifier, values, role)) if sure else ("no role is likely enough",),
             probabilities=by_role,
             needs_thinking=round(float(needs_thinking), 3),
             abstained=not sure,

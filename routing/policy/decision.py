@@ -120,7 +120,7 @@ def unmet_override(signals: Signals, role: Role | None) -> tuple[str, ...]:
     lacks = {"vision": "picture", "audio": "recording"}.get(signals.role or "")
     if lacks is None or role == signals.role:
         return ()
-    return (f"you asked for {signals.role}, but there is no {lacks}; {role or 'several specialists'} answered",)
+    return (f"you asked for {signals.role}, but there is no {lacks}; {role or 'several roles'} answered",)
 
 
 def _by_override(signals: Signals) -> Decision | None:
@@ -197,7 +197,7 @@ def _by_words(decision: Decision, policy: RoutingPolicy) -> Decision:
     """Return the classifier's decision, or an abstention below the minimum confidence."""
     if not decision.abstained and decision.confidence >= policy.abstain.min_confidence:
         return decision
-    reasons = decision.signals if decision.abstained else ("no specialist is likely enough",)
+    reasons = decision.signals if decision.abstained else ("no role is likely enough",)
     return replace(
         decision,
         role="general",

@@ -137,9 +137,7 @@ class Rule(_Table):
     @classmethod
     def _by_words(cls, value: object) -> object:
         if value in ("vision", "audio"):
-            raise ValueError(
-                f"pictures and recordings choose their specialist themselves: write {_EITHER}, not {value!r}"
-            )
+            raise ValueError(f"pictures and recordings choose their role themselves: write {_EITHER}, not {value!r}")
         if value not in TEXT_ROLES:
             raise ValueError(f"write {_EITHER} (got {value!r})")
         return value

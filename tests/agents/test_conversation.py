@@ -80,7 +80,7 @@ async def test_a_follow_up_stays_and_a_new_topic_leaves(make_desk: MakeDesk) -> 
     assert "stayed with coder: a short follow-up" in explain(stayed.receipt.as_dict())
 
 
-async def test_the_specialist_is_known_after_a_restart(make_desk: MakeDesk) -> None:
+async def test_the_role_is_known_after_a_restart(make_desk: MakeDesk) -> None:
     async with make_desk() as desk:
         await desk.ask("Write a Python function that reverses a string", conversation="c")
     async with make_desk() as desk:
@@ -330,7 +330,7 @@ async def test_a_larger_model_that_cannot_be_loaded_leaves_the_first_answer(make
 
 class Unsure:
     def route(self, signals: Signals) -> Decision:
-        return Decision("general", 0.3, "coder", ("no specialist is likely enough",), abstained=True)
+        return Decision("general", 0.3, "coder", ("no role is likely enough",), abstained=True)
 
 
 def unsure_desk(script: Any, cards: Any) -> Desk:
@@ -361,7 +361,7 @@ async def test_a_small_model_may_be_asked_where_a_message_belongs(own_home: Any,
     assert reply.receipt.tokens_in > sum(len(message.text.split()) for message in desk.script.calls[1][1])
 
 
-async def test_several_questions_go_to_their_specialists(make_desk: MakeDesk) -> None:
+async def test_several_questions_go_to_their_roles(make_desk: MakeDesk) -> None:
     async def order_status(number: str) -> str:
         """Look up an order."""
         return f"{number} is on its way"
@@ -392,7 +392,7 @@ async def test_several_questions_go_to_their_specialists(make_desk: MakeDesk) ->
         == [reply.receipt.tools[0].result]
     )
     assert [check.name for check in reply.receipt.checks] == ["code runs", "arithmetic"]
-    assert reply.receipt.signals == ("3 questions in one message, each to its specialist",)
+    assert reply.receipt.signals == ("3 questions in one message, each to its role",)
     assert [event.role for event in events if isinstance(event, Routed)] == ["coder", "math", "general"]
     assert reply.receipt.tokens_out > 0
     assert turn is not None and turn.receipt is not None
@@ -523,7 +523,7 @@ async def test_a_part_that_is_tried_again_keeps_the_parts_before_it(make_desk: M
 
 
 @pytest.mark.parametrize("wishes", [{"role": "coder"}, {"model": "scripted-math"}])
-async def test_who_names_the_specialist_gets_one_answer(make_desk: MakeDesk, wishes: dict[str, str]) -> None:
+async def test_who_names_the_role_gets_one_answer(make_desk: MakeDesk, wishes: dict[str, str]) -> None:
     async with make_desk() as desk:
         reply = await desk.ask(THREE, **wishes)
     assert reply.receipt.sub_answers == () and len(desk.script.calls) == 1

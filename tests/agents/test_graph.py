@@ -38,7 +38,7 @@ async def test_a_tool_call_is_run_and_its_result_goes_back_to_the_model(make_des
 
 
 @pytest.mark.parametrize("role", ["general", "coder"])
-async def test_every_specialist_is_told_whose_desk_it_is(make_desk: MakeDesk, role: Any) -> None:
+async def test_every_role_is_told_whose_desk_it_is(make_desk: MakeDesk, role: Any) -> None:
     async with make_desk(["At nine."], system_context="You answer for Corner Shop, which sells {{ tea }}.") as desk:
         await desk.ask("When do you open?", role=role)
     system = desk.script.calls[0][1][0].text
@@ -103,7 +103,7 @@ async def test_a_picture_without_a_model_that_sees_is_declined_plainly(make_desk
     assert desk.script.calls == []
 
 
-async def test_a_missing_specialist_is_stood_in_for_and_the_receipt_says_so(make_desk: MakeDesk) -> None:
+async def test_a_missing_role_is_stood_in_for_and_the_receipt_says_so(make_desk: MakeDesk) -> None:
     async with make_desk(["42"], cards=PLAIN) as desk:
         reply = await desk.ask("Calculate the integral of 2x")
     assert (reply.receipt.role, reply.receipt.model) == ("math", "only")
@@ -303,7 +303,7 @@ async def test_a_special_file_is_no_picture(make_desk: MakeDesk) -> None:
 
 
 @pytest.mark.parametrize(("needs", "expected"), [(0.9, True), (0.1, False)])
-async def test_a_hard_message_is_thought_about_whatever_its_specialist(needs: float, expected: bool) -> None:
+async def test_a_hard_message_is_thought_about_whatever_its_role(needs: float, expected: bool) -> None:
     class Fixed:
         def route(self, signals: Signals) -> Decision:
             return Decision("math", 0.9, needs_thinking=needs)

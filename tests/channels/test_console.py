@@ -217,10 +217,10 @@ def test_an_answer_cannot_steer_the_terminal() -> None:
     assert not any(steering in screen.file.getvalue() for steering in ("\x1b]", "\x1b[2J", "\x9b", "\x07"))
 
 
-async def test_a_virtual_model_chooses_its_specialist(talk: Talk) -> None:
+async def test_a_virtual_model_chooses_its_role(talk: Talk) -> None:
     screen, seen = await talk("/model qwen-coder\none\n/model qwen-auto\ntwo\n")
     assert [(inbound.role, inbound.model) for inbound in seen] == [("coder", None), (None, None)]
-    assert "specialist: coder; model: auto" in screen
+    assert "role: coder; model: auto" in screen
 
 
 def test_an_answer_that_begins_anew_replaces_what_was_shown() -> None:

@@ -95,7 +95,7 @@ def test_the_chosen_server_and_the_stand_ins_are_asked() -> None:
     assert findings["fallback 1"]["status"] == "note"
     assert "qwendesk models pull qwen3-4b" in findings["fallback 1"]["detail"]
     assert findings["fallback 2"]["detail"] == "scripted:scripted-general"
-    assert "general: scripted-general" in findings["specialists"]["detail"], "the chain plays the specialists"
+    assert "general: scripted-general" in findings["roles"]["detail"], "the chain plays the roles"
 
 
 def found(*names: str, **environment: str) -> dict[str, dict[str, str]]:

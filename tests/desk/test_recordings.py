@@ -1,4 +1,4 @@
-"""A recording's way: file, attachment, route, specialist, answer; and where no model hears."""
+"""A recording's way: file, attachment, route, role, answer; and where no model hears."""
 
 from __future__ import annotations
 
@@ -99,5 +99,5 @@ def test_the_command_line_takes_a_recording_without_words(tmp_path: Path) -> Non
     assert done.exit_code == 1 and "not a recording" in done.output
 
 
-def test_the_specialist_has_a_prompt_of_its_own() -> None:
+def test_the_role_has_a_prompt_of_its_own() -> None:
     assert role_definition("audio").prompt == "audio"

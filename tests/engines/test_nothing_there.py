@@ -39,7 +39,7 @@ async def test_a_server_without_a_model_is_named_with_what_to_do(
 async def test_the_doctor_does_not_call_such_a_desk_ready(tmp_path: Path, empty: None) -> None:
     findings = {finding.name: finding for finding in await examine(Settings(home=tmp_path, engine="ollama"))}
     assert findings["engine ollama (default)"].status == "problem"
-    assert findings["specialists"].status == "problem" and "models pull" in findings["specialists"].detail
+    assert findings["roles"].status == "problem" and "models pull" in findings["roles"].detail
 
 
 @pytest.mark.parametrize(

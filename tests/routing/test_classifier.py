@@ -112,7 +112,7 @@ def test_unsure_is_general() -> None:
     classifier = replace(load_classifier(), thresholds=np.array([1.1, 0.5]))
     decision = TrainedRouter(classifier).route(Signals("Write a function that reverses a string"))
     assert decision.role == "general"
-    assert decision.signals == ("no specialist is likely enough",)
+    assert decision.signals == ("no role is likely enough",)
     assert decision.runner_up == "coder"
 
 

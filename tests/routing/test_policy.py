@@ -57,7 +57,7 @@ def policy_of(tmp_path: Path, text: str) -> RoutingPolicy:
     + ["Mach es schneller", "rends-le plus rapide", "hazlo más rápido", "e perché?", "сделай быстрее", "改成递归"]
     + ["もっと速くしてください", "더 빠르게 해줘", "ولماذا؟", "और क्यों?", "ve neden?", "go on"],
 )
-def test_a_short_follow_up_stays_with_the_specialist(text: str) -> None:
+def test_a_short_follow_up_stays_with_the_role(text: str) -> None:
     decision = decide(Signals(text, identify_language(text), conversation_context=CODE), ROUTER)
     assert decision.role == "coder"
     assert decision.decided_by == "classifier" or decision.signals == ("stayed with coder: a short follow-up",)
@@ -74,11 +74,11 @@ def test_a_follow_up_stays_with_mathematics_too() -> None:
     + ["What is the capital of France?", "Where is my order B-77?", "Explain photosynthesis", "谢谢", "今天天气怎么样"]
     + ["It is raining today, what should I wear?", "Recommend a good restaurant", "Какая столица Франции?"],
 )
-def test_a_new_topic_leaves_the_specialist(text: str) -> None:
+def test_a_new_topic_leaves_the_role(text: str) -> None:
     assert decide(Signals(text, identify_language(text), conversation_context=CODE), ROUTER).role == "general"
 
 
-def test_clear_words_lead_from_one_specialist_to_another() -> None:
+def test_clear_words_lead_from_one_role_to_another() -> None:
     assert decide(Signals("And what is 37*91+4?", conversation_context=CODE), ROUTER).role == "math"
     assert decide(Signals("now write it as a Python function", conversation_context=SUM), ROUTER).role == "coder"
 

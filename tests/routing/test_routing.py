@@ -35,7 +35,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "role"), CASES)
-def test_the_words_lead_to_the_specialist(text: str, role: str) -> None:
+def test_the_words_lead_to_the_role(text: str, role: str) -> None:
     decision = TrainedRouter().route(Signals(text))
     assert decision.role == role
     assert 0 < decision.confidence <= 1

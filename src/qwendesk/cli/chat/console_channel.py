@@ -31,7 +31,7 @@ HELP = """\
 | `/new` | begin a new conversation |
 | `/why` | why the last answer came from where it did |
 | `/retry` | answer the last question again, by a stronger model or with thinking |
-| `/model [NAME]` | answer with this model or specialist from now on (`auto`: choose again) |
+| `/model [NAME]` | answer with this model or role from now on (`auto`: choose again) |
 | `/think`, `/no_think` | think before answering, or do not (`/think auto`: choose again) |
 | `/memory` | what I know about you, as a numbered list |
 | `/memory off`, `/memory on` | note and use nothing about you from now on, or do so again |
@@ -233,8 +233,8 @@ class ConsoleChannel(Channel):
             session.model = name
         needed = {"vision": "a picture", "audio": "a recording"}.get(session.role or "")
         self._say(
-            f"specialist: {session.role or 'auto'}; model: {session.model or 'auto'}"
-            + (f". {session.role} needs {needed}; without one, your words choose the specialist." if needed else "")
+            f"role: {session.role or 'auto'}; model: {session.model or 'auto'}"
+            + (f". {session.role} needs {needed}; without one, your words choose the role." if needed else "")
         )
 
     def _think(self, wish: str) -> None:

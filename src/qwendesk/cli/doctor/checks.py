@@ -242,9 +242,9 @@ async def _roles(pool: ModelPool) -> Finding:
         else:
             missing.append(role)
     if errors and not played:
-        return Finding("specialists", "problem", errors[0])
+        return Finding("roles", "problem", errors[0])
     return Finding(
-        "specialists",
+        "roles",
         "note" if missing else "ok",
         ", ".join(played) or "none yet",
         f"No model for {', '.join(missing)}: see 'qwendesk models list --all'." if missing and played else "",

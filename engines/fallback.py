@@ -147,7 +147,9 @@ class FallbackChat:
 
 def as_fallback(choice: SelectedModel, reasons: Sequence[str]) -> SelectedModel:
     """Return a model that answers in place of others; ``reasons`` says why each of them does not."""
-    return replace(choice, fallback_reason=f"{'; '.join(reasons)}; {choice.name} stands in", skipped=tuple(reasons))
+    return replace(
+        choice, fallback_reason=f"{'; '.join(reasons)}; {choice.name} answers instead", skipped=tuple(reasons)
+    )
 
 
 def no_model_answered(reasons: Sequence[str]) -> EngineUnavailable:

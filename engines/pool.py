@@ -176,7 +176,7 @@ class ModelPool:
         return self.settings.roles.get(role) or self.settings.model
 
     async def _configured(self, role: Role, progress: Progress, fetch: bool) -> SelectedModel | None:
-        """Return the model that the settings name for a role, if it can play it."""
+        """Return the model that the settings name for a role, if it can answer for the role."""
         named = self._set_for(role)
         choice = await self._named(named) if named else None
         if choice is None or not choice.card.takes_input_of(role):
@@ -186,7 +186,7 @@ class ModelPool:
         other = await self._best(role, progress, fetch)
         if other is None:
             return choice
-        return replace(other, fallback_reason=f"{named} is not here; {other.card.name} stands in")
+        return replace(other, fallback_reason=f"{named} is not here; {other.card.name} answers instead")
 
     async def _best(self, role: Role, progress: Progress, fetch: bool) -> SelectedModel | None:
         name = self.settings.engine

@@ -11,7 +11,7 @@ async def main() -> None:
         async for event in desk.stream("Find the derivative of x³ + 2x².", conversation="algebra"):
             match event:
                 case Routed(role=role, model=model, reason=reason):
-                    print(f"[{role}, played by {model}: {reason}]")
+                    print(f"[{role} with {model}: {reason}]")
                 case Notice(text=text):
                     print(f"[{text}]")
                 case ToolStarted(name=name, arguments=arguments):

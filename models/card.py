@@ -139,7 +139,7 @@ def best_for_role(role: Role, cards: list[ModelCard], engine: str) -> SelectedMo
     if not able:
         return None
     chosen = min(able, key=lambda card: (not _thinks(role, card), "general" not in card.roles, -card.parameters))
-    return SelectedModel(engine, chosen, f"no model for {role} is installed; {chosen.name} stands in")
+    return SelectedModel(engine, chosen, f"no model for {role} is installed; {chosen.name} answers instead")
 
 
 def _thinks(role: Role, card: ModelCard) -> bool:

@@ -88,7 +88,7 @@ def explain(receipt: dict[str, Any]) -> str:
         f"- because: {', '.join(receipt['signals'])} ({receipt['confidence']:.0%} sure{runner_up})",
     ]
     if receipt["fallback"]:
-        lines.append(f"- stand-in: {receipt['fallback']}")
+        lines.append(f"- fallback: {receipt['fallback']}")
     lines += _overrides(receipt)
     thinking_reason = f" ({receipt['thinking_reason']})" if receipt.get("thinking_reason") else ""
     lines.append(
@@ -132,10 +132,7 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
 def _who(receipt: dict[str, Any]) -> str:
     if parts := receipt.get("sub_answers"):
         return f"**{', '.join(part['role'] for part in parts)}** answered, one question each."
-    return (
-        f"**{receipt['role']}** answered, played by {receipt['model'] or 'no model'} "
-        f"({receipt['engine'] or 'no engine'})."
-    )
+    return f"**{receipt['role']}** answered with {receipt['model'] or 'no model'} ({receipt['engine'] or 'no engine'})."
 
 
 def _overrides(receipt: dict[str, Any]) -> list[str]:
@@ -144,16 +141,16 @@ def _overrides(receipt: dict[str, Any]) -> list[str]:
     lines = [f"- model: you asked for {model}"] if model else []
     if role_without_override:
         other = "the same" if role_without_override == receipt["role"] else f"**{role_without_override}**"
-        lines.append(f"- without your wish: {other} would have answered")
+        lines.append(f"- without your override: {other} would have answered")
     return lines
 
 
 def _part(number: int, part: dict[str, Any]) -> str:
     question = " ".join(part["question"].split())
-    fallback = f"; stand-in: {part['fallback']}" if part["fallback"] else ""
+    fallback = f"; fallback: {part['fallback']}" if part["fallback"] else ""
     thinking = "; it thought first" if part["thinking"] else ""
     return (
-        f"- part {number}: {question!r} went to **{part['role']}**, played by {part['model'] or 'no model'}: "
+        f"- part {number}: {question!r} went to **{part['role']}** with {part['model'] or 'no model'}: "
         f"{', '.join(part['signals'])} ({part['confidence']:.0%} sure){thinking}{fallback}"
     )
 

@@ -483,7 +483,7 @@ async def test_why_tells_what_a_wish_changed_and_why_it_thinks(make_desk: MakeDe
         wished = await desk.ask("Write a Python function that sorts a list", role="general", think=False)
         named = await desk.ask("Hello there", model="hybrid")
         unsure = await desk.ask("Which of two plans is better, and why? Weigh the risks step by step.")
-    assert "without your wish: **coder** would have answered" in explain(wished.receipt.as_dict())
+    assert "without your override: **coder** would have answered" in explain(wished.receipt.as_dict())
     assert "thinking: off (you asked for an answer without)" in explain(wished.receipt.as_dict())
     assert "you asked for hybrid" in explain(named.receipt.as_dict())
     assert unsure.receipt.thinking and f"thinking: on ({unsure.receipt.thinking_reason})" in explain(

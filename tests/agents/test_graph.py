@@ -103,11 +103,11 @@ async def test_a_picture_without_a_model_that_sees_is_declined_plainly(make_desk
     assert desk.script.calls == []
 
 
-async def test_a_missing_role_is_stood_in_for_and_the_receipt_says_so(make_desk: MakeDesk) -> None:
+async def test_a_missing_role_is_replaced_and_the_receipt_says_so(make_desk: MakeDesk) -> None:
     async with make_desk(["42"], cards=PLAIN) as desk:
         reply = await desk.ask("Calculate the integral of 2x")
     assert (reply.receipt.role, reply.receipt.model) == ("math", "only")
-    assert reply.receipt.fallback == "no model for math is installed; only stands in"
+    assert reply.receipt.fallback == "no model for math is installed; only answers instead"
 
 
 async def test_code_is_run_and_the_outcome_is_on_the_receipt(make_desk: MakeDesk) -> None:
@@ -266,7 +266,7 @@ async def test_a_role_whose_model_is_gone_is_stood_in_for() -> None:
         reply = await desk.ask("Hello", role="coder")
         with pytest.raises(EngineError):
             await desk.ask("Hello", model="qwen2.5-coder-7b")
-    assert reply.receipt.fallback == "qwen2.5-coder-7b is not here; only stands in"
+    assert reply.receipt.fallback == "qwen2.5-coder-7b is not here; only answers instead"
 
 
 async def test_eyes_are_not_asked_for_without_a_picture(make_desk: MakeDesk) -> None:

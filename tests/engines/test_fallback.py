@@ -83,7 +83,7 @@ async def test_the_next_one_answers_and_says_why(desks: Desks, kind: type[Qwende
     desks.first.error = kind("it is down")
     text, choice = await desks.ask()
     assert (text, choice.engine, choice.card) == ("So be it.", "second", SMALL)
-    assert choice.fallback_reason == "first:big could not answer: it is down; second:small stands in"
+    assert choice.fallback_reason == "first:big could not answer: it is down; second:small answers instead"
     assert desks.notices == ["first:big cannot answer; asking second:small"]
 
 
@@ -121,7 +121,7 @@ async def test_a_model_that_failed_rests_longer_each_time_until_it_answers(desks
     desks.now = 22
     _, choice = await desks.ask()
     assert desks.first.asked == 2, "it rests twice as long, but not longer than 15 s"
-    assert choice.fallback_reason == "first:big failed lately; second:small stands in"
+    assert choice.fallback_reason == "first:big failed lately; second:small answers instead"
     desks.now, desks.first.error = 27, None
     assert (await desks.ask())[1].engine == "first"
     desks.first.error = EngineUnavailable("again")
@@ -194,7 +194,7 @@ async def test_the_receipt_names_each_link_that_was_tried(desks: Desks) -> None:
     text, choice = await desks.ask()
     assert (text, choice.engine) == ("So be it.", "third")
     assert choice.fallback_reason and choice.fallback_reason.startswith(told)
-    assert choice.fallback_reason.endswith("; third:big stands in") and "there are: big" in choice.fallback_reason
+    assert choice.fallback_reason.endswith("; third:big answers instead") and "there are: big" in choice.fallback_reason
     assert desks.notices[-1] == "third:nobody cannot answer; asking third:big"
     # a paused model is not asked, and the receipt names the reason
     _, choice = await desks.ask()
@@ -248,7 +248,7 @@ async def test_the_receipt_and_a_notice_tell_of_it() -> None:
     receipt = next(event.reply.receipt for event in events if isinstance(event, Finished))
     assert "first:big cannot answer; asking second:small" in notices
     assert (receipt.engine, receipt.model) == ("second", "small")
-    assert receipt.fallback == "first:big could not answer: smoke; second:small stands in"
+    assert receipt.fallback == "first:big could not answer: smoke; second:small answers instead"
 
 
 async def pool_of(script: Any, **settings: Any) -> tuple[ModelPool, Callable[[ModelCard], SelectedModel]]:

@@ -23,11 +23,11 @@ ANSWER = "In the museum's catalogue, and in any good library of the town."
 _TIMEOUT_SECONDS = 300.0
 OPEN = AdmissionLimits(
     per_hour=1e9,
-    open_in_conversation=10**6,
-    open_of_person=10**6,
-    open_in_all=10**9,
-    open_with_strangers=10**9,
-    open_with_strangers_of_channel=10**9,
+    max_open_per_conversation=10**6,
+    max_open_per_person=10**6,
+    max_open_total=10**9,
+    max_open_of_strangers=10**9,
+    max_open_of_strangers_per_channel=10**9,
 )
 
 

@@ -124,7 +124,7 @@ class AccessControl:
         return self.policies.get(inbound.channel, AccessPolicy())
 
     async def decide(self, inbound: Inbound) -> AccessDecision:
-        """Decide on the access of a message's person; a channel that pairs gives an unknown person a code."""
+        """Decide on the access of a message's person; a channel that pairs gives a stranger a code."""
         policy = self.policy_of(inbound)
         if policy.mode == "allowlist" and not policy.role_of(inbound.person):
             return AccessDecision(None, "not_allowed")

@@ -24,12 +24,12 @@ from qwendesk.messages import Admission, Inbound
 _SECONDS_PER_DAY = 24 * 3600.0
 _REFUSAL_INTERVAL_SECONDS = 60.0
 """Seconds before the same refusal is sent to a person again."""
-_LETTER_REFUSAL_INTERVAL_SECONDS = 3600.0
-"""The same for channels by letter."""
+_FORGEABLE_REFUSAL_INTERVAL_SECONDS = 3600.0
+"""The same on channels whose senders are easily forged."""
 _STOP_BURST = 10
 _COUNT_CACHE_SECONDS = 1.0
 ExceededLimit = Literal["desk", "share", "person"]
-"""A limit of open messages: of the desk, of unknown people, or of one person."""
+"""A limit of open messages: of the desk, of strangers, or of one person."""
 log = logging.getLogger(__name__)
 
 
@@ -37,31 +37,31 @@ log = logging.getLogger(__name__)
 class AdmissionLimits:
     """Limits of admission.
 
-    Known people are those whom the settings or an operator's decision name; visitors of an open channel are unknown.
+    Strangers are people whom neither the settings nor an operator's decision name, such as visitors of an open channel.
     """
 
     per_hour: float = 100
     """Messages of one person on one channel in an hour, and the largest burst."""
     channel_per_hour: float | None = None
     """Messages of all people on one channel in an hour; None: any number."""
-    open_in_conversation: int = 20
+    max_open_per_conversation: int = 20
     """Open messages of one conversation."""
-    open_of_person: int = 40
+    max_open_per_person: int = 40
     """Open messages of one person on one channel, in all conversations."""
-    open_in_all: int = 5000
+    max_open_total: int = 5000
     """Open messages in all."""
-    open_with_strangers: int = 4000
-    """Open messages in all up to which unknown people are admitted; the rest is reserved for known people."""
-    open_with_strangers_of_channel: int = 2500
+    max_open_of_strangers: int = 4000
+    """Open messages in all up to which strangers are admitted; the rest is reserved for known people."""
+    max_open_of_strangers_per_channel: int = 2500
     """The same on one channel."""
-    people_an_address: float = 10
-    """How many unknown people at one public network address may each send ``per_hour`` messages."""
-    files_people_an_address: float = 2
+    people_per_address: float = 10
+    """How many strangers at one public network address may each send ``per_hour`` messages."""
+    file_senders_per_address: float = 2
     """The same for files."""
-    person_bytes_a_day: float = 100 * 2**20
+    person_bytes_per_day: float = 100 * 2**20
     """Bytes of files of one person on one channel in a day."""
-    strangers_bytes_a_day: float = 1000 * 2**20
-    """Bytes of files of all unknown people on one channel in a day."""
+    stranger_bytes_per_day: float = 1000 * 2**20
+    """Bytes of files of all strangers on one channel in a day."""
     max_chars: int = 8192
     """Characters of one message."""
 
@@ -96,20 +96,21 @@ class OpenMessageCounter:
             self._counted_until = monotonic() + _COUNT_CACHE_SECONDS
             self._open = Counter(await self._acceptance.open_count_by_channel())
         limits, open_ = self._limits, self._open.total()
-        if open_ >= limits.open_in_all:
+        if open_ >= limits.max_open_total:
             return "desk"
         if not is_known and (
-            open_ >= limits.open_with_strangers or self._open[inbound.channel] >= limits.open_with_strangers_of_channel
+            open_ >= limits.max_open_of_strangers
+            or self._open[inbound.channel] >= limits.max_open_of_strangers_per_channel
         ):
             return "share"
         # counted only where the channel has that many
-        if self._open[inbound.channel] >= limits.open_of_person and await self._person_is_over(inbound):
+        if self._open[inbound.channel] >= limits.max_open_per_person and await self._person_is_over(inbound):
             return "person"
         return None
 
     async def _person_is_over(self, inbound: Inbound) -> bool:
         of_person = await self._acceptance.open_count_of_person(inbound.channel, inbound.account, inbound.person)
-        return of_person >= self._limits.open_of_person
+        return of_person >= self._limits.max_open_per_person
 
 
 class AdmissionController:
@@ -141,7 +142,7 @@ class AdmissionController:
         self._limits = limits or AdmissionLimits()
         self._on_stop = on_stop
         self._refusals = RateLimiter(1, 3600 / _REFUSAL_INTERVAL_SECONDS)
-        self._forgeable_refusals = RateLimiter(1, 3600 / _LETTER_REFUSAL_INTERVAL_SECONDS)
+        self._forgeable_refusals = RateLimiter(1, 3600 / _FORGEABLE_REFUSAL_INTERVAL_SECONDS)
         self._stops = RateLimiter(_STOP_BURST, self._limits.per_hour)
         self._open_messages = OpenMessageCounter(acceptance, self._limits)
 
@@ -180,7 +181,7 @@ class AdmissionController:
             return self._refused(inbound, "busy", await _language(inbound))
         buckets = self._buckets(inbound, is_known=decision.is_known)
         result = await self._acceptance.accept(
-            inbound, buckets, self._queue.enqueue, max_open=self._limits.open_in_conversation
+            inbound, buckets, self._queue.enqueue, max_open=self._limits.max_open_per_conversation
         )
         return self._admission(inbound, result)
 
@@ -230,7 +231,7 @@ class AdmissionController:
             key = f"channel:{inbound.channel}:{inbound.account}"
             buckets.append(TokenBucket(key, limits.channel_per_hour, limits.channel_per_hour / 3600))
         if address := _address(inbound, is_known=is_known):
-            most = limits.per_hour * limits.people_an_address
+            most = limits.per_hour * limits.people_per_address
             buckets.append(TokenBucket(f"address:{inbound.channel}:{address}", most, most / 3600))
         return buckets + self._file_buckets(inbound, is_known=is_known)
 
@@ -239,18 +240,18 @@ class AdmissionController:
         if not size:
             return []
         limits = self._limits
-        daily = {f"files:{inbound.channel}:{inbound.account}:{inbound.person}": limits.person_bytes_a_day}
+        daily = {f"files:{inbound.channel}:{inbound.account}:{inbound.person}": limits.person_bytes_per_day}
         if not is_known:
-            daily[f"files of strangers:{inbound.channel}:{inbound.account}"] = limits.strangers_bytes_a_day
+            daily[f"files of strangers:{inbound.channel}:{inbound.account}"] = limits.stranger_bytes_per_day
         if address := _address(inbound, is_known=is_known):
             daily[f"files of an address:{inbound.channel}:{address}"] = (
-                limits.person_bytes_a_day * limits.files_people_an_address
+                limits.person_bytes_per_day * limits.file_senders_per_address
             )
         return [TokenBucket(key, most, most / _SECONDS_PER_DAY, size, "files_limited") for key, most in daily.items()]
 
 
 def _address(inbound: Inbound, *, is_known: bool) -> str:
-    """Return the public network address that an unknown person writes from; empty if there is none."""
+    """Return the public network address that a stranger writes from; empty if there is none."""
     return origin_of(inbound) if inbound.address and not is_known else ""
 
 

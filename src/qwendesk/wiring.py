@@ -246,8 +246,8 @@ def admission_limits(settings: Settings) -> AdmissionLimits:
         per_hour=settings.messages_per_hour,
         channel_per_hour=settings.channel_messages_per_hour,
         max_chars=settings.max_input_chars,
-        person_bytes_a_day=settings.file_mb_per_day * 2**20,
-        strangers_bytes_a_day=settings.stranger_file_mb_per_day * 2**20,
+        person_bytes_per_day=settings.file_mb_per_day * 2**20,
+        stranger_bytes_per_day=settings.stranger_file_mb_per_day * 2**20,
     )
 
 

@@ -30,11 +30,11 @@ from tests.desk.parts import Abilities, TestOutlet, running
 
 LIMITS = AdmissionLimits(
     per_hour=1e9,
-    open_in_conversation=1000,
-    open_of_person=10**6,
-    open_in_all=10**6,
-    open_with_strangers=10**6,
-    open_with_strangers_of_channel=10**6,
+    max_open_per_conversation=1000,
+    max_open_per_person=10**6,
+    max_open_total=10**6,
+    max_open_of_strangers=10**6,
+    max_open_of_strangers_per_channel=10**6,
 )
 
 

@@ -153,7 +153,7 @@ async def test_a_channel_has_a_limit_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_full_conversation_and_a_full_desk_are_busy(tmp_path: Path) -> None:
-    limits = AdmissionLimits(open_in_conversation=2, open_in_all=3)
+    limits = AdmissionLimits(max_open_per_conversation=2, max_open_total=3)
     async with running(tmp_path, limits=limits, answers=False) as desk:
         assert [(await desk.say("hello")).outcome for _ in range(3)] == ["accepted", "accepted", "refused"]
         assert [(await desk.say("hello", "c2")).outcome for _ in range(2)] == ["accepted", "busy"]

@@ -17,7 +17,9 @@ HOUSES = {
     "open": AccessPolicy("open"),
     "closed": AccessPolicy("allowlist", allow=frozenset({"known"})),
 }
-SMALL = AdmissionLimits(open_of_person=3, open_in_all=12, open_with_strangers=8, open_with_strangers_of_channel=5)
+SMALL = AdmissionLimits(
+    max_open_per_person=3, max_open_total=12, max_open_of_strangers=8, max_open_of_strangers_per_channel=5
+)
 
 
 async def write(desk: Running, person: str, number: int = 0, channel: str = "test", size: int = 0) -> str:
@@ -43,7 +45,7 @@ async def test_one_person_may_have_only_so_much_waiting_in_many_conversations(tm
 
 
 async def test_a_desk_that_is_full_is_busy_for_everybody(tmp_path: Path) -> None:
-    limits = AdmissionLimits(open_in_all=2)
+    limits = AdmissionLimits(max_open_total=2)
     async with running(tmp_path, limits=limits, access_policies=HOUSES, answers=False) as desk:
         said = [await write(desk, person) for person in ("known", "a", "b")]
         assert said == ["accepted", "accepted", "busy"]
@@ -51,7 +53,7 @@ async def test_a_desk_that_is_full_is_busy_for_everybody(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("size", [400, 1000, 1001])
 async def test_files_of_one_person_have_a_limit_a_day(tmp_path: Path, size: int) -> None:
-    limits = AdmissionLimits(person_bytes_a_day=1000)
+    limits = AdmissionLimits(person_bytes_per_day=1000)
     async with running(tmp_path, limits=limits, access_policies=HOUSES, answers=False) as desk:
         said = [await write(desk, "known", number, size=size) for number in range(4)]
         most = 1000 // size
@@ -61,7 +63,7 @@ async def test_files_of_one_person_have_a_limit_a_day(tmp_path: Path, size: int)
 
 
 async def test_files_of_new_visitors_share_a_limit(tmp_path: Path) -> None:
-    limits = AdmissionLimits(strangers_bytes_a_day=1000)
+    limits = AdmissionLimits(stranger_bytes_per_day=1000)
     async with running(tmp_path, limits=limits, access_policies=HOUSES, answers=False) as desk:
         said = [await write(desk, f"visitor{number}", size=300) for number in range(5)]
         assert said == ["accepted"] * 3 + ["refused"] * 2
@@ -70,7 +72,7 @@ async def test_files_of_new_visitors_share_a_limit(tmp_path: Path) -> None:
 
 
 async def test_new_visitors_at_one_public_address_share_a_limit(tmp_path: Path) -> None:
-    limits = AdmissionLimits(per_hour=2, people_an_address=2, person_bytes_a_day=1000, files_people_an_address=2)
+    limits = AdmissionLimits(per_hour=2, people_per_address=2, person_bytes_per_day=1000, file_senders_per_address=2)
     houses = {"test": AccessPolicy("open", allow=frozenset({"known"}))}
 
     async def write_from(address: str, person: str, size: int = 0) -> str:
@@ -87,7 +89,7 @@ async def test_new_visitors_at_one_public_address_share_a_limit(tmp_path: Path) 
 
 
 async def test_whoever_sent_too_many_files_is_told_when_to_go_on(tmp_path: Path) -> None:
-    limits = AdmissionLimits(person_bytes_a_day=1000)
+    limits = AdmissionLimits(person_bytes_per_day=1000)
     async with running(tmp_path, limits=limits, answers=False) as desk:
         file = (Attachment("document", "text/plain", bytes(500), "a.txt"),)
         for _ in range(2):

@@ -34,12 +34,12 @@ class ErasureWatch:
 
     Args:
         database: the tenant's view of the database.
-        held: people's words that this process holds outside the database.
+        text_caches: people's words that this process holds outside the database.
     """
 
-    def __init__(self, database: TenantDatabase, held: TextCaches) -> None:
+    def __init__(self, database: TenantDatabase, text_caches: TextCaches) -> None:
         self._database = database
-        self._held = held
+        self._text_caches = text_caches
         self._last: str | None = None
 
     async def watch(self, seconds: float = _POLL_SECONDS) -> None:
@@ -56,9 +56,9 @@ class ErasureWatch:
         async with self._database.read() as connection:
             found = [str(id_) for id_ in (await connection.execute(_since(), {"last": self._last or ""})).scalars()]
         is_first, self._last = self._last is None, max(found, default=self._last or "")
-        new = [id_ for id_ in found if self._held.is_new(id_)]
+        new = [id_ for id_ in found if self._text_caches.is_new(id_)]
         if new and not is_first:
-            await self._held.drop(Forgotten(None))
+            await self._text_caches.drop(Forgotten(None))
 
 
 @cache

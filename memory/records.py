@@ -213,11 +213,11 @@ class AskedQuestion:
     """The turn's sequence in the conversation."""
     text: str
     attachments: tuple[Attachment, ...]
-    mine: bool
+    is_own: bool
     """Whether the same person asked it."""
     newest: bool
     """Whether it is the newest question."""
-    again: bool
+    retried: bool
     """Whether the answer is a second attempt."""
 
 

@@ -73,13 +73,13 @@ class _Socket(_Guarded, WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._frames = FrameCounter()
-        self._allowance = RateLimiter(_FRAME_BURST, _FRAMES_PER_SECOND * _SECONDS_PER_HOUR)
+        self._frame_limit = RateLimiter(_FRAME_BURST, _FRAMES_PER_SECOND * _SECONDS_PER_HOUR)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         for begin in range(0, len(data), _READ_BYTES):
             piece = data[begin : begin + _READ_BYTES]
-            if self._client_connection and not all(self._allowance.allow() for _ in range(self._frames.feed(piece))):
+            if self._client_connection and not all(self._frame_limit.allow() for _ in range(self._frames.feed(piece))):
                 self.guard.limited_log.warn("A WebSocket was closed: it sent too many frames.")
                 self.guard.abort(self._client_connection)
                 return

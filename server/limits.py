@@ -69,7 +69,7 @@ class WebLimits:
     """Time limit for a request's head."""
     body_timeout: float = 120.0
     """Time limit for a body or one WebSocket message."""
-    least_rate: float = 8192.0
+    min_rate: float = 8192.0
     """Minimum average rate of a body after ``header_timeout``, in bytes per second."""
     socket_idle_timeout: float = 3600.0
     """Time without messages after which a WebSocket is closed."""
@@ -78,4 +78,4 @@ class WebLimits:
 
     def deadline(self, begun: float, received: int) -> float:
         """Return the deadline for more of a body that began at ``begun``, after ``received`` bytes."""
-        return begun + min(self.body_timeout, self.header_timeout + received / self.least_rate)
+        return begun + min(self.body_timeout, self.header_timeout + received / self.min_rate)

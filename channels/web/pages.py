@@ -129,15 +129,15 @@ class ChatPage:
         return serve
 
 
-def best_language(*wishes: str) -> str:
+def best_language(*preferences: str) -> str:
     """Return the most preferred of the languages that have texts.
 
     Args:
-        wishes: each in the form of ``Accept-Language``: ``de-AT, it;q=0.5``; the first that has a known language
+        preferences: each in the form of ``Accept-Language``: ``de-AT, it;q=0.5``; the first that has a known language
             counts.
     """
-    for wish in wishes:
-        tags = [part.strip().partition(";") for part in wish[:_MAX_LANGUAGE_HEADER_CHARS].split(",")]
+    for preference in preferences:
+        tags = [part.strip().partition(";") for part in preference[:_MAX_LANGUAGE_HEADER_CHARS].split(",")]
         for tag, _, weight in sorted(tags, key=lambda tag: -_weight(tag[2])):
             if (language := known_language(tag.strip())) and _weight(weight) > 0:
                 return language

@@ -210,7 +210,7 @@ class PageConnection:
         self._outgoing = FrameQueue()
         self._session: VisitorSession | None = None
         self._key = ""
-        self._allowance = RateLimiter(_BURST_FRAMES, _FRAMES_PER_SECOND * 3600)
+        self._frame_limit = RateLimiter(_BURST_FRAMES, _FRAMES_PER_SECOND * 3600)
         self._exceeded_rate = False
 
     async def run(self) -> None:
@@ -235,7 +235,7 @@ class PageConnection:
                 message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if not self._allowance.allow():
+            if not self._frame_limit.allow():
                 self._exceeded_rate = True
                 self._outgoing.close()
                 continue

@@ -258,7 +258,7 @@ class AccessCommands:
             return say("no_code", call.language, command=f"/{name}")
         # in a group the person's id and name are not shown
         person = code if call.claimed.inbound.group else format_person(request)
-        return say(f"guest_{_DECISIONS[name]}", call.language, person=person)
+        return say(f"access_{_DECISIONS[name]}", call.language, person=person)
 
 
 def _code_in(text: str) -> str:

@@ -100,7 +100,7 @@ class RatingCommands:
         asked = await self._rated_turn(call, found["of"])
         if asked is None:
             return CommandResult() if found["of"] else say("no_answer_yet", call.language)
-        if not asked.mine:
+        if not asked.is_own:
             return CommandResult()  # people in a group may press the buttons of others' answers
         thumb: Thumb = 1 if found["thumb"] == "1" else -1
         done = await self._rate(call, asked, thumb)
@@ -121,7 +121,7 @@ class RatingCommands:
         buttons = (asked.sequence, rating_buttons(asked.sequence, thumb))
         if thumb == 1:
             return CommandResult(text_without_buttons=confirmation, buttons=buttons)
-        if asked.newest and not asked.again:
+        if asked.newest and not asked.retried:
             return CommandResult(ask=_retry_of(call, asked), buttons=buttons)
         return CommandResult(confirmation, buttons=buttons)
 

@@ -72,10 +72,10 @@ class TurnFeedback:
             at: the turn's sequence.
             channel: the conversation's channel.
         """
-        is_mine = Message.person_id == _person(channel, self._account, person).scalar_subquery()
-        statement = _asked(self._conversation(conversation, channel), is_mine, before)
+        is_own = Message.person_id == _person(channel, self._account, person).scalar_subquery()
+        statement = _asked(self._conversation(conversation, channel), is_own, before)
         if at is None:
-            statement = statement.where(is_mine).order_by(Turn.sequence.desc()).limit(1)
+            statement = statement.where(is_own).order_by(Turn.sequence.desc()).limit(1)
         else:
             statement = statement.where(Turn.sequence == at)
         async with self._database.read() as connection:
@@ -88,9 +88,9 @@ class TurnFeedback:
             found.sequence,
             found.text,
             tuple(files.get(found.question, ())),
-            mine=bool(found.is_mine),
+            is_own=bool(found.is_own),
             newest=found.newest == found.sequence,
-            again=bool((found.receipt or {}).get("escalation")) or found.asked_before == found.text,
+            retried=bool((found.receipt or {}).get("escalation")) or found.asked_before == found.text,
         )
 
     @unit_of_work
@@ -176,7 +176,7 @@ def _person(channel: str, account: str, name: str) -> Select[Any]:
     )
 
 
-def _asked(conversation: Select[Any], is_mine: ColumnElement[bool], before: int) -> Select[Any]:
+def _asked(conversation: Select[Any], is_own: ColumnElement[bool], before: int) -> Select[Any]:
     """Select closed turns before a sequence with their question, its predecessor, and the newest turn's sequence."""
     earlier = Message.__table__.alias("earlier")
     question_before = (
@@ -201,7 +201,7 @@ def _asked(conversation: Select[Any], is_mine: ColumnElement[bool], before: int)
         Message.id.label("question"),
         Message.text,
         Message.parts,
-        is_mine.label("is_mine"),
+        is_own.label("is_own"),
         newest.correlate(Turn).scalar_subquery().label("newest"),
         question_before.scalar_subquery().label("asked_before"),
     )

@@ -73,9 +73,9 @@ class Facts:
         # Of several facts with one key, the last one is the newest.
         fresh = {fact.key: fact for fact in (tidy(one, exact=bool(namespace)) for one in facts)}
         # Locked, so that the person is not deleted meanwhile.
-        wish = select(Person.remembers).where(Person.id == person).with_for_update()
+        setting = select(Person.remembers).where(Person.id == person).with_for_update()
         async with self._database.write() as connection:
-            remembers = (await connection.execute(wish)).scalar_one_or_none()
+            remembers = (await connection.execute(setting)).scalar_one_or_none()
             if not remembers:
                 why = "the person is not known" if remembers is None else UNWANTED
                 return Learned(refused=tuple((key, why) for key in fresh))

@@ -116,8 +116,8 @@ async def _merge(connection: TenantConnection, *, into: str, person: str) -> Non
     """Move everything of a person to another; of two facts with one key the newer stays, the older is closed."""
     both = Person.id.in_([into, person])
     # Locked, so that nothing can be added to the person who is deleted.
-    wishes = select(Person.remembers).where(both).order_by(Person.id).with_for_update()
-    remembers = all((await connection.execute(wishes)).scalars().all())
+    settings = select(Person.remembers).where(both).order_by(Person.id).with_for_update()
+    remembers = all((await connection.execute(settings)).scalars().all())
     await _close_double_facts(connection, into, person)
     counts: dict[str, int] = {KbDocument.__tablename__: await move_documents(connection, into=into, person=person)}
     for table in _tables_of_people():

@@ -32,11 +32,11 @@ class People:
     Args:
         database: the tenant's view of the database.
         account: the desk's account of the identities.
-        held: people's words that this process holds outside the database.
+        text_caches: people's words that this process holds outside the database.
     """
 
-    def __init__(self, database: TenantDatabase, account: str, held: TextCaches | None = None) -> None:
-        self._held = held or TextCaches()
+    def __init__(self, database: TenantDatabase, account: str, text_caches: TextCaches | None = None) -> None:
+        self._text_caches = text_caches or TextCaches()
         self._database = database
         self._account = account
 
@@ -86,9 +86,9 @@ class People:
             return _grouped(await connection.execute(_people().where(tables.Person.id.in_(newest))))
 
     @unit_of_work
-    async def set_remembers(self, person: str, wish: bool) -> None:
+    async def set_remembers(self, person: str, remembers: bool) -> None:
         """Store whether facts about the person may be stored and used."""
-        statement = update(tables.Person).where(tables.Person.id == person).values(remembers=wish)
+        statement = update(tables.Person).where(tables.Person.id == person).values(remembers=remembers)
         async with self._database.write() as connection:
             if not (await connection.execute(statement)).rowcount:
                 raise _unknown(person)
@@ -119,10 +119,10 @@ class People:
             counts = await erase(connection, person, answering)
             if not counts["person"]:
                 raise _unknown(person)
-            self._held.note(await add_audit_entry(connection, "forget", person, counts))
+            self._text_caches.note(await add_audit_entry(connection, "forget", person, counts))
         await self._database.whole_database.vacuum()
         names = frozenset((name.channel, name.name) for name in (known.names if known else ()))
-        await self._held.drop(Forgotten(names))
+        await self._text_caches.drop(Forgotten(names))
         return Erased(counts)
 
     @unit_of_work

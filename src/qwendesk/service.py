@@ -176,15 +176,15 @@ class Service:
         return build_worker_setup(self.settings, desk.turns.run, commands, outlets, self._channels_with_text_notice())
 
     async def _accept(self, stack: AsyncExitStack) -> None:
-        mine = {name: channel for name, channel in self.channels.items() if self._is_mine(name)}
-        for name, channel in mine.items():
+        served = {name: channel for name, channel in self.channels.items() if self._is_served_here(name)}
+        for name, channel in served.items():
             self.supervisors[name] = supervisor = ChannelSupervisor(name, channel)
             supervisor.start(self.runtime.accept)
         stack.push_async_callback(self.stop_channels)
-        routes = {name: channel.routes() for name, channel in mine.items()}
+        routes = {name: channel.routes() for name, channel in served.items()}
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
         token = self.settings.http.health_token
-        home = next((name for name, channel in mine.items() if channel.manifest.has_page), None)
+        home = next((name for name, channel in served.items() if channel.manifest.has_page), None)
         app = build_app(self.health, routes, token.get_secret_value() if token else None, home)
         self.web = WebServer(app, self.settings.host, self.settings.port, limits)
         await self.web.start()
@@ -209,5 +209,5 @@ class Service:
             name for name, channel in self.channels.items() if not channel.manifest.capabilities.shows_machine_notice
         ]
 
-    def _is_mine(self, channel: str) -> bool:
+    def _is_served_here(self, channel: str) -> bool:
         return self.component in ("all", self.channels[channel].manifest.component)

@@ -142,7 +142,7 @@ class HttpSettings(BaseModel):
     """Seconds to receive a request's header."""
     body_timeout: float = Field(default=120, gt=0)
     """Seconds to receive a request's body, or one WebSocket message."""
-    least_rate: float = Field(default=8192, gt=0)
+    min_rate: float = Field(default=8192, gt=0)
     """Minimum average rate of a body after ``header_timeout``, in bytes per second."""
     socket_idle_timeout: float = Field(default=3600, gt=0)
     """Seconds without a message after which a WebSocket is closed; one that answers no ping is closed after 40."""

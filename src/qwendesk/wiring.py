@@ -233,11 +233,11 @@ async def open_desk(
 
 def _register_held_words(parts: DeskParts) -> None:
     """Register the caches whose texts are dropped when their person is forgotten."""
-    held = parts.memory.text_caches
-    held.register("turns", parts.turns.drop)
-    held.register("timers", drop_cancelled_timers)
-    held.register("engines", parts.pool.forget_prompts)
-    held.register("readers", parts.knowledge.drop)
+    text_caches = parts.memory.text_caches
+    text_caches.register("turns", parts.turns.drop)
+    text_caches.register("timers", drop_cancelled_timers)
+    text_caches.register("engines", parts.pool.forget_prompts)
+    text_caches.register("readers", parts.knowledge.drop)
 
 
 def admission_limits(settings: Settings) -> AdmissionLimits:

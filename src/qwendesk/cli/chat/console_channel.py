@@ -237,8 +237,8 @@ class ConsoleChannel(Channel):
             + (f". {session.role} needs {needed}; without one, your words choose the role." if needed else "")
         )
 
-    def _think(self, wish: str) -> None:
-        think = {"no": False, "auto": None}.get(wish, True)
+    def _think(self, argument: str) -> None:
+        think = {"no": False, "auto": None}.get(argument, True)
         self._session.think = think
         self._say(f"thinking: {'auto' if think is None else 'on' if think else 'off'}")
 

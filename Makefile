@@ -4,7 +4,7 @@ VENV ?= .venv
 TORCH ?= torch
 BIN := $(VENV)/bin
 # what the container image installs beside the base
-EXTRAS := irc,mail,matrix,postgres,slack,telegram,xmpp
+EXTRAS := code,irc,mail,matrix,postgres,slack,telegram,xmpp
 
 comma := ,
 # Containers often switch byte code off; then each process that a test starts would compile the whole project again.

@@ -14,6 +14,7 @@ from typing import Any
 
 from qwendesk.agents.checks.arithmetic import check_arithmetic
 from qwendesk.agents.checks.code import check_code
+from qwendesk.agents.checks.syntax import check_syntax
 from qwendesk.agents.state import TurnContext
 from qwendesk.messages import Check, Inbound, Role
 from qwendesk.models.card import ModelCard
@@ -42,7 +43,7 @@ class RoleDefinition:
 
 
 AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
-CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code,))
+CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code, check_syntax))
 """Without tools: small models that are offered one answer with a call instead of code."""
 GENERAL = RoleDefinition(role="general", prompt="general", checkers=(check_arithmetic,))
 MATH = RoleDefinition(

@@ -38,8 +38,8 @@ _STARTUP_TIMEOUT_SECONDS = 30.0
 _GRACE_SECONDS = 5.0
 """Seconds beyond the code's time limit after which the process ends itself; by then the caller has timed out."""
 _UNSUPPORTED = re.compile(
-    r"(?:NotImplementedError|RuntimeError): .*monty|ModuleNotFoundError|AttributeError: module '"
-    r"|.*not supported in this environment"
+    r"(?:NotImplementedError|RuntimeError): .*monty|NotImplementedError: .*not supported|ModuleNotFoundError"
+    r"|AttributeError: module '|.*not supported in this environment"
 )
 _NAME = re.compile(r"NameError: name '(\w+)' is not defined")
 

@@ -12,6 +12,7 @@ from qwendesk.messages import Inbound
 from qwendesk.tools.base import NOT_RERUN
 from qwendesk.tools.bubblewrap import MEMORY_LIMIT_BYTES, Bubblewrap, RunResult, not_run
 from qwendesk.tools.json_worker import WorkerPool
+from qwendesk.tools.syntax import SyntaxParser
 
 _ANSWER_GRACE_SECONDS = 2.0
 """Seconds beyond the code's time limit in which the worker stops the code and converts its value to text."""
@@ -37,6 +38,8 @@ class PythonSandbox:
         most = max_concurrent or max(2, min(8, os.cpu_count() or 2))
         fitting = max(1, psutil.virtual_memory().total // (_MEMORY_DIVISOR * MEMORY_LIMIT_BYTES))
         self.bubblewrap = bubblewrap or Bubblewrap(max_concurrent=min(most, fitting))
+        self.syntax = SyntaxParser()
+        """Parses code of other languages, which is not run."""
         self._workers = WorkerPool("qwendesk.tools.python_worker", most)
 
     async def run(self, code: str, timeout: float = 5.0, *, inbound: Inbound | None = None) -> RunResult:
@@ -63,6 +66,7 @@ class PythonSandbox:
     async def aclose(self) -> None:
         """End the workers."""
         await self._workers.aclose()
+        await self.syntax.aclose()
 
     async def _run(self, code: str, timeout: float) -> RunResult:
         request: dict[str, Any] = {"code": code, "seconds": timeout}

@@ -89,6 +89,11 @@ async def test_code_may_build_on_the_code_of_the_question(sandbox: PythonSandbox
     assert (await checked(sandbox, answered(code), question)).outcome == "passed"
 
 
+async def test_what_the_first_sandbox_lacks_is_run_or_not_run(sandbox: PythonSandbox) -> None:
+    check = await checked(sandbox, answered(f"from math import *\n\n{SQUARE}"), "square(2) == 4")
+    assert check.outcome == ("passed" if await sandbox.bubblewrap.works() else "skipped")
+
+
 async def test_passed_names_what_was_compared(sandbox: PythonSandbox) -> None:
     check = await checked(sandbox, answered(SQUARE), "Write square: square(2) returns 4, square(-3) returns 9.")
     assert check == Check(MEETS_EXAMPLES, "passed", "2 of 2 give the stated value: square(2) == 4, square(-3) == 9")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from qwendesk.engines.chat import QwenChat
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, no_such
 from qwendesk.models.card import ModelCard
 from qwendesk.models.catalogue import Catalogue
 from qwendesk.models.store.model_store import ModelStore
@@ -120,7 +120,7 @@ class Engine(ABC):
 
     def explain_missing(self, name: str, known: Iterable[str]) -> str:
         """Return the error text for a model that the engine does not have, with those it has."""
-        return f"{self.name} has no model {name!r}; there are: {', '.join(known) or 'none'}."
+        return no_such(f"{self.name} has no model", name, known)
 
     async def resident_models(self) -> dict[str, ResidentModel]:
         """Return the models in memory by name, as far as the engine knows them."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from qwendesk import plugins
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.servers import SERVER_ENGINE, SERVER_KINDS, is_server
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, no_such
 from qwendesk.models.card import ModelCard
 from qwendesk.text_caches import Forgotten
 
@@ -46,10 +46,10 @@ class EngineRegistry:
             self._engines[name] = self._make(name)
         return self._engines[name]
 
-    def names(self) -> str:
-        """Return the names of all engines, separated by commas."""
+    def names(self) -> list[str]:
+        """Return the names of all engines."""
         servers = {*SERVER_KINDS, *self._parts.settings.servers}
-        return ", ".join(sorted({*plugins.names("engines"), *servers, *self._engines}))
+        return sorted({*plugins.names("engines"), *servers, *self._engines})
 
     def split(self, named: str) -> tuple[str, str]:
         """Split ``engine:name``; the colon of a model's own name (``qwen3:8b``) is not a separator.
@@ -77,7 +77,7 @@ class EngineRegistry:
             engine, colon, _ = name.partition(":")
             if not colon or not engine.isalnum():
                 raise
-            raise ConfigError(f"{error} Nor is an engine called {engine!r}; there are: {self.names()}.") from None
+            raise ConfigError(f"{error} {no_such('Nor is an engine called', engine, self.names())}") from None
 
     async def models(self, name: str) -> list[ModelCard]:
         """Return the models that an engine can run now.
@@ -117,7 +117,7 @@ class EngineRegistry:
         of_server = name not in installed and is_server(name, self._parts.settings)
         entry_point = SERVER_ENGINE if of_server else name
         if entry_point not in installed:
-            raise ConfigError(f"No engine is called {name!r}; there are: {self.names()}.")
+            raise ConfigError(no_such("No engine is called", name, self.names()))
         plugin: type[Engine] = plugins.load("engines", entry_point)
         with plugins.guarded("engines", entry_point):
             return plugin.for_server(name, self._parts) if of_server else plugin.create(self._parts)

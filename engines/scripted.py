@@ -14,7 +14,7 @@ from qwendesk.engines.base import Engine, EngineParts, Progress
 from qwendesk.engines.chat import Delta, GenerationOptions, ModelCapabilities, QwenChat, Usage
 from qwendesk.engines.context_window import context_exceeded, drop_oldest, limit_by_length
 from qwendesk.engines.stream.thinking import THINK_CUTOFF
-from qwendesk.errors import EngineError, EngineUnavailable
+from qwendesk.errors import EngineError, EngineUnavailable, no_such
 from qwendesk.models.card import ModelCard
 
 _WORD = re.compile(r"\s*\S+|\s+$")
@@ -75,7 +75,7 @@ class ScriptedEngine(Engine):
     async def load(self, name: str, progress: Progress | None = None) -> QwenChat:
         """Return one of the scripted models."""
         if name not in self._cards:
-            raise EngineUnavailable(f"No scripted model is called {name!r}; there are: {', '.join(self._cards)}.")
+            raise EngineUnavailable(no_such("No scripted model is called", name, self._cards))
         if name not in self._chats:
             self._chats[name] = ScriptedChat(card=self._cards[name], engine=self)
         return self._chats[name]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from qwendesk.errors import ConfigError, EngineUnavailable
+from qwendesk.errors import ConfigError, EngineUnavailable, no_such
 from qwendesk.settings import Settings
 
 SERVER_ENGINE = "openai"
@@ -181,7 +181,7 @@ def server_entry(name: str, settings: Settings) -> ServerEntry:
     row = settings.servers.get(name)
     kind_name = (row.kind if row else None) or (name if name in SERVER_KINDS else "openai")
     if kind_name not in SERVER_KINDS:
-        raise ConfigError(f"[servers.{name}] has the unknown kind {kind_name!r}; there are: {', '.join(SERVER_KINDS)}.")
+        raise ConfigError(no_such(f"[servers.{name}] has the unknown kind", kind_name, SERVER_KINDS))
     kind = SERVER_KINDS[kind_name]
     plain = name == "openai"
     url = (row.url if row else None) or (settings.openai_base_url if plain else kind.url) or ""

@@ -13,7 +13,7 @@ from typing import NoReturn
 import httpx
 from filelock import FileLock, Timeout
 
-from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError
+from qwendesk.errors import ConfigError, EngineUnavailable, ModelStoreError, no_such
 from qwendesk.models.card import ModelCard, without_media
 from qwendesk.models.gguf import find_projector
 from qwendesk.models.sources.base import (
@@ -223,7 +223,7 @@ class ModelStore:
         index = PackageIndex(web, self._remotes.index_url)
         sources = [index, *hubs(web, self._remotes), OllamaRegistry(web, self._remotes.ollama_url)]
         if wanted is not None and wanted not in SOURCE_NAMES:
-            raise ConfigError(f"There is no source {wanted!r}; there are: {', '.join(SOURCE_NAMES)}.")
+            raise ConfigError(no_such("There is no source", wanted, SOURCE_NAMES))
         offering = [source for source in sources if source.offers(card)]
         chosen = [source for source in offering if wanted in (None, source.name)]
         if not chosen:

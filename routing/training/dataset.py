@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, no_such
 from qwendesk.routing.base import TEXT_ROLES, TextRole
 
 
@@ -73,7 +73,7 @@ def _question(line: str, where: str) -> LabelledQuestion:
         raise ConfigError(f'{where} is not a question: write {{"text": ..., "label": ...}} ({wrong}).')
     text, label = row["text"], row["label"]
     if label not in TEXT_ROLES:
-        raise ConfigError(f"{where} has the label {label!r}; there are: {', '.join(TEXT_ROLES)}.")
+        raise ConfigError(no_such(f"{where} has the label", label, TEXT_ROLES))
     rest = {key: str(row.get(key) or "") for key in ("lang", "group", "source")}
     return LabelledQuestion(text, cast(TextRole, label), **rest)
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
-from qwendesk.errors import ConfigError, EngineError, InputError
+from qwendesk.errors import ConfigError, EngineError, InputError, no_such
 from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role
 from qwendesk.settings import Settings, load_settings
 
@@ -193,7 +193,7 @@ class Desk:
         Close the iterator (``contextlib.aclosing``) to stop an answer early.
         """
         if role is not None and role not in ROLES:
-            raise ConfigError(f"There is no role {role!r}; there are: {', '.join(ROLES)}.")
+            raise ConfigError(no_such("There is no role", role, ROLES))
         pictures, recordings = [await read_image(one) for one in images], [await read_audio(one) for one in audio]
         attachments = (*pictures, *recordings, *[await read_document(one) for one in files])
         name = conversation or uuid4().hex

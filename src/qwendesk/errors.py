@@ -26,6 +26,8 @@ from qwendesk.redaction import redact
 
 FileProblem = Literal["empty", "encrypted", "scanned", "too_large", "too_slow"]
 """Why a file cannot be read; ``scanned``: it has pictures of text only."""
+_MAX_LISTED = 30
+"""Known names up to which an error lists them beside a close match."""
 
 
 class QwendeskError(Exception):
@@ -134,8 +136,31 @@ def reason(error: BaseException, *, most: int = 300) -> str:
 
 
 def not_among(what: str, given: Iterable[str], known: Sequence[str]) -> str:
-    """Return a text that names unknown names, close matches and the known names."""
+    """Return a text that names unknown names, close matches and the known names.
+
+    A long list of known names is left away where each unknown name has a close match.
+    """
     unknown = sorted(given)
-    near = [found[0] for name in unknown if (found := get_close_matches(name, known, 1))]
-    meant = f" Did you mean {' and '.join(map(repr, near))}?" if near else ""
-    return f"{what} {unknown!r}.{meant} Known: {', '.join(known)}."
+    meant = did_you_mean(unknown, known)
+    is_answered = len(known) > _MAX_LISTED and all(did_you_mean([name], known) for name in unknown)
+    listed = "" if is_answered else f" Known: {', '.join(known)}."
+    return f"{what} {', '.join(map(repr, unknown))}.{meant}{listed}"
+
+
+def no_such(what: str, name: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """Return a text that names an unknown name, the known names and the closest of them.
+
+    Args:
+        what: the beginning of the sentence, such as ``"There is no role"``.
+        name: the unknown name.
+        known: the known names.
+        otherwise: text after the known names, such as ``", or all"``.
+    """
+    names = list(known)
+    return f"{what} {name!r}; there are: {', '.join(names) or 'none'}{otherwise}.{did_you_mean([name], names)}"
+
+
+def did_you_mean(given: Iterable[str], known: Sequence[str]) -> str:
+    """Return a question with the known names closest to the given ones, after a blank; empty if none is close."""
+    near = [found[0] for name in given if (found := get_close_matches(name, known, 1))]
+    return f" Did you mean {' and '.join(map(repr, dict.fromkeys(near)))}?" if near else ""

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Literal, get_args
 
-from qwendesk.errors import ConfigError, PluginError, QwendeskError, reason
+from qwendesk.errors import ConfigError, PluginError, QwendeskError, no_such, reason
 
 Kind = Literal["engines", "embedders", "tools", "channels"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,7 +30,7 @@ def load(kind: Kind, name: str) -> Any:
     """
     point = next((p for p in _points(kind) if p.name == name), None)
     if point is None:
-        raise ConfigError(f"No {kind[:-1]} is called {name!r}; there are: {', '.join(names(kind)) or 'none'}.")
+        raise ConfigError(no_such(f"No {kind[:-1]} is called", name, names(kind)))
     with guarded(kind, name):
         try:
             return point.load()

@@ -89,6 +89,24 @@ def test_invalid_input_is_reported_in_one_line(arguments: list[str], environment
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--engine", "olama"], "Did you mean 'ollama'?"),
+        (["--role", "coderr"], "Did you mean 'coder'?"),
+        (["--model", "scripted:scripted-generl"], "Did you mean 'scripted-general'?"),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_mistyped_name_is_refused_before_anything_is_stored(
+    arguments: list[str], words: str, form: list[str]
+) -> None:
+    done = run_here("-m", "hi", *arguments, *form)
+    assert done.exit_code == 1 and words in done.stderr
+    listed = CliRunner().invoke(app, ["memory", "conversations"])
+    assert listed.stdout.strip() == "There is no conversation yet."
+
+
 def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "qwendesk.toml").write_text('enigne = "ollama"\n')
     done = run_here("-m", "hi")

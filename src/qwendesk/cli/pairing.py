@@ -60,11 +60,11 @@ async def _list(as_json: bool) -> None:
 
 
 async def _decide(name: str, state: AccessState, role: str) -> None:
-    from qwendesk.errors import InputError
+    from qwendesk.errors import InputError, no_such
     from qwendesk.settings import load_settings
 
     if role not in ("person", "operator", "owner"):
-        raise InputError(f"There is no role {role!r}; there are: person, operator, owner.")
+        raise InputError(no_such("There is no role", role, ("person", "operator", "owner")))
     known: AccessRole = role  # type: ignore[assignment]  # looked up just now
     settings = load_settings()
     async with _open(settings) as book:
@@ -82,14 +82,14 @@ async def _check_channel(name: str, state: AccessState, settings: Settings, book
         InputError: the channel does not exist, or its access is decided by its settings alone.
     """
     from qwendesk import plugins
-    from qwendesk.errors import InputError
+    from qwendesk.errors import InputError, no_such
 
     channel, colon, person = name.strip().partition(":")
     if not colon:
         return
     there = {*plugins.names("channels"), *settings.channels, *(request.channel for request in await book.requests())}
     if channel not in there:
-        raise InputError(f"No channel is called {channel!r}; there are: {', '.join(sorted(there))}.")
+        raise InputError(no_such("No channel is called", channel, sorted(there)))
     if state == "allowed" and settings.channels.get(channel, {}).get("access") == "allowlist":
         raise InputError(
             f"On {channel!r} only the people in its settings may talk (access = 'allowlist'): "

@@ -56,7 +56,7 @@ def serve(component: ComponentName = "all", host: Host = None, port: Port = None
 
 
 async def _serve(component: str, given: dict[str, object]) -> None:
-    from qwendesk.errors import ConfigError
+    from qwendesk.errors import ConfigError, no_such
     from qwendesk.server.limits import raise_open_files, release_large_blocks
     from qwendesk.service import Service
     from qwendesk.settings import load_settings, unknown_variables
@@ -65,7 +65,7 @@ async def _serve(component: str, given: dict[str, object]) -> None:
     # files written from now on may contain people's messages
     os.umask(0o077)
     if component not in COMPONENTS:
-        raise ConfigError(f"There is no component {component!r}; there are: {', '.join(COMPONENTS)}.")
+        raise ConfigError(no_such("There is no component", component, COMPONENTS))
     checked: Component = component  # type: ignore[assignment]  # looked up just now
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     if strange := unknown_variables():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, no_such
 from qwendesk.testing.quality.base import Suite
 from qwendesk.testing.quality.suites.asked_language import AskedLanguage
 from qwendesk.testing.quality.suites.code import HumanEval, Mbpp
@@ -42,5 +42,5 @@ def chosen_suites(names: Sequence[str]) -> list[Suite]:
     if ALL in names:
         return list(SUITES)
     if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"There is no suite {unknown[0]!r}; there are: {', '.join(known)}, or {ALL}.")
+        raise ConfigError(no_such("There is no suite", unknown[0], known, otherwise=f", or {ALL}"))
     return [known[name] for name in dict.fromkeys(names)]

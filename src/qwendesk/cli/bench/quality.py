@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from qwendesk.cli.bench.benched_model import BenchedModel, benched_model
 from qwendesk.cli.bench.figures import figures_table
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, no_such
 from qwendesk.settings import Settings, load_settings
 from qwendesk.testing.quality.base import ARMS, Question, Suite
 from qwendesk.testing.quality.comparison import suite_figures, total_figures
@@ -79,7 +79,7 @@ def chosen_arms(names: Sequence[str]) -> list[str]:
         ConfigError: there is no such arm.
     """
     if unknown := [name for name in names if name not in ARMS]:
-        raise ConfigError(f"There is no arm {unknown[0]!r}; there are: {', '.join(ARMS)}.")
+        raise ConfigError(no_such("There is no arm", unknown[0], ARMS))
     return [arm for arm in ARMS if not names or arm in names]
 
 

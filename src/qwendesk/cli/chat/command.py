@@ -24,7 +24,7 @@ from qwendesk.cli.chat.terminal_commands import (
 )
 from qwendesk.cli.chat.view import NoticeLine, printable, view_for
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
-from qwendesk.errors import ConfigError, QwendeskError
+from qwendesk.errors import ConfigError, QwendeskError, no_such
 from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, resolve_virtual_model
 from qwendesk.settings import load_settings
 
@@ -119,6 +119,7 @@ async def run_chat(options: ChatOptions) -> None:
         )
         if is_retry(message):
             inbound = await last_question(desk.memory, options.conversation)
+        await _check_names(desk, options.engine, role, model)
         reply = await (_collect_reply if options.as_json else _stream_reply)(desk, inbound)
         if options.as_json:
             sys.stdout.write(json.dumps(reply.as_dict(), ensure_ascii=False) + "\n")
@@ -126,8 +127,20 @@ async def run_chat(options: ChatOptions) -> None:
 
 def _role(name: str | None) -> Role | None:
     if name is not None and name not in ROLES:
-        raise ConfigError(f"There is no role {name!r}; there are: {', '.join(ROLES)}.")
+        raise ConfigError(no_such("There is no role", name, ROLES))
     return name
+
+
+async def _check_names(desk: Desk, engine: str | None, role: Role | None, model: str | None) -> None:
+    """Check the names of the command line before a turn stores its message.
+
+    Raises:
+        QwendeskError: there is no such engine or model.
+    """
+    if engine:
+        desk.pool.engine(engine)
+    if model:
+        await desk.pool.choose(role or "general", model)
 
 
 def _message(options: ChatOptions) -> str | None:

@@ -164,12 +164,12 @@ async def _search(
 ) -> None:
     from typing import get_args
 
-    from qwendesk.errors import ConfigError
+    from qwendesk.errors import ConfigError, no_such
     from qwendesk.knowledge.search import SearchMode
 
     known: dict[str, SearchMode] = {name: name for name in get_args(SearchMode)}
     if mode not in known:
-        raise ConfigError(f"There is no mode {mode!r}; there are: {', '.join(known)}.")
+        raise ConfigError(no_such("There is no mode", mode, known))
     if not question.strip():
         raise ConfigError("The question is empty: say what to look for.")
     async with open_base() as base:

@@ -14,7 +14,7 @@ import typer
 
 from qwendesk.cli.kb.command import open_base
 from qwendesk.cli.kb.progress import ingestion_progress
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, no_such
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.evaluation.measure import (
     MODES,
@@ -90,7 +90,7 @@ async def run_evaluation(files: list[Path], name: str | None, languages: str | N
     if files and name:
         raise ConfigError(f"Give files or --set {name}, not both.")
     if name and name not in SETS:
-        raise ConfigError(f"There is no question set {name!r}; there are: {', '.join(SETS)}.")
+        raise ConfigError(no_such("There is no question set", name, SETS))
     if own := _own_questions(files):
         result = await _own(own)
     elif name == "help":

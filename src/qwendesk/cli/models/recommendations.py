@@ -14,7 +14,7 @@ import typer
 
 from qwendesk.engines.cpu_threads import usable_cores
 from qwendesk.engines.pool import ModelPool
-from qwendesk.errors import ConfigError, EngineUnavailable
+from qwendesk.errors import ConfigError, EngineUnavailable, no_such
 from qwendesk.messages import ROLES, as_role
 from qwendesk.models.card import SelectedModel
 from qwendesk.models.catalogue import load_catalogue
@@ -30,7 +30,7 @@ async def show_recommendations(task: str, memory: float | None, language: str | 
     """Print the best models for a task on this machine."""
     role = as_role(task)
     if role is None:
-        raise ConfigError(f"There is no task {task!r}; there are: {', '.join(ROLES)}.")
+        raise ConfigError(no_such("There is no task", task, ROLES))
     if memory is not None and not 0 < memory < float("inf"):
         raise ConfigError(f"--memory is {memory:g}: write how many GB the model may take, more than 0, such as 8.")
     language = _language(language) if language is not None else None

@@ -37,9 +37,11 @@ def settings_page() -> str:
     parts = [
         f"# Settings\n\n{NOTE}\n",
         "Every setting has a default. A setting is read from, strongest first: an argument of `Settings`, an "
-        "environment variable, the file `.env` and the file `qwendesk.toml` in the working directory. Variables are "
+        "environment variable, the file `.env` in the working directory, and one settings file: the one that the "
+        "variable `QWENDESK_CONFIG` names; else `qwendesk.toml` in the working directory; else `qwendesk.toml` in the "
+        "folder that the variable `QWENDESK_HOME` names. `qwendesk doctor` shows which one is read. Variables are "
         "the names in capitals with the prefix `QWENDESK_`; a key of a table is added with two underscores "
-        "(`QWENDESK_HTTP__CONNECTIONS`), and a list is written with commas.\n",
+        "(`QWENDESK_HTTP__CONNECTIONS`), and a list or a whole table is written as JSON.\n",
         _settings_table(Settings, "QWENDESK_"),
     ]
     for heading, model, prefix in (
@@ -80,7 +82,7 @@ def _values(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     if schema.get("format") == "path":
         text = "path"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
-    return " ".join([text, *(f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema)])
+    return " ".join([text, *(f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema)])
 
 
 def _default(value: object) -> str:

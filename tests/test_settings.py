@@ -72,7 +72,7 @@ def test_a_forgotten_letter_is_guessed(tmp_path: Path, monkeypatch: pytest.Monke
     file = tmp_path / "qwendesk.toml"
     file.write_text("[channel.web]\n", "utf-8")
     monkeypatch.setenv("QWENDESK_CONFIG", str(file))
-    with pytest.raises(ConfigError, match=r"'channel'\. Did you mean 'channels'\?$"):
+    with pytest.raises(ConfigError, match=r"no setting channel \(.*, line 1\)\. Did you mean 'channels'\?$"):
         load_settings()
 
 
@@ -87,3 +87,63 @@ def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"servers.vllm.api_key .* is set, and has to be") as caught:
         load_settings()
     assert "sk-secret" not in str(caught.value)
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "own.toml"
+    monkeypatch.setenv("QWENDESK_CONFIG", str(file))
+    return file
+
+
+def refused() -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "line"),
+    [
+        ("seed = 1\nmessages_per_hour = 0\n", "messages_per_hour", 2),
+        ("[http]\n\nconnections = 1\n", "http.connections", 3),
+        ("http.connections = 1\n", "http.connections", 1),
+        ("seed = 1\nhttp = { connections = 1 }\n", "http.connections", 2),
+        ('system_context = """\nport = 1\n"""\nport = "x"\n', "port", 4),
+        ('[ "servers" . "a" ]\nurl = "x"\n', "servers.a.url", 2),
+        ("\n[max_concurrent_requests]\n'ollama:qwen3:8b' = 0\n", "max_concurrent_requests.ollama:qwen3:8b", 3),
+        ("\n[[channels.web]]\n", "channels.web", 2),
+    ],
+)
+def test_a_value_of_the_file_is_named_with_file_and_line(text: str, name: str, line: int, settings_file: Path) -> None:
+    settings_file.write_text(text, "utf-8")
+    assert f"{name} ({str(settings_file)!r}, line {line}) is " in refused()
+
+
+def test_a_variable_that_overrides_the_file_is_named(settings_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_file.write_text("messages_per_hour = 1\n", "utf-8")
+    monkeypatch.setenv("QWENDESK_MESSAGES_PER_HOUR", "0")
+    assert "messages_per_hour (QWENDESK_MESSAGES_PER_HOUR) is '0'" in refused()
+
+
+def test_unknown_settings_are_named_with_line_and_nearest_name(settings_file: Path) -> None:
+    settings_file.write_text("enigne = 1\n[http]\nconections = 5\n[servers.gpu]\nulr = 1\n", "utf-8")
+    text = refused()
+    file = repr(str(settings_file))
+    assert f"There is no setting enigne ({file}, line 1). Did you mean 'engine'?" in text
+    assert f"There is no setting http.conections ({file}, line 3). Did you mean 'connections'?" in text
+    assert f"There is no setting servers.gpu.ulr ({file}, line 5). Did you mean 'url'?" in text
+    assert "Known:" not in text, "the nearest name is enough"
+
+
+def test_an_unknown_setting_like_no_other_gets_the_list(settings_file: Path) -> None:
+    settings_file.write_text("zzz = 1\n", "utf-8")
+    assert "There is no setting zzz" in refused() and "Known: allow_health_facts, " in refused()
+
+
+def test_all_errors_are_shown_at_once(settings_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_file.write_text("enigne = 1\nport = 'x'\nseed = 'y'\n", "utf-8")
+    monkeypatch.setenv("QWENDESK_THREADS", "0")
+    lines = refused().splitlines()
+    assert len(lines) == 5 and "4" in lines[0]
+    assert all(any(name in line for line in lines[1:]) for name in ("enigne", "port", "seed", "QWENDESK_THREADS"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
@@ -32,16 +32,15 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from qwendesk.errors import ConfigError, not_among
+from qwendesk.errors import ConfigError
 from qwendesk.messages import Role
-from qwendesk.settings_errors import invalid_settings, unreadable_variable
+from qwendesk.settings_errors import SettingsErrors, invalid_settings, unreadable_variable
+from qwendesk.settings_file import ENCODING, SettingsFile, read_text
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
 """Catalogue name of the model that the first chat downloads."""
 PRIVATE_FILE_MODE = 0o600
 """Mode of files that only the desk's user may read."""
-_ENCODING = "utf-8-sig"
-"""Settings files are UTF-8; a byte order mark is skipped."""
 _ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (not at all) or -1 (for good)"}
 """Expected form of settings with a pattern, for error messages."""
 _BOOLEAN = TypeAdapter(bool)
@@ -158,7 +157,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_ignore_empty=True,
         env_file=".env",
-        env_file_encoding=_ENCODING,
+        env_file_encoding=ENCODING,
         extra="ignore",
         populate_by_name=True,
     )
@@ -272,20 +271,27 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:11434",
         validation_alias=AliasChoices("ollama_host", "QWENDESK_OLLAMA_HOST", "OLLAMA_HOST"),
     )
+    """Address of the Ollama server."""
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
     """OpenAI-compatible servers by engine name; the servers in docs/reference/servers.md need no entry."""
     openai_base_url: Annotated[str, AfterValidator(_web_address)] = Field(
         default="https://api.openai.com/v1",
         validation_alias=AliasChoices("openai_base_url", "QWENDESK_OPENAI_BASE_URL", "OPENAI_BASE_URL"),
     )
+    """Base URL of the engine ``openai``, including ``/v1``: any OpenAI-compatible server."""
     openai_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("openai_api_key", "QWENDESK_OPENAI_API_KEY", "OPENAI_API_KEY")
     )
+    """API key of the engine ``openai``."""
 
     dashscope_api_key: SecretStr | None = _key("DASHSCOPE_API_KEY")
+    """API key of Alibaba Cloud Model Studio, the engine ``dashscope``."""
     openrouter_api_key: SecretStr | None = _key("OPENROUTER_API_KEY")
+    """API key of OpenRouter, the engine ``openrouter``."""
     together_api_key: SecretStr | None = _key("TOGETHER_API_KEY")
+    """API key of Together, the engine ``together``."""
     fireworks_api_key: SecretStr | None = _key("FIREWORKS_API_KEY")
+    """API key of Fireworks, the engine ``fireworks``."""
 
     index_url: str = Field(
         default="https://pypi.org/simple",
@@ -296,7 +302,9 @@ class Settings(BaseSettings):
         default="https://huggingface.co",
         validation_alias=AliasChoices("huggingface_url", "QWENDESK_HUGGINGFACE_URL", "HF_ENDPOINT"),
     )
+    """Address of Hugging Face or of a mirror, from which models are pulled."""
     modelscope_url: str = "https://modelscope.cn"
+    """Address of ModelScope or of a mirror, from which models are pulled."""
     connect_timeout: float = Field(default=10, gt=0)
     """Seconds to connect to a server or model source, and to get its list of models."""
 
@@ -331,7 +339,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add ``qwendesk.toml`` with lower priority than the environment."""
-        return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, _read_toml(config_file()))
+        file = InitSettingsSource(settings_cls, SettingsFile.read(config_file()).data)
+        return init_settings, env_settings, dotenv_settings, file
+
+
+_TABLES: dict[str, type[BaseModel]] = {"http": HttpSettings, "fallback": FallbackSettings, "servers": ServerSettings}
+"""Tables whose names are fixed."""
 
 
 def config_file() -> Path:
@@ -347,63 +360,46 @@ def load_settings(**overrides: object) -> Settings:
     """Return the settings from arguments, environment and files.
 
     Raises:
-        ConfigError: a file or variable is invalid; the text names the setting.
+        ConfigError: a file or variable is invalid; the text names all such settings.
     """
-    file = config_file()
-    if os.environ.get("QWENDESK_CONFIG") and not file.is_file():
-        raise ConfigError(f"QWENDESK_CONFIG names {str(file)!r}, which is not a file.")
+    path = config_file()
+    if os.environ.get("QWENDESK_CONFIG") and not path.is_file():
+        raise ConfigError(f"QWENDESK_CONFIG names {str(path)!r}, which is not a file.")
+    file = SettingsFile.read(path)
+    _refuse_unreadable_variables(Path(".env"))
+    faults = SettingsErrors(_ALLOWED, _known_names, lambda where: _place_in_file(file, where, overrides))
+    problems = [faults.unknown((name,)) for name in file.data if name not in Settings.model_fields]
     try:
-        _refuse_unknown_keys(file)
-        _refuse_unreadable_variables(Path(".env"))
         # pydantic reads the other sources and validates the overrides
-        return Settings(**overrides)  # type: ignore[arg-type]
+        settings = Settings(**overrides)  # type: ignore[arg-type]
     except SettingsError as error:
-        raise ConfigError(f"Invalid settings: {unreadable_variable(error)}") from None
+        problems.append(unreadable_variable(error))
     except ValidationError as error:
-        raise ConfigError(f"Invalid settings: {invalid_settings(error, _ALLOWED.get)}") from None
+        problems += faults.texts(error)
+    else:
+        if not problems:
+            return settings
+    raise ConfigError(invalid_settings(problems))
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
-    """Return the content of a settings file; empty if there is no file.
-
-    Raises:
-        ConfigError: it is not TOML in UTF-8.
-    """
-    if not file.is_file():
-        return {}
-    try:
-        return tomllib.loads(_text_of(file))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{str(file)!r} is not valid TOML: {error}") from None
+def _known_names(table: Sequence[str | int]) -> list[str]:
+    """Return the names of the settings in a table; none if it is not a table with fixed names."""
+    model = _TABLES.get(str(table[0])) if table else Settings
+    return list(model.model_fields) if model else []
 
 
-def _text_of(file: Path) -> str:
-    """Return a settings file's text.
-
-    Raises:
-        ConfigError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return file.read_bytes().decode(_ENCODING)
-    except OSError as error:
-        raise ConfigError(f"{str(file)!r} cannot be read: {error.strerror or error}.") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"{str(file)!r} is not UTF-8 (line {line}): save it as UTF-8; an editor's 'Save as' offers that."
-        ) from None
-
-
-def _refuse_unknown_keys(file: Path) -> None:
-    if not file.is_file():
-        return
-    keys = _read_toml(file).keys()
-    if unknown := sorted(keys - Settings.model_fields.keys()):
-        raise ConfigError(f"{str(file)!r} has {not_among('unknown settings', unknown, sorted(Settings.model_fields))}")
+def _place_in_file(file: SettingsFile, where: Sequence[str | int], overrides: Iterable[str]) -> str | None:
+    """Return the file and line of a setting; None if an argument or a variable, which are stronger, sets it."""
+    names = [str(part) for part in where]
+    variables = {"__".join(names[:depth]).upper() for depth in range(1, len(names) + 1)}
+    given = {name.upper() for name in (*os.environ, *dotenv_values(".env", encoding=ENCODING))}
+    if names[0] in overrides or given & {f"QWENDESK_{name}" for name in variables}:
+        return None
+    return file.place(where)
 
 
 def _refuse_unreadable_variables(file: Path) -> None:
-    if file.is_file() and "\0" in _text_of(file):
+    if file.is_file() and "\0" in read_text(file):
         raise ConfigError(f"{str(file)!r} is not UTF-8: save it as UTF-8; an editor's 'Save as' offers that.")
 
 
@@ -412,7 +408,7 @@ def unknown_variables() -> list[str]:
     known = {f"QWENDESK_{name.upper()}" for name in Settings.model_fields} | {"QWENDESK_CONFIG"}
     given = {
         name.upper()
-        for name in (*os.environ, *dotenv_values(".env", encoding=_ENCODING))
+        for name in (*os.environ, *dotenv_values(".env", encoding=ENCODING))
         if name.upper().startswith("QWENDESK_")
     }
     strange = sorted(name for name in given if name.partition("__")[0] not in known)

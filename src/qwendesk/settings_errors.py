@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from qwendesk.errors import did_you_mean
 
 _KINDS: dict[str, str] = {
     "int_parsing": "a whole number",
@@ -36,14 +39,11 @@ _SHOWN = 80
 """Maximum characters of a value in an error text."""
 
 
-def invalid_settings(error: ValidationError, allowed: Callable[[str], str | None]) -> str:
-    """Return a text with all errors of the settings.
-
-    Args:
-        error: what pydantic has found.
-        allowed: tells in words what a setting has to be, where its kind of error does not; by the setting's name.
-    """
-    return " ".join(_invalid_setting(each, allowed) for each in error.errors())
+def invalid_settings(problems: Sequence[str]) -> str:
+    """Return the text for all problems of the settings, one per line if there are several."""
+    if len(problems) == 1:
+        return f"Invalid settings: {problems[0]}"
+    return "\n".join([f"Invalid settings, {len(problems)} of them:", *(f"- {problem}" for problem in problems)])
 
 
 def unreadable_variable(error: Exception) -> str:
@@ -69,16 +69,50 @@ def _may_be_secret(name: str) -> bool:
     return name.startswith(("channels", "servers", "database")) or any(word in name for word in _SECRET)
 
 
-def _invalid_setting(each: ErrorDetails, allowed: Callable[[str], str | None]) -> str:
-    where = each["loc"][:-1] if each["loc"][-1:] == ("[key]",) else each["loc"]
-    name = ".".join(map(str, where))
-    value = "set" if _may_be_secret(name) else _short(each["input"])
-    if each["type"] == "extra_forbidden":
-        return f"There is no setting {_both(where)}."
-    if each["loc"] != where:
-        return f"{_both(where[:-1])} has {str(where[-1])!r}, which has to be {_wanted(each)}."
-    wanted = allowed(name) if each["type"] == "string_pattern_mismatch" else None
-    return f"{_both(where)} is {value}, and has to be {wanted or _wanted(each)}."
+@dataclass(frozen=True, slots=True)
+class SettingsErrors:
+    """Writes the text of each invalid setting."""
+
+    allowed: Mapping[str, str]
+    """What a setting has to be, in words, where its kind of error does not tell; by the setting's name."""
+    known: Callable[[Sequence[str | int]], Sequence[str]]
+    """Returns the names of the settings in a table."""
+    place: Callable[[Sequence[str | int]], str | None]
+    """Returns the file and line that set a value; None if a variable or an argument does."""
+
+    def texts(self, error: ValidationError) -> list[str]:
+        """Return a text for each error that pydantic has found."""
+        return [self._invalid(each) for each in error.errors()]
+
+    def unknown(self, where: Sequence[str | int]) -> str:
+        """Return the text for a setting that does not exist, with the closest name or all names."""
+        names = self.known(where[:-1])
+        meant = did_you_mean([str(where[-1])], names)
+        listed = "" if meant or not names else f" Known: {', '.join(sorted(names))}."
+        return f"There is no setting {self._both(where)}.{meant}{listed}"
+
+    def _invalid(self, each: ErrorDetails) -> str:
+        where = each["loc"][:-1] if each["loc"][-1:] == ("[key]",) else each["loc"]
+        name = ".".join(map(str, where))
+        value = "set" if _may_be_secret(name) else _short(each["input"])
+        if each["type"] == "extra_forbidden":
+            return self.unknown(where)
+        if each["loc"] != where:
+            return f"{self._both(where[:-1])} has {str(where[-1])!r}, which has to be {_wanted(each)}."
+        wanted = self.allowed.get(name) if each["type"] == "string_pattern_mismatch" else None
+        return f"{self._both(where)} is {value}, and has to be {wanted or _wanted(each)}."
+
+    def _both(self, where: Sequence[str | int]) -> str:
+        """Return a setting's name, and the file with its line or the environment variable that sets it."""
+        name = ".".join(map(str, where))
+        if not where or name.isupper():
+            return name or "The settings"
+        if place := self.place(where):
+            return f"{name} ({place})"
+        plain = "__".join(map(str, where)).upper()
+        # some settings are read from variables of other programs as well
+        variable = plain if plain in os.environ and f"QWENDESK_{plain}" not in os.environ else f"QWENDESK_{plain}"
+        return f"{name} ({variable})"
 
 
 def _wanted(each: ErrorDetails) -> str:
@@ -87,18 +121,6 @@ def _wanted(each: ErrorDetails) -> str:
         return str(context.get("error", each["msg"]))
     kind = _KINDS.get(each["type"])
     return kind.format(**context) if kind else f"otherwise: {each['msg']}"
-
-
-def _both(where: Iterable[Any]) -> str:
-    """Return a setting's name in a file and its environment variable."""
-    parts = [str(part) for part in where]
-    name = ".".join(parts)
-    if not parts or name.isupper():
-        return name or "The settings"
-    plain = "__".join(parts).upper()
-    # some settings are read from variables of other programs as well
-    variable = plain if plain in os.environ and f"QWENDESK_{plain}" not in os.environ else f"QWENDESK_{plain}"
-    return f"{name} ({variable})"
 
 
 def _short(value: object) -> str:

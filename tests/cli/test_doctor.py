@@ -133,3 +133,28 @@ def test_the_doctor_speaks_of_channels_and_names_serve() -> None:
     done = run(QWENDESK_CHANNELS__WEB__ACCESS="open", QWENDESK_ENGINE="scripted")
     assert "✓ channel web" in done.stdout and "http://127.0.0.1:8377" in done.stdout
     assert "Ready: qwendesk serve" in done.stdout
+
+
+def test_settings_that_do_not_hold_are_a_finding_beside_the_other_checks(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('port = "x"\nenigne = "ollama"\n', "utf-8")
+    done = run("--json", QWENDESK_CONFIG=str(file))
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 1 and findings["settings file"]["status"] == "problem"
+    assert "port (" in findings["settings file"]["detail"] and "'engine'?" in findings["settings file"]["detail"]
+    assert findings["python"]["status"] == findings["sandbox"]["status"] == "ok"
+    assert "engines" in findings["other checks"]["detail"] and findings["other checks"]["next_step"]
+
+
+def test_a_variable_that_does_not_hold_is_a_finding() -> None:
+    done = run("--json", QWENDESK_PORT="x")
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 1 and "QWENDESK_PORT" in findings["settings"]["detail"]
+    assert findings["settings file"]["status"] == "ok"
+
+
+def test_a_line_for_a_program_is_not_wrapped(tmp_path: Path) -> None:
+    home = tmp_path / "-".join(["a folder with a long name"] * 8)
+    home.mkdir()
+    lines = run(QWENDESK_HOME=str(home), COLUMNS="80").stdout.splitlines()
+    assert any(f"{home / 'qwendesk.db'}, empty" in line for line in lines)

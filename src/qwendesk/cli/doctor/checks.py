@@ -76,6 +76,26 @@ async def examine(settings: Settings) -> list[Finding]:
         await pool.aclose()
 
 
+async def examine_without_settings(error: ConfigError) -> list[Finding]:
+    """Run the checks that need no settings; the first problem is the error of the settings."""
+    file = config_file().absolute()
+    is_of_file = str(config_file()) in str(error)
+    problem = Finding("settings file" if is_of_file else "settings", "problem", str(error), "Correct it.")
+    left = "engines, models, database, knowledge, channels: not checked, they depend on the settings"
+    return [
+        _python(),
+        await _machine(),
+        *([] if is_of_file else [_file()]),
+        problem,
+        *_readable_secrets(file),
+        *await asyncio.to_thread(_broken_plugins),
+        await _guarded("sandbox", _sandbox),
+        await _full_sandbox(),
+        await _readers(),
+        Finding("other checks", "note", left, "Correct the settings, then run 'qwendesk doctor' again."),
+    ]
+
+
 def _broken_plugins() -> list[Finding]:
     """Return a problem for each unusable plug-in; engines have their own check."""
     found = list[Finding]()
@@ -131,15 +151,21 @@ def _exposure(settings: Settings) -> list[Finding]:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         step = "Run it as a user of its own: useradd --system qwendesk."
         findings.append(Finding("account", "note", "runs as root", step))
-    for file in (config_file().absolute(), Path(".env").absolute()):
-        if file.is_file() and file.stat().st_mode & 0o044:
-            step = f"Run: chmod 600 {shlex.quote(str(file))}"
-            findings.append(Finding("permissions", "note", f"{file} can be read by other users", step))
+    findings += _readable_secrets(config_file().absolute())
     if settings.channels and not _is_loopback(settings.host):
         detail = f"listens on {settings.host} without TLS"
         step = "Let it listen on 127.0.0.1 behind a proxy with TLS: docs/explanation/security.md."
         findings.append(Finding("address", "note", detail, step))
     return findings
+
+
+def _readable_secrets(config: Path) -> list[Finding]:
+    """Return a note for each file of secrets that other users can read."""
+    return [
+        Finding("permissions", "note", f"{file} can be read by other users", f"Run: chmod 600 {shlex.quote(str(file))}")
+        for file in (config, Path(".env").absolute())
+        if file.is_file() and file.stat().st_mode & 0o044
+    ]
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,10 +38,15 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 async def _examine() -> list[Finding]:
-    from qwendesk.cli.doctor.checks import examine
+    from qwendesk.cli.doctor.checks import examine, examine_without_settings
+    from qwendesk.errors import ConfigError
     from qwendesk.settings import load_settings
 
-    return await examine(load_settings())
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        return await examine_without_settings(error)
+    return await examine(settings)
 
 
 def _print(findings: list[Finding], healthy: bool) -> None:
@@ -49,7 +55,8 @@ def _print(findings: list[Finding], healthy: bool) -> None:
 
     from qwendesk.printable import many_lines
 
-    console = Console(highlight=False)
+    # a command that is wrapped cannot be copied from a file or found by a program
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     for finding in findings:
         console.print(f"{_MARKS[finding.status]} {escape(finding.name)}: {escape(many_lines(finding.detail))}")
         if finding.next_step:

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from qwendesk.agents.roles import RoleDefinition, selects_tool
-from qwendesk.agents.state import RetryRequest, TokenUsage, TurnContext, TurnState
+from qwendesk.agents.state import RetryRequest, TokenUsage, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import AnswerReset, Attachment, Inbound, TextDelta
 from qwendesk.models.card import SelectedModel
@@ -61,8 +61,9 @@ def _picture(part: Attachment) -> dict[str, Any]:
 
 def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool = False) -> list[BaseMessage]:
     """Return the messages of a call: system prompt, older turns, this turn so far."""
-    language = english_name(state["language"])
-    system = render(template, folder=context.prompts, language=language, tools=tools)
+    language = english_name(answer_language(state))
+    asked = bool(state.get("asked_language"))
+    system = render(template, folder=context.prompts, language=language, asked=asked, tools=tools)
     if context.system_context and template not in _SHORT_PROMPTS:
         text = Block(context.system_context.strip())
         system = f"{system}\n\n{render('system_context', folder=context.prompts, system_context=text)}"

@@ -58,8 +58,8 @@ class RetryRequest:
 
     reason: str
     step: RetryStep
-    with_feedback: bool
-    """Whether the prompt names the fault; after an empty answer or a refusal the question is asked again."""
+    feedback: str
+    """What the prompt says about the fault; empty after an empty answer or a refusal: the question is asked again."""
     first_answer: str
     """The answer that is kept if the second try gives none."""
     first_choice: SelectedModel
@@ -103,6 +103,9 @@ class TurnState(TypedDict, total=False):
     inbound: Required[Inbound]
     history: Required[list[BaseMessage]]
     language: Required[str | None]
+    """The message's language, else the conversation's."""
+    asked_language: str | None
+    """The language that the message asks to be answered in."""
     background: str
     documents: str
     conversation_context: Required[ConversationContext]
@@ -181,6 +184,11 @@ class TurnContext:
     def progress(self, text: str, fraction: float | None) -> None:
         """Report the progress of pulling or loading a model."""
         self.emit(Notice(text, fraction))
+
+
+def answer_language(state: TurnState) -> str | None:
+    """Return the ISO 639-1 code of the answer's language: the one asked for, else the message's."""
+    return state.get("asked_language") or state["language"]
 
 
 async def run_graph(

@@ -20,7 +20,7 @@ from qwendesk.agents.model_call import (
     only_reports,
 )
 from qwendesk.agents.roles import offered_tools, role_definition, selects_tool
-from qwendesk.agents.state import TurnContext, TurnState
+from qwendesk.agents.state import TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Event, TextDelta, ThinkingDelta
 from qwendesk.models.card import SelectedModel
@@ -61,7 +61,7 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     prompt = build_prompt(state, template, context, tools=bool(tools))
     collected = CollectedStream()
     between = "\n\n" if answer_text(state) else _opening(state, collected)
-    detector = HumanClaimDetector(state["inbound"].text, state["language"])
+    detector = HumanClaimDetector(state["inbound"].text, answer_language(state))
     # closed explicitly if emitting fails: an abandoned stream keeps its slot of the model's queue
     async with aclosing(answering.stream(prompt, **settings)) as chunks:
         async for chunk in chunks:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
 
+from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE, check_answer_language
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
     check_choices,
@@ -21,16 +22,18 @@ from qwendesk.agents.checks.tool_results import (
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
 from qwendesk.agents.roles import role_definition, selects_tool
-from qwendesk.agents.state import RetryRequest, TurnContext, TurnState
+from qwendesk.agents.state import RetryRequest, RetryStep, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice
 from qwendesk.prompt_quoting import one_line
 from qwendesk.routing.policy.policy_file import EscalationPolicy
+from qwendesk.routing.signals.language import english_name
 
 _FEEDBACK = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "
     "Do not mention the mistake or this message."
 )
+_LANGUAGE_FEEDBACK = "Write the whole answer again in {language}, and only in {language}."
 
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -47,8 +50,14 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         checks += await asyncio.to_thread(_compare_with_results, text, state, context.toolbox.all_names)
     for checker in role_definition(state["decision"].role).checkers:
         checks += await checker(text, context.sandbox, inbound)
+    # in a thread: the tables of the identification may not be loaded yet
+    checks += await asyncio.to_thread(check_answer_language, text, answer_language(state), _language_origin(state))
     second = await _retry_request(state, context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
+
+
+def _language_origin(state: TurnState) -> Literal["asked", "conversation"]:
+    return "asked" if state.get("asked_language") else "conversation"
 
 
 async def after_check(state: TurnState) -> Literal["retry", "reply"]:
@@ -64,7 +73,7 @@ def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list
         state: the turn.
         tools: the names of all tools.
     """
-    uses, language = state["tool_uses"], state["language"]
+    uses, language = state["tool_uses"], answer_language(state)
     checks = check_result(text, uses, language)
     checks += report_unchecked(uses, checks)
     checks += check_choices(text, uses)
@@ -98,23 +107,32 @@ def _find_fault(
 
 async def _retry_request(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
     """Return the request for a second try, at most one a turn."""
-    has_result = any(use.ok for use in state["tool_uses"])
+    has_result, policy = any(use.ok for use in state["tool_uses"]), context.policy.escalate
     found = _find_fault(
-        text, checks, has_result=has_result, policy=context.policy.escalate, not_retryable=(ADMITS_FAILURE,)
+        text, checks, has_result=has_result, policy=policy, not_retryable=(ADMITS_FAILURE, ANSWER_LANGUAGE)
     )
-    if found is None:
+    wrong = next((check for check in checks if check.name == ANSWER_LANGUAGE and check.outcome == "failed"), None)
+    language = wrong.detail if wrong and policy.checks else None
+    if found is None and language is None:
         return {"retry_request": None}
     if state.get("escalation"):
-        return {"retry_request": None, "notes": [f"{found}; this was the second try"]}
+        return {"retry_request": None, "notes": [f"{found or language}; this was the second try"]}
     choice, think = chosen_model(state), state["think"]
-    step = await select_retry(context, state["inbound"], state["decision"], choice, think)
-    if step is None:
-        return {"retry_request": None, "notes": [f"{found}; there is no stronger model here to ask"]}
+    step = found and await select_retry(context, state["inbound"], state["decision"], choice, think)
     has_mistake = bool(text) and any(check.outcome == "failed" and check.name != ADMITS_FAILURE for check in checks)
+    if found and step:
+        feedback = _FEEDBACK.format(reason=one_line(found)) if has_mistake else ""
+        request = RetryRequest(found, step, feedback, text, first_choice=choice, first_think=think)
+        return {"retry_request": request}
+    notes = [f"{found}; there is no stronger model here to ask"] if found else []
+    if language is None:
+        return {"retry_request": None, "notes": notes}
+    # the same model: it wrote the answer, only not in the language
+    feedback = _LANGUAGE_FEEDBACK.format(language=english_name(answer_language(state)))
     request = RetryRequest(
-        found, step, with_feedback=has_mistake, first_answer=text, first_choice=choice, first_think=think
+        language, RetryStep(choice, think), feedback, first_answer=text, first_choice=choice, first_think=think
     )
-    return {"retry_request": request}
+    return {"retry_request": request, "notes": notes}
 
 
 async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -149,6 +167,6 @@ async def after_retry(state: TurnState) -> Literal["answer", "reply"]:
 
 def _retry_prompt(messages: list[BaseMessage], request: RetryRequest) -> list[BaseMessage]:
     """Return the messages so far with feedback, or without the first answer."""
-    if request.with_feedback:
-        return [*messages, HumanMessage(_FEEDBACK.format(reason=one_line(request.reason)))]
+    if request.feedback:
+        return [*messages, HumanMessage(request.feedback)]
     return [message for message in messages if not isinstance(message, AIMessage) or message.tool_calls]

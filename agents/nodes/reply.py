@@ -8,6 +8,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
     GROUNDED,
@@ -18,7 +19,7 @@ from qwendesk.agents.checks.tool_results import (
 )
 from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.phrases import phrase
-from qwendesk.agents.state import TurnContext, TurnState
+from qwendesk.agents.state import TurnContext, TurnState, answer_language
 from qwendesk.messages import Check, Role, TextDelta, ToolUse
 from qwendesk.search_terms import query_terms
 from qwendesk.tools.knowledge import TOOL_NAME
@@ -30,6 +31,8 @@ _MISSING_MODEL_HINTS = {
 """By role that may lack a model: the key of the sentence, and the command that adds such a model."""
 _TITLES = {STATES_RESULT: "calculated", NAMES_CHOICES: "looked_up", GROUNDED: "looked_up"}
 """By failed check: the heading of the tool's result that is added."""
+_UNMARKED = (ADMITS_FAILURE, ANSWER_LANGUAGE)
+"""Checks whose failure adds no line with their detail: another line says it, or the answer shows it."""
 _PASSAGE = re.compile(r"^\[(\d+)\] (.+)\n((?:(?!^\[\d+\] ).*\n?)*)", re.MULTILINE)
 _CITED = re.compile(r"\[(\d+)\]")
 _MIN_SHARED_TERMS = 2
@@ -57,9 +60,9 @@ def _appended_paragraphs(state: TurnState, context: TurnContext) -> list[str]:
     """Return the paragraphs appended to an answer that failed checks: the tool's result, or the mistake."""
     failed = [check for check in state["checks"] if check.outcome == "failed"]
     added = next((check for check in failed if check.name in _TITLES), None)
-    marks = [] if added is None else [_correction(phrase(_TITLES[added.name], state["language"]), added.detail)]
-    wrong = [check for check in failed if check.name not in (*_TITLES, ADMITS_FAILURE)]
-    marks += [phrase("check_failed", state["language"]).format(detail=_line(check)) for check in wrong]
+    marks = [] if added is None else [_correction(phrase(_TITLES[added.name], answer_language(state)), added.detail)]
+    wrong = [check for check in failed if check.name not in (*_TITLES, *_UNMARKED)]
+    marks += [phrase("check_failed", answer_language(state)).format(detail=_line(check)) for check in wrong]
     return marks + (_failures(state, context) if any(check.name == ADMITS_FAILURE for check in failed) else [])
 
 
@@ -74,7 +77,7 @@ def _line(check: Check) -> str:
 
 def _failures(state: TurnState, context: TurnContext) -> list[str]:
     """Return the failed steps, for operators with the reasons: an error may contain paths."""
-    text = phrase("tool_failed", state["language"])
+    text = phrase("tool_failed", answer_language(state))
     tells_why = state["inbound"].for_operator
     failed = unresolved_failures(state["tool_uses"], context.toolbox.all_names)
     uses = [(use.name, failure_reason(use) if tells_why else "") for use in failed]
@@ -83,7 +86,7 @@ def _failures(state: TurnState, context: TurnContext) -> list[str]:
 
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Answer without a model: no model for the role, the machine notice, or a missing picture."""
-    decision, language = state["decision"], state["language"]
+    decision, language = state["decision"], answer_language(state)
     text = state.get("machine_notice", "")
     if not text:
         hint = state["inbound"].for_operator

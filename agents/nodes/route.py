@@ -27,13 +27,14 @@ from qwendesk.agents.model_selection import (
 )
 from qwendesk.agents.nodes.subquestion import send_subquestions
 from qwendesk.agents.roles import selects_tool
-from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
+from qwendesk.agents.state import TokenUsage, TurnContext, TurnState, answer_language
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Notice, Routed
 from qwendesk.models.card import SelectedModel
 from qwendesk.prompts import render
 from qwendesk.routing.base import TEXT_ROLES, Decision, Signals
 from qwendesk.routing.policy.decision import route_message, unmet_override
+from qwendesk.routing.signals.asked_language import asked_language
 from qwendesk.routing.signals.followup import is_repeated
 from qwendesk.routing.signals.language import english_name, identify_language
 
@@ -51,7 +52,8 @@ _MAX_ANSWER_TOKENS = 24
 async def perceive(state: TurnState) -> dict[str, Any]:
     """Collect the message's signals.
 
-    The language is the text's, else the conversation's, else the platform's locale.
+    The language is the text's, else the conversation's, else the platform's locale. One that the text asks for wins for
+    the answer.
     """
     inbound = state["inbound"]
     language = identify_language(inbound.text) or state["language"] or _of_locale(inbound.locale)
@@ -64,7 +66,7 @@ async def perceive(state: TurnState) -> dict[str, Any]:
         channel=inbound.channel,
         conversation_context=state["conversation_context"],
     )
-    return {"signals": signals, "language": language}
+    return {"signals": signals, "language": language, "asked_language": asked_language(inbound.text)}
 
 
 def _of_locale(locale: str | None) -> str | None:
@@ -140,7 +142,7 @@ async def _choose_model(state: TurnState, context: TurnContext, decision: Decisi
         context.pool,
         decision,
         inbound.model,
-        state["language"],
+        answer_language(state),
         context.policy.models,
         context.progress,
     )

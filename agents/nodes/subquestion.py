@@ -11,10 +11,11 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from qwendesk.agents.phrases import phrase
-from qwendesk.agents.state import SubquestionResult, TokenUsage, TurnContext, TurnState, run_graph
+from qwendesk.agents.state import SubquestionResult, TokenUsage, TurnContext, TurnState, answer_language, run_graph
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import AnswerReset, Event, Notice, SubAnswer, TextDelta
 from qwendesk.routing.policy.subquestions import SubQuestion
+from qwendesk.routing.signals.asked_language import asked_language
 
 _MAX_TITLE_CHARS = 80
 
@@ -159,6 +160,7 @@ async def _answer(
         "inbound": replace(state["inbound"], text=question.text),
         "history": state["history"],
         "language": state["language"],
+        "asked_language": asked_language(question.text) or state.get("asked_language"),
         "conversation_context": state["conversation_context"],
         "decision": question.decision,
     }
@@ -177,7 +179,7 @@ async def _answer(
 def _failed(index: int, sent: SubquestionInput, error: QwendeskError) -> SubquestionResult:
     question, state = sent["question"], sent["state"]
     decision = question.decision
-    shown = f"({error})" if state["inbound"].for_operator else phrase("part_failed", state["language"])
+    shown = f"({error})" if state["inbound"].for_operator else phrase("part_failed", answer_language(state))
     text = f"{_title(index, question.text)}{shown}"
     receipt = SubAnswer(
         question=question.text,

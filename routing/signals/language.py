@@ -132,9 +132,19 @@ def english_name(code: str | None) -> str | None:
     return _names().get(code or "")
 
 
+def language_codes() -> tuple[str, ...]:
+    """Return the ISO 639-1 codes of the languages that are told apart."""
+    return tuple(_names())
+
+
 def language_code(name: str) -> str | None:
     """Return the ISO 639-1 code for an English name of a language; None if it is not supported."""
     return next((code for code, english in _names().items() if english.lower() == name.strip().lower()), None)
+
+
+def are_similar(first: str, second: str) -> bool:
+    """Return whether two languages are hard to tell apart, as Croatian and Serbian or Danish and Norwegian are."""
+    return second in _similar_languages().get(first, frozenset())
 
 
 def is_function_word(word: str) -> bool:

@@ -1,0 +1,299 @@
+"""Find the language that a message asks to be answered in: "answer in French", "auf Italienisch bitte"."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from qwendesk.prompt_quoting import without_quoted_lines
+from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
+from qwendesk.routing.signals.language import language_codes
+
+_QUOTED = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』|"
+    r"(?<!\w)['‘][^'’\n]*['’](?!\w)",
+    re.DOTALL,
+)
+"""Code, addresses and quotations, which ask for nothing."""
+_CLAUSE = re.compile(r"[^.!?;:,\n()–—。！？।؟،؛、]+")
+_MAX_EDGE_CHARS = 600
+"""Characters that are examined at each end of a message; what stands between them is material."""
+_MAX_WORDS_BETWEEN = 5
+"""Maximum words between a request and the name of a language."""
+_MAX_BARE_WORDS = 5
+"""Maximum words of a message that may name a language without a request."""
+_MAX_UNSPACED_CHARS = 160
+_ASK_BIT, _PLEASE_BIT, _FIRST_LANGUAGE = 0, 1, 2
+_ASK, _PLEASE = 1 << _ASK_BIT, 1 << _PLEASE_BIT
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A phrase such as "in French" in a clause."""
+
+    start: int
+    end: int
+    code: str
+    asking: str
+    """The language of the phrase itself."""
+    is_bare: bool
+    """Whether the phrase is the name alone, without a preposition or case."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    words: list[str]
+    asks: frozenset[int]
+    """Positions of words of a request."""
+    pleases: frozenset[int]
+    """Positions of words of courtesy."""
+    excluded: frozenset[tuple[int, str]]
+    """Positions of words that speak about a language only, with the language of these words."""
+    asking: frozenset[str]
+    """Languages of the words of request and courtesy."""
+    opens: bool
+    """Whether a colon follows."""
+
+
+def asked_language(text: str) -> str | None:
+    """Return the ISO 639-1 code of the language that a message asks to be answered in.
+
+    None if it asks for none or for several, or only speaks about a language.
+    """
+    plain = fold(_edges(_QUOTED.sub(" ", without_quoted_lines(text))))
+    return _asked_in_spaced(plain) or _asked_in_unspaced(plain)
+
+
+def _edges(text: str) -> str:
+    """Return the beginning and the end of a long text."""
+    if len(text) <= 2 * _MAX_EDGE_CHARS:
+        return text
+    return f"{text[:_MAX_EDGE_CHARS]}\n{text[-_MAX_EDGE_CHARS:]}"
+
+
+def _asked_in_spaced(plain: str) -> str | None:
+    """Return the asked language of a text with spaces between its words."""
+    clauses = [_read_clause(plain, found) for found in _CLAUSE.finditer(plain)]
+    clauses = [clause for clause in clauses if clause.words]
+    asking = _asking_languages(clauses)
+    for number, clause in enumerate(clauses):
+        named = _longest([one for code in asking for one in _find_named(code, clause.words)])
+        may_stand_alone = clause.opens or _belongs_to_request(clauses, number)
+        for place, one in reversed(list(enumerate(named))):
+            if _is_asked(clause, one, may_stand_alone=may_stand_alone):
+                several = any(other.code != one.code and _adjoin(one, other) for other in named[:place])
+                return None if several or _another_follows(clause.words, one, asking) else one.code
+    return None
+
+
+def _read_clause(plain: str, found: re.Match[str]) -> _Clause:
+    words, languages = words_of(found[0]), _spaced()
+    asks, pleases, excluded, asking = set[int](), set[int](), set[tuple[int, str]](), set[str]()
+    for index, bits in _cues().find(words):
+        if bits & _ASK:
+            asks.add(index)
+        if bits & _PLEASE:
+            pleases.add(index)
+        for number, code in enumerate(languages):
+            if bits >> (_FIRST_LANGUAGE + 2 * number) & 1:
+                asking.add(code)
+            if bits >> (_FIRST_LANGUAGE + 2 * number + 1) & 1:
+                excluded.add((index, code))
+    opens = plain[found.end() : found.end() + 1] == ":"
+    return _Clause(words, frozenset(asks), frozenset(pleases), frozenset(excluded), frozenset(asking), opens)
+
+
+def _asking_languages(clauses: Sequence[_Clause]) -> list[str]:
+    """Return the languages that the request may be written in: those with its words, all for a very short message."""
+    asking = frozenset[str]().union(*(clause.asking for clause in clauses))
+    words = [word for clause in clauses for word in clause.words]
+    if len(words) <= _MAX_BARE_WORDS:
+        asking |= {code for code, known in _frame_words().items() if not known.isdisjoint(words)}
+    return [code for code in _spaced() if code in asking]
+
+
+def _belongs_to_request(clauses: Sequence[_Clause], number: int) -> bool:
+    """Return whether a clause is the whole message, or stands behind a request or directly before one."""
+    if len(clauses) == 1 or any(clause.asks for clause in clauses[:number]):
+        return True
+    following = clauses[number + 1 : number + 2]
+    return any(0 in clause.asks | clause.pleases for clause in following)
+
+
+def _is_asked(clause: _Clause, one: _Named, *, may_stand_alone: bool) -> bool:
+    """Return whether the phrase belongs to a request, by what stands before and behind it."""
+    if any(index < one.end and code == one.asking for index, code in clause.excluded):
+        return False
+    for index in clause.asks:
+        if index < one.start and _is_filled(clause, index + 1, one.start):
+            return True
+        if index >= one.end and _is_filled(clause, one.end, index):
+            return True
+    if one.is_bare and not clause.pleases:
+        return False
+    ends = _is_filled(clause, one.end, len(clause.words))
+    if ends and not one.is_bare and any(index < one.start for index in clause.asks):
+        return True
+    return ends and _is_filled(clause, 0, one.start) and (bool(clause.pleases) or may_stand_alone)
+
+
+def _is_filled(clause: _Clause, start: int, end: int) -> bool:
+    """Return whether only words of courtesy and short words stand between two positions."""
+    words = clause.words[start:end]
+    return len(words) <= _MAX_WORDS_BETWEEN and all(
+        word in _between() or start + index in clause.asks | clause.pleases for index, word in enumerate(words)
+    )
+
+
+def _adjoin(one: _Named, other: _Named) -> bool:
+    """Return whether one word, a conjunction, stands between two phrases."""
+    return one.start - other.end == 1
+
+
+def _another_follows(words: list[str], one: _Named, asking: Sequence[str]) -> bool:
+    """Return whether the name of another language follows: "in French and German"."""
+    for code in asking:
+        for start in range(one.end, min(one.end + 2, len(words))):
+            for end in range(start + 1, min(start + 4, len(words)) + 1):
+                if _names(code).get(tuple(words[start:end]), one.code) != one.code:
+                    return True
+    return False
+
+
+def _find_named(asking: str, words: list[str]) -> Iterator[_Named]:
+    for start, word in enumerate(words):
+        for phrase, code in _phrases(asking).get(word, ()):
+            if tuple(words[start : start + len(phrase)]) == phrase:
+                yield _Named(start, start + len(phrase), code, asking, is_bare=phrase in _names(asking))
+
+
+def _longest(named: list[_Named]) -> list[_Named]:
+    """Return the phrases in order, of overlapping ones the longest."""
+    kept: list[_Named] = []
+    for one in sorted(named, key=lambda one: (one.start - one.end, one.start)):
+        if all(one.end <= other.start or one.start >= other.end for other in kept):
+            kept.append(one)
+    return sorted(kept, key=lambda one: one.start)
+
+
+def _asked_in_unspaced(plain: str) -> str | None:
+    """Return the asked language of a text without spaces between its words, or with suffixes as in Korean."""
+    for code, script in _SCRIPTS.items():
+        if not script.search(plain):
+            continue
+        for sentence in re.findall(r"[^.!?\n。]+", plain):
+            alone, patterns, excluded = _unspaced_patterns(code)
+            if excluded.search(sentence):
+                continue
+            found = [match for pattern in patterns for match in pattern.finditer(sentence[-_MAX_UNSPACED_CHARS:])]
+            whole = alone.fullmatch(plain.strip(" .!?。\n"))
+            codes = {_unspaced_names(code)[match["name"]] for match in ([whole] if whole else found)}
+            if codes:
+                return codes.pop() if len(codes) == 1 else None
+    return None
+
+
+_SCRIPTS = {
+    "ja": re.compile(r"[\u3040-\u30ff]"),
+    "ko": re.compile(r"[\uac00-\ud7af]"),
+    "th": re.compile(r"[\u0e00-\u0e7f]"),
+    "zh": re.compile(r"[\u3400-\u9fff]"),
+}
+"""The scripts of the languages without spaces; Japanese first, because Chinese has its characters, too."""
+
+
+@cache
+def _tables() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(resources.files(__package__).joinpath("asked_language.toml").read_text("utf-8"))
+
+
+@cache
+def _spaced() -> tuple[str, ...]:
+    return tuple(code for code, table in _tables().items() if "in" in table)
+
+
+@cache
+def _cues() -> CueMatcher:
+    """Return the cue words; a language has two bits above those of the kinds: asks, and speaks about a language."""
+    return CueMatcher(_cue_lines())
+
+
+def _cue_lines() -> Iterator[tuple[int, str]]:
+    for number, code in enumerate(_spaced()):
+        table, bit = _tables()[code], _FIRST_LANGUAGE + 2 * number
+        for cue in table["ask"].split(","):
+            yield from ((_ASK_BIT, cue), (bit, cue))
+        for cue in table["please"].split(","):
+            yield from ((_PLEASE_BIT, cue), (bit, cue))
+        for cue in table["not"].split(","):
+            yield bit + 1, cue
+
+
+@cache
+def _between() -> frozenset[str]:
+    return frozenset(word for code in _spaced() for word in words_of(fold(_tables()[code]["between"])))
+
+
+@cache
+def _frame_words() -> dict[str, frozenset[str]]:
+    """Return the words of the phrases around the names, by language."""
+    frames = {code: re.sub(r"\S*\{.\}\S*", " ", _tables()[code]["in"]) for code in _spaced()}
+    return {code: frozenset(words_of(fold(frame))) for code, frame in frames.items()}
+
+
+@cache
+def _phrases(asking: str) -> dict[str, list[tuple[tuple[str, ...], str]]]:
+    """Return the phrases by their first word, each with the code of its language."""
+    found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+    table = _tables()[asking]
+    rules = [[fold(end.strip()) for end in rule.split(">")] for rule in table.get("forms", "").split(",") if rule]
+    for name, code in _folded_names(asking):
+        forms = [name[: len(name) - len(old)] + new for old, new in rules if name.endswith(old)]
+        for frame in table["in"].split(","):
+            folded = fold(frame.strip())
+            for form in [name] if "{n}" in folded else forms:
+                phrase = tuple(words_of(re.sub(r"\{.\}", form, folded)))
+                found.setdefault(phrase[0], []).append((phrase, code))
+    return found
+
+
+@cache
+def _names(asking: str) -> dict[tuple[str, ...], str]:
+    return {tuple(words_of(name)): code for name, code in _folded_names(asking)}
+
+
+@cache
+def _folded_names(asking: str) -> list[tuple[str, str]]:
+    """Return the names of the known languages in one of them, folded, with their codes."""
+    from babel import Locale
+
+    listed = Locale.parse(asking).languages
+    also = _tables()[asking].get("also", {})
+    return [
+        (fold(name).strip(), code)
+        for code in language_codes()
+        for name in (listed.get(code, ""), *also.get(code, "").split(","))
+        if name.strip()
+    ]
+
+
+@cache
+def _unspaced_names(asking: str) -> dict[str, str]:
+    return dict(_folded_names(asking))
+
+
+@cache
+def _unspaced_patterns(asking: str) -> tuple[re.Pattern[str], list[re.Pattern[str]], re.Pattern[str]]:
+    """Return the patterns of a message that only names a language, of requests, and of other sentences."""
+    names = "|".join(map(re.escape, sorted(_unspaced_names(asking), key=len, reverse=True)))
+    table = _tables()[asking]
+
+    def compiled(pattern: str) -> re.Pattern[str]:
+        return re.compile(fold(pattern).replace("{n}", f"(?P<name>{names})"))
+
+    return compiled(table["alone"]), [compiled(one) for one in table["patterns"]], compiled(table["not"])

@@ -1,0 +1,135 @@
+"""The answer's language: the one asked for, else the conversation's; it is checked and repaired once."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+
+from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE, check_answer_language
+from qwendesk.desk.turns.receipt import explain
+from qwendesk.messages import AnswerReset, Check, Finished
+from tests.conftest import MakeDesk
+
+ENGLISH = "The sky is blue because the air scatters the blue part of the sunlight much more than the red part of it."
+FRENCH = "Le ciel est bleu parce que l'air diffuse la partie bleue de la lumière du soleil bien plus que la rouge."
+GERMAN = "Der Himmel ist blau, weil die Luft den blauen Teil des Sonnenlichts viel stärker streut als den roten."
+ASKED = "Why is the sky blue? Please answer in French."
+
+
+def compared(reply: Any) -> list[Check]:
+    return [check for check in reply.receipt.checks if check.name == ANSWER_LANGUAGE]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "origin", "outcome", "detail"),
+    [
+        (FRENCH, "fr", "asked", "passed", "asked: French, answer: French"),
+        (ENGLISH, "fr", "asked", "failed", "asked: French, answer: English"),
+        (GERMAN, "en", "conversation", "failed", "conversation: English, answer: German"),
+        ("天空是蓝色的，因为空气散射蓝光比红光多得多。", "zh", "asked", "passed", "asked: Chinese, answer: Chinese"),
+        (
+            "空が青いのは、空気が青い光を赤い光よりも散乱させるからです。",
+            "zh",
+            "asked",
+            "failed",
+            "asked: Chinese, answer: Japanese",
+        ),
+        (
+            f"{FRENCH}\n\n```python\nprint('the sky is blue and the grass is green')\n```",
+            "fr",
+            "asked",
+            "passed",
+            "asked: French, answer: French",
+        ),
+    ],
+)
+def test_the_check_names_what_it_compared(
+    text: str, wanted: str, origin: Literal["asked", "conversation"], outcome: str, detail: str
+) -> None:
+    (check,) = check_answer_language(text, wanted, origin)
+    assert (check.outcome, check.detail) == (outcome, detail)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Yes.",
+        "Bonjour !",
+        "3371",
+        "John Smith, Mary Jones",
+        "```python\nfor name in names:\n    print(name, 'has been found in the list of all the names')\n```",
+        f"“{ENGLISH}”",
+        f"> {ENGLISH}",
+        "https://example.org/the-sky-is-blue-because-the-air-scatters-the-blue-part-of-the-light",
+        r"\[ \text{the area of the circle is equal to the product of the radius and the height} \]",
+    ],
+)
+def test_short_answers_code_numbers_names_and_quotations_are_not_compared(text: str) -> None:
+    assert check_answer_language(text, "fr", "asked") == []
+
+
+def test_an_unknown_language_is_not_compared() -> None:
+    assert check_answer_language(ENGLISH, None, "conversation") == []
+
+
+def test_languages_that_are_hard_to_tell_apart_count_as_the_same() -> None:
+    danish = "Himlen er blå, fordi luften spreder den blå del af sollyset meget mere end den røde del af det."
+    assert [check.outcome for check in check_answer_language(danish, "no", "asked")] == ["passed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (ASKED, "Answer in French only"),
+        ("Warum ist der Himmel blau? Auf Italienisch bitte.", "Answer in Italian only"),
+        ("天空为什么是蓝色的？用日语回答", "Answer in Japanese only"),
+        ("Why is the sky blue?", "Answer in English unless"),
+        ("What is the French word for bread?", "Answer in English unless"),
+    ],
+)
+@pytest.mark.parametrize("role", ["general", "thinking", "coder"])
+async def test_the_prompt_names_the_language(make_desk: MakeDesk, text: str, wanted: str, role: Any) -> None:
+    async with make_desk(["Oui."]) as desk:
+        await desk.ask(text, role=role)
+    assert wanted in desk.script.calls[0][1][0].text
+
+
+async def test_the_language_is_asked_for_one_answer(make_desk: MakeDesk) -> None:
+    async with make_desk([FRENCH, ENGLISH]) as desk:
+        first = await desk.ask(ASKED, conversation="c")
+        second = await desk.ask("And why is the grass green?", conversation="c")
+    assert "Answer in English unless" in desk.script.calls[1][1][0].text
+    assert [check.outcome for reply in (first, second) for check in compared(reply)] == ["passed", "passed"]
+    assert first.receipt.language == "en"
+
+
+async def test_an_answer_in_the_wrong_language_is_written_again_once(make_desk: MakeDesk) -> None:
+    async with make_desk([ENGLISH, FRENCH]) as desk:
+        events = [event async for event in desk.stream(ASKED, role="general")]
+    assert isinstance(events[-1], Finished)
+    reply = events[-1].reply
+    assert reply.text == FRENCH
+    assert [(check.outcome, check.detail) for check in compared(reply)] == [("passed", "asked: French, answer: French")]
+    assert reply.receipt.escalation and "asked: French, answer: English" in reply.receipt.escalation
+    assert len([event for event in events if isinstance(event, AnswerReset)]) == 1
+    again = desk.script.calls[1][1]
+    assert again[-2].text == ENGLISH and "again in French" in again[-1].text
+
+
+async def test_a_second_answer_in_the_wrong_language_stands_and_is_told(make_desk: MakeDesk) -> None:
+    async with make_desk([ENGLISH, GERMAN]) as desk:
+        reply = await desk.ask(ASKED, role="general")
+    assert reply.text == GERMAN
+    assert len(desk.script.calls) == 2
+    assert [(check.outcome, check.detail) for check in compared(reply)] == [("failed", "asked: French, answer: German")]
+    assert "asked: French, answer: German" in explain(reply.receipt.as_dict())
+
+
+async def test_an_answer_in_another_language_than_the_conversation_is_written_again(make_desk: MakeDesk) -> None:
+    async with make_desk([ENGLISH, GERMAN]) as desk:
+        reply = await desk.ask("Warum ist der Himmel eigentlich blau?", role="general")
+    assert reply.text == GERMAN
+    assert "again in German" in desk.script.calls[1][1][-1].text
+    assert [check.detail for check in compared(reply)] == ["conversation: German, answer: German"]

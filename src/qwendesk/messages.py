@@ -227,7 +227,7 @@ class Receipt:
     role_without_override: Role | None = None
     """The role the router would have chosen without the person's request."""
     escalation: str | None = None
-    """Why a second answer was made by a stronger model or with thinking; None if there was none."""
+    """Why a second answer was made; None if there was none."""
     sub_answers: tuple[SubAnswer, ...] = ()
     """Answers to the questions of a message with several, in order; ``tools`` and ``checks`` cover all of them."""
 

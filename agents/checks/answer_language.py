@@ -15,7 +15,7 @@ _NOT_PROSE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 """Code, formulas, addresses, tables, quotations and titles, which may be in any language."""
-_MIN_LETTERS = 60
+_MIN_LETTERS = 40
 """Minimum letters of prose that are compared; a letter of a script beyond U+2E80 counts four times."""
 _FIRST_DENSE = "\u2e80"
 

@@ -119,7 +119,8 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
         return {"retry_request": None, "notes": [f"{found or language}; this was the second try"]}
     choice, think = chosen_model(state), state["think"]
     step = found and await select_retry(context, state["inbound"], state["decision"], choice, think)
-    has_mistake = bool(text) and any(check.outcome == "failed" and check.name != ADMITS_FAILURE for check in checks)
+    unspoken = (ADMITS_FAILURE, ANSWER_LANGUAGE)
+    has_mistake = bool(text) and any(check.outcome == "failed" and check.name not in unspoken for check in checks)
     if found and step:
         feedback = _FEEDBACK.format(reason=one_line(found)) if has_mistake else ""
         request = RetryRequest(found, step, feedback, text, first_choice=choice, first_think=think)

@@ -28,7 +28,7 @@ $(VENV)/.dev: $(VENV)/.base
 install: $(VENV)/.base ## Install Qwendesk into .venv
 	@echo "Run 'source $(BIN)/activate' to have the command qwendesk on your path."
 
-chat: $(VENV)/.base ## Talk with a Qwen model; the first time fetches a small one (490 MB)
+chat: $(VENV)/.base ## Talk with a Qwen model; the first time downloads a small one (480 MB)
 	@$(BIN)/qwendesk chat
 
 router: $(VENV)/.base ## Train both routers on their public questions and write their artefacts

@@ -1,9 +1,14 @@
-"""Recommend models for a machine and a role: the largest that fit in memory and are fast enough."""
+"""Recommend models for a machine and a role: the largest that fit in memory and are fast enough.
+
+Of models of about the same size, the newest generation is first.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import log2
 
 from qwendesk.messages import Role
 from qwendesk.models.card import ModelCard
@@ -52,7 +57,7 @@ _COMMON_LANGUAGES = [
 
 @dataclass(frozen=True, slots=True)
 class MachineResources:
-    """Free memory and CPU cores of a machine."""
+    """Memory for a model and CPU cores of a machine."""
 
     memory_gb: float
     cores: int
@@ -96,7 +101,19 @@ def recommend(
     fitting = [
         each for each in rated if each.needs_gb <= machine.memory_gb and each.tokens_per_second >= min_tokens_per_second
     ]
-    return sorted(fitting, key=lambda each: (each.card.roles.index(role), -each.card.parameters))[:limit]
+    return sorted(fitting, key=lambda each: _rank(each.card, role))[:limit]
+
+
+def _rank(card: ModelCard, role: Role) -> tuple[float, ...]:
+    """Return the sort key of a model: the role's place, then the size in doublings, then the generation."""
+    doublings = round(log2(card.parameters)) if card.parameters else 0
+    return card.roles.index(role), -doublings, -_generation(card), -card.parameters
+
+
+def _generation(card: ModelCard) -> float:
+    """Return the number in a series' name, such as 2.5; 0 if it has none."""
+    found = re.match(r"[a-z]+(\d+(?:\.\d+)?)", card.series)
+    return float(found[1]) if found else 0.0
 
 
 def estimate_size_gb(card: ModelCard) -> float:
@@ -111,8 +128,9 @@ def _rate(card: ModelCard, machine: MachineResources, role: Role, language: str 
     speed = _GB_PER_SECOND_PER_CORE * machine.cores / active if active else 0.0
     needs = size * 1.1 + _OVERHEAD_GB
     place = ("best" if card.roles[0] == role else "good") + f" at {role}"
-    reasons = [f"{place}; {card.parameters:g} billion parameters"]
-    reasons.append(f"needs {needs:.1f} of {machine.memory_gb:.1f} GB of free memory at 4 bits")
+    series = f"series {card.series}, " if card.series else ""
+    reasons = [f"{place}; {series}{card.parameters:g} billion parameters"]
+    reasons.append(f"needs {needs:.1f} of {machine.memory_gb:.1f} GB of memory at 4 bits")
     reasons.append(f"about {speed:.0f} tokens/s on {machine.cores} CPU cores")
     if language and language not in _COMMON_LANGUAGES:
         reasons.append(f"knows {card.languages} languages, {language} among them")

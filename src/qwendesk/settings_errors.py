@@ -53,7 +53,7 @@ def unreadable_variable(error: Exception) -> str:
     given = [_given(name, value) for name, value in os.environ.items() if name.upper().startswith(start)]
     return (
         f"{' and '.join(given) or start}, and a list or a table has to be JSON in a variable, such as "
-        '["a", "b"] or {"coder": "qwen3-4b"}; in qwendesk.toml it is written as usual.'
+        '["a", "b"] or {"coder": "qwen3-4b-instruct-2507"}; in qwendesk.toml it is written as usual.'
     )
 
 

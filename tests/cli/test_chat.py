@@ -152,3 +152,8 @@ def _stored(database: Path) -> list[str]:
             return []
     connection.close()
     return [row[0] for row in rows]
+
+
+def test_a_mistyped_command_gets_the_nearest_one() -> None:
+    done = CliRunner().invoke(app, ["chatt"])
+    assert done.exit_code == 2 and "No such command 'chatt'. Did you mean 'chat'?" in done.stderr

@@ -183,7 +183,8 @@ def test_a_model_is_recommended_with_its_reasons():
     rows = json.loads(run("recommend", "--memory", "8", "--task", "coder", "--json").stdout)
     assert rows and "coder" in rows[0]["reasons"][0]
     assert "qwendesk models pull" in run("recommend", "--memory", "8").stdout
-    for memory in ("-3", "0", "nan", "inf"):
+    assert "70% of the" in run("recommend").stdout and "that is free" in run("recommend").stdout
+    for memory in ("-3", "0", "nan", "inf", "abc"):
         assert "--memory is" in run("recommend", "--memory", memory, exit_code=1).output
     for language in ("xx", "", "Klingonese"):
         assert f"No language is called {language!r}" in run("recommend", "--language", language, exit_code=1).output

@@ -43,3 +43,10 @@ def test_a_mixture_of_experts_counts_its_active_part_for_speed() -> None:
         for each in recommend([dense, mixed], MachineResources(64, 16), min_tokens_per_second=0, limit=9)
     }
     assert rated[mixed.name].tokens_per_second > 5 * rated[dense.name].tokens_per_second
+
+
+def test_of_about_the_same_size_the_newer_generation_is_first() -> None:
+    old, new, small = (CATALOGUE.get(name) for name in ("qwen1.5-4b", "qwen2.5-3b", "qwen2.5-0.5b"))
+    found = recommend([old, small, new], MachineResources(16, 8))
+    assert [each.card.name for each in found] == [new.name, old.name, small.name]
+    assert "qwen2.5" in found[0].reasons[0] and "qwen1.5" in found[1].reasons[0], "the reason tells them apart"

@@ -198,7 +198,7 @@ async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:
     if choice is None:
         return "No model can answer yet: see qwendesk doctor."
     small = 0 < choice.card.parameters < _SMALL_MODEL_BILLIONS
-    warning = " A model this small makes things up: 'qwendesk models list --all' shows larger ones." if small else ""
+    warning = " A model this small makes things up: 'qwendesk models recommend' names larger ones." if small else ""
     return f"Answering with {choice.card.name} on {choice.engine}.{warning}"
 
 

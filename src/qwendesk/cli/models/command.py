@@ -36,7 +36,10 @@ SourceName = Annotated[
 ]
 FromFile = Annotated[Path | None, typer.Option("--from", help="Import this GGUF file instead of downloading one.")]
 Task = Annotated[str, typer.Option("--task", help="general, coder, math, vision, thinking or audio.")]
-Memory = Annotated[float | None, typer.Option("--memory", help="GB of memory for the model; default: the free memory.")]
+Memory = Annotated[
+    str | None,
+    typer.Option("--memory", metavar="GB", help="GB of memory for the model; default: 70 % of the free memory."),
+]
 Language = Annotated[str | None, typer.Option("--language", help="Required language, such as it or sw.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

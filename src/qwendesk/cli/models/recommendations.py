@@ -26,26 +26,44 @@ _MEMORY_SHARE = 0.7
 """Share of the free memory that a model may use."""
 
 
-async def show_recommendations(task: str, memory: float | None, language: str | None, as_json: bool) -> None:
+async def show_recommendations(task: str, memory: str | None, language: str | None, as_json: bool) -> None:
     """Print the best models for a task on this machine."""
     role = as_role(task)
     if role is None:
         raise ConfigError(no_such("There is no task", task, ROLES))
-    if memory is not None and not 0 < memory < float("inf"):
-        raise ConfigError(f"--memory is {memory:g}: write how many GB the model may take, more than 0, such as 8.")
+    given = _gigabytes(memory) if memory is not None else None
     language = _language(language) if language is not None else None
-    free = memory if memory is not None else psutil.virtual_memory().available / 1e9 * _MEMORY_SHARE
-    machine = MachineResources(free, usable_cores())
+    free = psutil.virtual_memory().available / 1e9
+    machine = MachineResources(free * _MEMORY_SHARE if given is None else given, usable_cores())
     found = recommend(load_catalogue(load_settings().data_dir / "models.toml"), machine, role=role, language=language)
     if as_json:
         typer.echo(json.dumps([_row(each) for each in found], indent=2))
         return
+    if given is None:
+        share = f"{_MEMORY_SHARE:.0%} of the {free:.1f} GB that is free; --memory sets another amount"
+        typer.echo(f"{machine.memory_gb:.1f} GB of memory for a model: {share}.")
     for each in found:
         typer.echo(f"{each.card.name} ({each.size_gb:.1f} GB): {'; '.join(each.reasons)}")
     if found:
         typer.echo(f"Get the first: qwendesk models pull {found[0].card.name}")
     else:
-        typer.echo(f"No model for {task} fits {free:.1f} GB on {machine.cores} cores: use a server (QWENDESK_ENGINE).")
+        fits = f"fits {machine.memory_gb:.1f} GB on {machine.cores} cores"
+        typer.echo(f"No model for {task} {fits}: use a server (QWENDESK_ENGINE).")
+
+
+def _gigabytes(given: str) -> float:
+    """Return an amount of memory in GB.
+
+    Raises:
+        ConfigError: it is not a number greater than 0.
+    """
+    try:
+        amount = float(given)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise ConfigError(f"--memory is {given!r}: write how many GB the model may take, more than 0, such as 8.")
+    return amount
 
 
 def _language(given: str) -> str:

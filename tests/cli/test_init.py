@@ -84,7 +84,7 @@ def test_another_folder_is_made(folder: Path) -> None:
 
 def test_an_unknown_kind_names_the_known_ones(folder: Path) -> None:
     code, output = init("shopp")
-    assert code == 1 and "'shop'" in output and "telegram" in output
+    assert code == 1 and "called 'shopp'; there are" in output and "mean 'shop'?" in output and "telegram" in output
 
 
 def test_a_folder_that_cannot_be_written_is_named(folder: Path) -> None:
@@ -98,3 +98,16 @@ def test_without_a_kind_the_kinds_are_listed() -> None:
         [sys.executable, "-m", "qwendesk", "init"], capture_output=True, text=True, env=os.environ, check=False
     )
     assert all(kind in done.stdout + done.stderr for kind in KINDS)
+
+
+def test_several_existing_files_are_named_in_the_plural(folder: Path) -> None:
+    init("telegram")
+    code, output = init("telegram")
+    assert code == 1 and " exist already:" in output and "exists" not in output
+    Path(".env").unlink()
+    assert "qwendesk.toml exists already:" in init("telegram")[1]
+
+
+@pytest.mark.parametrize("kind", ["telegram", "slack"])
+def test_a_bot_can_be_played_before_it_has_a_token(kind: str, folder: Path) -> None:
+    assert f"qwendesk channels simulate {kind} --access open" in init(kind)[1]

@@ -78,3 +78,39 @@ async def test_missing_conversations_are_reported_with_the_next_step(make_desk: 
     await talk(make_desk)
     done = await run("show", "nobody")
     assert done.exit_code == 1 and "memory conversations" in done.stderr
+
+
+async def visit(make_desk: MakeDesk, *visitors: str) -> None:
+    """Let visitors of the web chat write, whose conversations have their names."""
+    async with make_desk() as desk:
+        for visitor in visitors:
+            async for _ in desk.turns.run(Inbound("Are you open?", visitor, person=visitor, channel="web")):
+                pass
+
+
+async def test_a_long_name_is_shortened_to_what_show_takes(make_desk: MakeDesk) -> None:
+    first, second = "ab" * 32, "ab" * 7 + "c" * 50
+    await visit(make_desk, first, second)
+    lines = (await run("conversations")).stdout.splitlines()
+    assert all(len(line) <= 80 and line.endswith("Are you open?") for line in lines)
+    names = [line.split()[3] for line in lines]
+    assert len(names) == 2 and second.startswith(names[0]) and first.startswith(names[1])
+    for name in names:
+        shown = await run("show", name)
+        assert shown.exit_code == 0 and "Are you open?" in shown.stdout
+    rows = json.loads((await run("conversations", "--json")).stdout)
+    assert {row["key"] for row in rows} == {row["person"] for row in rows} == {first, second}
+
+
+async def test_a_beginning_of_several_names_is_refused(make_desk: MakeDesk) -> None:
+    await visit(make_desk, "a" * 64, "a" * 32 + "b" * 32)
+    done = await run("show", "a" * 20)
+    assert done.exit_code == 1 and "2 conversations" in done.stderr and "write more" in done.stderr
+
+
+async def test_a_name_of_a_person_and_their_conversation_shows_both(make_desk: MakeDesk) -> None:
+    visitor = "cd" * 32
+    await visit(make_desk, visitor)
+    done = await run("show", visitor)
+    assert done.exit_code == 0 and f"web:{visitor}" in done.stdout and "Are you open?" in done.stdout
+    assert "--channel" not in done.stderr

@@ -35,6 +35,7 @@ KINDS = {
     "telegram": Kind(
         "a Telegram bot",
         (
+            "qwendesk channels simulate telegram --access open  # plays the bot without a network",
             "pip install 'qwendesk[telegram]'",
             "put the token of @BotFather into .env",
             "qwendesk channels test telegram # prints the bot's name",
@@ -44,6 +45,7 @@ KINDS = {
     "slack": Kind(
         "a Slack app",
         (
+            "qwendesk channels simulate slack --access open  # plays the app without a network",
             "pip install 'qwendesk[slack]'",
             "qwendesk channels manifest slack  # create the app from it, then put its tokens into .env",
             "qwendesk channels test slack      # prints the workspace",
@@ -54,7 +56,7 @@ KINDS = {
 _NAMES = {"env": ".env"}
 
 What = Annotated[str, typer.Argument(metavar="|".join(KINDS), help="Template of the desk.")]
-Folder = Annotated[Path, typer.Argument(help="Target folder; created if missing.")]
+Folder = Annotated[Path, typer.Argument(help="Target folder, created if missing; default: the working directory.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files; each is kept as NAME.bak.")]
 
 
@@ -72,10 +74,10 @@ def init(kind: What, folder: Folder = Path(), force: Force = False) -> None:
 async def _init(kind: str, folder: Path, force: bool) -> None:
     import asyncio
 
-    from qwendesk.errors import ConfigError, not_among
+    from qwendesk.errors import ConfigError, no_such
 
     if kind not in KINDS:
-        raise ConfigError(not_among("There is no kind of desk called", [kind], sorted(KINDS)))
+        raise ConfigError(no_such("There is no kind of desk called", kind, sorted(KINDS)))
     try:
         written = await asyncio.to_thread(_write, kind, folder, force)
     except OSError as error:
@@ -95,8 +97,9 @@ def _write(kind: str, folder: Path, force: bool) -> list[Path]:
         targets = [folder / path.relative_to(template).with_name(_NAMES.get(path.name, path.name)) for path in sources]
         existing = [str(target) for target in targets if target.exists()]
         if existing and not force:
+            verb = "exists" if len(existing) == 1 else "exist"
             raise ConfigError(
-                f"{', '.join(existing)} exists already: name another folder ('qwendesk init {kind} FOLDER'), or "
+                f"{', '.join(existing)} {verb} already: name another folder ('qwendesk init {kind} FOLDER'), or "
                 "overwrite with --force, which keeps the old file beside as NAME.bak."
             )
         for source, target in zip(sources, targets, strict=True):

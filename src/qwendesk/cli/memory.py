@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -20,10 +20,14 @@ from qwendesk.settings import PRIVATE_FILE_MODE
 
 if TYPE_CHECKING:
     from qwendesk.memory.memory import Memory
-    from qwendesk.memory.records import PersonRecord
+    from qwendesk.memory.records import ConversationInfo, PersonRecord
 
 _SEARCHED = 10_000
 """Number of newest conversations that are searched by name."""
+_KEY_CHARS = 12
+"""Shortest length of a shortened name of a conversation."""
+_PERSON_CHARS = 24
+"""Length to which a person's name is cut in the list of conversations."""
 app = typer.Typer(
     help="Show, export and delete stored data about people.",
     no_args_is_help=True,
@@ -40,7 +44,8 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="PERSON|CONVERSATION",
-        help="A person's id, name, or CHANNEL:NAME; or a conversation's name ('memory conversations' lists them).",
+        help="A person's id, name, or CHANNEL:NAME; or a conversation's name or its beginning "
+        "('memory conversations' lists them).",
     ),
 ]
 OfChannel = Annotated[str | None, typer.Option("--channel", help="Only conversations of this channel.")]
@@ -54,13 +59,16 @@ def listed(limit: Limit = 100, as_json: AsJson = False) -> None:
 
 @app.command()
 def conversations(channel: OfChannel = None, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """List the conversations, newest first: time, channel, who wrote last, name, first words."""
+    """List the conversations, newest first: time, channel, who wrote last, name, messages, first words.
+
+    A long name is shortened to a beginning that 'memory show' takes; --json has the whole name.
+    """
     run_command(_conversations(channel, limit, as_json))
 
 
 @app.command()
 def show(what: What, channel: OfChannel = None, limit: Limit = 200, as_json: AsJson = False) -> None:
-    """Show a person's names and current facts, or the messages of a conversation."""
+    """Show a person's names and current facts, or the messages of a conversation; both for a name of both."""
     run_command(_show(what, channel, limit, as_json))
 
 
@@ -104,28 +112,58 @@ async def _list(limit: int, as_json: bool) -> None:
 async def _conversations(channel: str | None, limit: int, as_json: bool) -> None:
     async with opened() as memory:
         found = await memory.history.conversations(channel=channel, limit=limit)
+        has_long = any(len(one.key) > _KEY_CHARS for one in found)
+        others = await memory.history.conversations(limit=_SEARCHED) if has_long else []
+    keys = {one.key for one in (*found, *others)}
     if as_json:
         rows = [asdict(one) | {"updated_at": one.updated_at.isoformat()} for one in found]
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
-    for one in found:
-        who = one_line(one.person)
-        typer.echo(
-            f"{_local(one.updated_at)}  {one.channel:<9} {who:<16} {one_line(one.key)}  "
-            f"({one.messages})  {one_line(one.title)}"
-        )
+    people = ["" if one.person == one.key else one_line(one.person) for one in found]
+    shown = [person if len(person) <= _PERSON_CHARS else f"{person[: _PERSON_CHARS - 1]}…" for person in people]
+    width = max(map(len, shown), default=0)
+    for one, who in zip(found, shown, strict=True):
+        name = one_line(_shortened(one.key, keys))
+        cells = [_local(one.updated_at), f"{one.channel:<9}", f"{who:<{width}}", name, f"({one.messages})"]
+        typer.echo("  ".join([*filter(None, cells), one_line(one.title)]))
     if not found:
         typer.echo("There is no conversation yet.")
 
 
+def _shortened(key: str, keys: Collection[str]) -> str:
+    """Return a long name's shortest beginning that no other name has, of at least ``_KEY_CHARS`` characters."""
+    others = [other for other in keys if other != key]
+    lengths = range(_KEY_CHARS, len(key))
+    return next((key[:size] for size in lengths if not any(one.startswith(key[:size]) for one in others)), key)
+
+
+def _of_name(conversations: Iterable[ConversationInfo], text: str) -> list[ConversationInfo]:
+    """Return the conversations of a name, else those whose name begins with the text.
+
+    Raises:
+        ConfigError: several names begin with it.
+    """
+    everything = list(conversations)
+    if named := [one for one in everything if one.key == text]:
+        return named
+    found = [one for one in everything if text and one.key.startswith(text)]
+    if len({one.key for one in found}) > 1:
+        raise ConfigError(f"{len(found)} conversations have a name that begins with {text!r}: write more of it.")
+    return found
+
+
 async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> None:
     async with opened() as memory:
-        named = [one for one in await memory.history.conversations(channel=channel, limit=_SEARCHED) if one.key == text]
+        conversations = await memory.history.conversations(channel=channel, limit=_SEARCHED)
         if channel is None and await memory.people.named(text):
             await _show_person(memory, text, as_json)
-            if named and not as_json:
-                typer.echo(f"A conversation has that name, too: add --channel {named[0].channel}.", err=True)
-            return
+            named = [one for one in conversations if one.key == text]
+            if as_json or len(named) != 1:
+                if named:
+                    typer.echo(f"A conversation has that name, too: add --channel {named[0].channel}.", err=True)
+                return
+        else:
+            named = _of_name(conversations, text)
         if not named:
             raise ConfigError(
                 f"There is no person {text!r} and no conversation of that name; 'qwendesk memory list' shows the "
@@ -134,12 +172,11 @@ async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> No
         if len(named) > 1:
             channels = ", ".join(sorted(one.channel for one in named))
             raise ConfigError(f"There are conversations {text!r} on {channels}: add --channel NAME.")
-        messages = await memory.history.messages(text, channel=named[0].channel, limit=limit, with_attachments=False)
+        key = named[0].key
+        messages = await memory.history.messages(key, channel=named[0].channel, limit=limit, with_attachments=False)
     if as_json:
         rows = [{"role": one.role, "text": one.text, "at": one.created_at.isoformat()} for one in messages]
-        typer.echo(
-            json.dumps({"conversation": text, "channel": named[0].channel, "messages": rows}, ensure_ascii=False)
-        )
+        typer.echo(json.dumps({"conversation": key, "channel": named[0].channel, "messages": rows}, ensure_ascii=False))
         return
     for message in messages:
         who = "desk" if message.role == "assistant" else named[0].person or "person"

@@ -107,6 +107,13 @@ def test_a_mistyped_name_is_refused_before_anything_is_stored(
     assert listed.stdout.strip() == "There is no conversation yet."
 
 
+def test_an_unknown_engine_of_the_settings_is_refused_before_anything_is_stored() -> None:
+    done = CliRunner(env={"QWENDESK_ENGINE": "olama"}).invoke(app, ["chat", "-m", "hi"])
+    assert done.exit_code == 1 and "Did you mean 'ollama'?" in done.stderr
+    listed = CliRunner().invoke(app, ["memory", "conversations"])
+    assert listed.stdout.strip() == "There is no conversation yet."
+
+
 def test_unknown_settings_in_the_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "qwendesk.toml").write_text('enigne = "ollama"\n')
     done = run_here("-m", "hi")

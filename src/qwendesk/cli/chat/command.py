@@ -132,13 +132,15 @@ def _role(name: str | None) -> Role | None:
 
 
 async def _check_names(desk: Desk, engine: str | None, role: Role | None, model: str | None) -> None:
-    """Check the names of the command line before a turn stores its message.
+    """Check the names of the engine and the model before a turn stores its message.
 
     Raises:
         QwendeskError: there is no such engine or model.
     """
-    if engine:
-        desk.pool.engine(engine)
+    settings = desk.settings
+    # a named model or the chain may answer where the default engine cannot
+    if engine or not (model or settings.model or settings.roles or settings.fallback.chain):
+        desk.pool.engine(settings.engine)
     if model:
         await desk.pool.choose(role or "general", model)
 

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -80,13 +81,17 @@ async def examine_without_settings(error: ConfigError) -> list[Finding]:
     """Run the checks that need no settings; the first problem is the error of the settings."""
     file = config_file().absolute()
     is_of_file = str(config_file()) in str(error)
-    problem = Finding("settings file" if is_of_file else "settings", "problem", str(error), "Correct it.")
+    problem = Finding("settings file" if is_of_file else "environment", "problem", str(error), "Correct it.")
+    strange = list[Finding]()
+    with suppress(UnicodeDecodeError):  # .env is not UTF-8, which the error says
+        strange = _strange_variables()
     left = "engines, models, database, knowledge, channels: not checked, they depend on the settings"
     return [
         _python(),
         await _machine(),
         *([] if is_of_file else [_file()]),
         problem,
+        *strange,
         *_readable_secrets(file),
         *await asyncio.to_thread(_broken_plugins),
         await _guarded("sandbox", _sandbox),

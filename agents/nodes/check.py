@@ -50,14 +50,11 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         checks += await asyncio.to_thread(_compare_with_results, text, state, context.toolbox.all_names)
     for checker in role_definition(state["decision"].role).checkers:
         checks += await checker(text, context.sandbox, inbound)
-    # in a thread: the tables of the identification may not be loaded yet
-    checks += await asyncio.to_thread(check_answer_language, text, answer_language(state), _language_origin(state))
+    if asked := state.get("asked_language"):
+        # in a thread: the tables of the identification may not be loaded yet
+        checks += await asyncio.to_thread(check_answer_language, text, asked)
     second = await _retry_request(state, context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
-
-
-def _language_origin(state: TurnState) -> Literal["asked", "conversation"]:
-    return "asked" if state.get("asked_language") else "conversation"
 
 
 async def after_check(state: TurnState) -> Literal["retry", "reply"]:

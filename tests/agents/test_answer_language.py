@@ -1,8 +1,8 @@
-"""The answer's language: the one asked for, else the conversation's; it is checked and repaired once."""
+"""The answer's language: the one asked for, else the message's; an asked one is checked and repaired once."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -22,32 +22,30 @@ def compared(reply: Any) -> list[Check]:
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted", "origin", "outcome", "detail"),
+    ("text", "asked", "outcome", "detail"),
     [
-        (FRENCH, "fr", "asked", "passed", "asked: French, answer: French"),
-        (ENGLISH, "fr", "asked", "failed", "asked: French, answer: English"),
-        (GERMAN, "en", "conversation", "failed", "conversation: English, answer: German"),
-        ("天空是蓝色的，因为空气散射蓝光比红光多得多。", "zh", "asked", "passed", "asked: Chinese, answer: Chinese"),
+        (FRENCH, "fr", "passed", "asked: French, answer: French"),
+        (ENGLISH, "fr", "failed", "asked: French, answer: English"),
+        (GERMAN, "en", "failed", "asked: English, answer: German"),
+        (f"> {FRENCH}\n\n{ENGLISH}", "fr", "failed", "asked: French, answer: English"),
+        (f"| a | b |\n| - | - |\n\n{ENGLISH}", "fr", "failed", "asked: French, answer: English"),
+        ("天空是蓝色的，因为空气散射蓝光比红光多得多。", "zh", "passed", "asked: Chinese, answer: Chinese"),
         (
             "空が青いのは、空気が青い光を赤い光よりも散乱させるからです。",
             "zh",
-            "asked",
             "failed",
             "asked: Chinese, answer: Japanese",
         ),
         (
             f"{FRENCH}\n\n```python\nprint('the sky is blue and the grass is green')\n```",
             "fr",
-            "asked",
             "passed",
             "asked: French, answer: French",
         ),
     ],
 )
-def test_the_check_names_what_it_compared(
-    text: str, wanted: str, origin: Literal["asked", "conversation"], outcome: str, detail: str
-) -> None:
-    (check,) = check_answer_language(text, wanted, origin)
+def test_the_check_names_what_it_compared(text: str, asked: str, outcome: str, detail: str) -> None:
+    (check,) = check_answer_language(text, asked)
     assert (check.outcome, check.detail) == (outcome, detail)
 
 
@@ -67,16 +65,12 @@ def test_the_check_names_what_it_compared(
     ],
 )
 def test_short_answers_code_numbers_names_and_quotations_are_not_compared(text: str) -> None:
-    assert check_answer_language(text, "fr", "asked") == []
-
-
-def test_an_unknown_language_is_not_compared() -> None:
-    assert check_answer_language(ENGLISH, None, "conversation") == []
+    assert check_answer_language(text, "fr") == []
 
 
 def test_languages_that_are_hard_to_tell_apart_count_as_the_same() -> None:
     danish = "Himlen er blå, fordi luften spreder den blå del af sollyset meget mere end den røde del af det."
-    assert [check.outcome for check in check_answer_language(danish, "no", "asked")] == ["passed"]
+    assert [check.outcome for check in check_answer_language(danish, "no")] == ["passed"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +95,7 @@ async def test_the_language_is_asked_for_one_answer(make_desk: MakeDesk) -> None
         first = await desk.ask(ASKED, conversation="c")
         second = await desk.ask("And why is the grass green?", conversation="c")
     assert "Answer in English unless" in desk.script.calls[1][1][0].text
-    assert [check.outcome for reply in (first, second) for check in compared(reply)] == ["passed", "passed"]
+    assert [check.outcome for check in compared(first)] == ["passed"] and compared(second) == []
     assert first.receipt.language == "en"
 
 
@@ -127,9 +121,23 @@ async def test_a_second_answer_in_the_wrong_language_stands_and_is_told(make_des
     assert "asked: French, answer: German" in explain(reply.receipt.as_dict())
 
 
-async def test_an_answer_in_another_language_than_the_conversation_is_written_again(make_desk: MakeDesk) -> None:
-    async with make_desk([ENGLISH, GERMAN]) as desk:
-        reply = await desk.ask("Warum ist der Himmel eigentlich blau?", role="general")
-    assert reply.text == GERMAN
-    assert "again in German" in desk.script.calls[1][1][-1].text
-    assert [check.detail for check in compared(reply)] == ["conversation: German, answer: German"]
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Write a poem about the sky as Baudelaire would write it", FRENCH),
+        ("What is the German translation of: the sky is blue because of the air?", GERMAN),
+        ("What does this sign say?", GERMAN),
+        ("Can you summarise this? Der Himmel ist blau, weil die Luft den blauen Teil des Lichts streut.", ENGLISH),
+        ("Grüße 你好", ENGLISH),
+    ],
+)
+async def test_an_answer_stands_when_no_language_was_asked_for(make_desk: MakeDesk, text: str, answer: str) -> None:
+    async with make_desk([answer]) as desk:
+        reply = await desk.ask(text, role="general")
+    assert reply.text == answer and compared(reply) == []
+
+
+@pytest.mark.parametrize("mark", ["„", "“", "«", "「", "\\(", "\\["])
+def test_a_long_text_of_opening_marks_is_compared_in_time(mark: str) -> None:
+    text = mark * (60_000 // len(mark)) + ENGLISH
+    assert [check.outcome for check in check_answer_language(text, "fr")] in (["failed"], [])

@@ -47,7 +47,7 @@ class WorkerRecovery:
         """Since when a message has been pending for this worker without a running handler, by workflow id."""
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-        self._is_disconnected = False
+        self._is_failing = False
 
     async def start(self) -> None:
         """Start the checks and return once this worker holds its lock."""
@@ -76,13 +76,15 @@ class WorkerRecovery:
                 async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
                     await self._serve(connection)
             except (psycopg.Error, SQLAlchemyError) as error:
-                if not self._is_disconnected:
+                if not self._is_failing:
                     log.warning(
                         "Worker recovery lost its database connection (%s) and reconnects.", type(error).__name__
                     )
-                self._is_disconnected = True
+                self._is_failing = True
             except Exception:  # without heartbeats, other workers would take this worker's messages
-                log.exception("Worker recovery failed and starts again.")
+                if not self._is_failing:
+                    log.exception("Worker recovery failed and starts again.")
+                self._is_failing = True
             await asyncio.sleep(_RESTART_PAUSE_SECONDS)
 
     async def _serve(self, connection: psycopg.AsyncConnection) -> None:
@@ -92,9 +94,9 @@ class WorkerRecovery:
         self._missing.clear()
         while True:
             await self._beat(connection)
-            if self._is_disconnected:
-                self._is_disconnected = False
-                log.warning("Worker recovery has a database connection again.")
+            if self._is_failing:
+                self._is_failing = False
+                log.warning("Worker recovery works again.")
             self._ready.set()
             if monotonic() - since > _GRACE_SECONDS:
                 await self._check(connection)

@@ -16,7 +16,7 @@ ENCODING = "utf-8-sig"
 _KEY = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _HEADER = re.compile(rf"\s*\[\[?\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*\]")
 _ASSIGNMENT = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
-_MULTILINE = re.compile(r'"""|\'\'\'')
+_TEXT_OR_COMMENT = re.compile(r"""\"{3}|'{3}|"(?:\\.|[^"\\])*"|'[^']*'|#.*""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +91,36 @@ def _lines(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     ``tomllib`` does not tell lines. A line within a text of several lines is not read.
     """
     table: tuple[str, ...] = ()
-    is_within_text = False
+    opened: str | None = None
     for number, line in enumerate(text.splitlines(), 1):
-        if not is_within_text:
+        if not opened:
             if found := _HEADER.match(line):
                 table = _names(found[1])
                 yield number, table
             elif found := _ASSIGNMENT.match(line):
                 yield number, (*table, *_names(found[1]))
-        is_within_text ^= len(_MULTILINE.findall(line)) % 2 == 1
+        opened = _open_quotes(line, opened)
+
+
+def _open_quotes(line: str, opened: str | None) -> str | None:
+    """Return the quotes of a text of several lines that goes on after a line; None if there is none.
+
+    Args:
+        line: the line.
+        opened: the quotes of the text in which the line begins.
+    """
+    position = 0
+    while True:
+        if opened:
+            end = line.find(opened, position)
+            if end < 0:
+                return opened
+            position = end + len(opened)
+        found = _TEXT_OR_COMMENT.search(line, position)
+        if found is None or found[0].startswith("#"):
+            return None
+        opened = found[0] if found[0] in ('"""', "'''") else None
+        position = found.end()
 
 
 def _names(dotted: str) -> tuple[str, ...]:

@@ -146,10 +146,11 @@ def test_settings_that_do_not_hold_are_a_finding_beside_the_other_checks(tmp_pat
     assert "engines" in findings["other checks"]["detail"] and findings["other checks"]["next_step"]
 
 
-def test_a_variable_that_does_not_hold_is_a_finding() -> None:
-    done = run("--json", QWENDESK_PORT="x", QWENDESK_PROT="80")
+@pytest.mark.parametrize("name", ["QWENDESK_PORT", "QWENDESK_ROLES"])
+def test_a_variable_that_does_not_hold_is_a_finding(name: str) -> None:
+    done = run("--json", **{name: "x", "QWENDESK_PROT": "80"})
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
-    assert done.returncode == 1 and "QWENDESK_PORT" in findings["environment"]["detail"]
+    assert done.returncode == 1 and name in findings["environment"]["detail"]
     assert "QWENDESK_PROT" in findings["settings"]["detail"]
     assert findings["settings file"]["status"] == "ok"
 

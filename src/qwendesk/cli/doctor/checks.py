@@ -80,7 +80,7 @@ async def examine(settings: Settings) -> list[Finding]:
 async def examine_without_settings(error: ConfigError) -> list[Finding]:
     """Run the checks that need no settings; the first problem is the error of the settings."""
     file = config_file().absolute()
-    is_of_file = str(config_file()) in str(error)
+    is_of_file = repr(str(config_file())) in str(error)
     problem = Finding("settings file" if is_of_file else "environment", "problem", str(error), "Correct it.")
     strange = list[Finding]()
     with suppress(UnicodeDecodeError):  # .env is not UTF-8, which the error says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -60,7 +61,7 @@ async def check_code(text: str, sandbox: PythonSandbox, inbound: Inbound | None 
     if not result.ok:
         return [_error(code, result)]
     # functions of the question's own code are not the answer's to get right
-    examples = find_examples(question, functions(code))
+    examples = await asyncio.to_thread(find_examples, question, functions(code))
     if not examples:
         told, shown = "ran without an error, compared with nothing", result.output.strip()
         return [Check(CODE_RUNS, "skipped", _short(f"{told}; printed: {shown}" if shown else told))]

@@ -1,6 +1,6 @@
-"""Find the code blocks of a Markdown text, and the definitions in Python code, without parsing the code.
+"""Find the code blocks of a Markdown text, and the definitions in Python code, line by line.
 
-The desk's process does not parse code that it was sent: deeply nested code can exhaust the parser's stack.
+Whole programs are parsed in other processes alone: deeply nested code can exhaust the parser's stack.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-_FENCE = re.compile(
-    r"^[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n`]*\n(?P<code>.*?)^[ \t]*(?P=fence)[`~]*[ \t]*$",
-    re.MULTILINE | re.DOTALL,
-)
+_FENCE = re.compile(r"[ \t]*+(?P<fence>`{3,}+|~{3,}+)[ \t]*+(?P<language>[\w+#.-]*+)(?P<rest>[^`]*+)")
+_MAX_CHARS = 200_000
+"""Length of the part of a text in which blocks are looked for."""
 _PYTHON = frozenset(("python", "py", "python3"))
 _SESSION = re.compile(r"\A\s*(?:>>>|In \[\d+\]:)")
 """Start of an interactive session, which is no program."""
 _DEFINITION = re.compile(r"^(?:async +)?(?:def|class) +(\w+)", re.MULTILINE)
 _TOP_LEVEL = re.compile(r"^(?:async +def|def|class|import|from|@)\b", re.MULTILINE)
 _FUNCTION = re.compile(r"^def +(\w+)[ \t]*\(", re.MULTILINE)
+_MAX_PARAMETERS_CHARS = 1000
+"""Length of the part behind a function's opening bracket in which its parameters are looked for."""
 _CONTEXT_LINE = re.compile(r"(?:import|from|def|class|async def)\b|@")
 
 
@@ -33,13 +34,24 @@ class CodeBlock:
 
 def code_blocks(text: str) -> list[CodeBlock]:
     """Return the closed fenced blocks of a Markdown text."""
-    return [
-        CodeBlock(
-            found["language"].lower(),
-            textwrap.dedent(found["code"].expandtabs(4) if "\t" in found["code"] else found["code"]),
-        )
-        for found in _FENCE.finditer(text)
-    ]
+    blocks: list[CodeBlock] = []
+    opening: re.Match[str] | None = None
+    lines: list[str] = []
+    for line in text[:_MAX_CHARS].split("\n"):
+        fence = _FENCE.fullmatch(line)
+        if opening is None:
+            opening, lines = fence, []
+        elif (
+            fence and fence["fence"].startswith(opening["fence"]) and not f"{fence['language']}{fence['rest']}".strip()
+        ):
+            code = "".join(f"{each}\n" for each in lines)
+            blocks.append(
+                CodeBlock(opening["language"].lower(), textwrap.dedent(code.expandtabs(4) if "\t" in code else code))
+            )
+            opening = None
+        else:
+            lines.append(line)
+    return blocks
 
 
 def python_blocks(text: str) -> list[str]:
@@ -54,7 +66,10 @@ def is_whole(code: str) -> bool:
 
 def functions(code: str) -> dict[str, tuple[str, ...]]:
     """Return the top-level functions of Python code with the names of their parameters."""
-    return {found[1]: _parameters(code[found.end() :]) for found in _FUNCTION.finditer(code)}
+    return {
+        found[1]: _parameters(code[found.end() : found.end() + _MAX_PARAMETERS_CHARS])
+        for found in _FUNCTION.finditer(code)
+    }
 
 
 def context_of(code: str, *, without: set[str]) -> str:
@@ -77,7 +92,7 @@ def context_of(code: str, *, without: set[str]) -> str:
 def _parameters(rest: str) -> tuple[str, ...]:
     """Return the names of parameters from the text behind a function's opening bracket."""
     depth, names, start = 1, [], 0
-    for index, char in enumerate(rest[:1000]):
+    for index, char in enumerate(rest):
         depth += (char in "([{") - (char in ")]}")
         if depth == 0 or (depth == 1 and char == ","):
             names.append(rest[start:index])

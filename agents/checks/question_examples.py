@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from qwendesk.agents.checks.question_words import has_contrast, reports_fault
+
 MAX_EXAMPLES = 8
 """Maximum number of examples of a question that are compared."""
 _MAX_CHARS = 300
@@ -15,6 +17,12 @@ _MAX_CHARS = 300
 _MAX_CALLS = 64
 """Maximum number of calls in a question behind which a value is looked for."""
 _MAX_QUESTION_CHARS = 20_000
+_MAX_DEPTH = 30
+"""Maximum depth of the tree of an expression; deeper ones can exhaust the stack of what reads them."""
+_MAX_ENDS = 8
+"""Maximum number of places behind a call at which its value may end."""
+_PASSAGE_CHARS = 150
+"""Length of the text behind an example that can set another value against it."""
 _RETURNS = re.compile(
     r"`?\s*(?:==|=>|->|→|➞|⇒|=(?!=)|#\s*(?:=>|->|→|[Rr]eturns?:?|[Oo]utput:?)|"
     r"(?:should |must |will )?(?:return|give|yield|equal|output|evaluate to|be)s?(?: to)?\b|is\b|"
@@ -22,8 +30,21 @@ _RETURNS = re.compile(
     r"返回|应返回)[ \t]*:?[ \t]*`?"
 )
 """What stands between a call and its value."""
-_END = re.compile(r"`?[ \t]*(?:$|#|[.,;。，；](?:[ \t]|$)|\(|(?:because|since|as|and|und|zurück|y|et)\b)")
+_OBLIGED = re.compile(
+    r"`?\s*(?:(?:should|must) (?:return|give|yield|equal|output|evaluate to|be)|"
+    r":?[ \t]*expected(?: value| result| output)?|sollte|debería (?:devolver|dar|ser)|"
+    r"deveria (?:retornar|devolver|dar|ser)|devrait (?:renvoyer|retourner|donner|être)|"
+    r"dovrebbe (?:restituire|dare|essere)|должна? (?:возвращать|вернуть|быть)|应该?返回|应该是|应为)"
+    r"(?=[ \t:`\d\[({'\"-])[ \t]*:?[ \t]*`?"
+)
+"""What stands between a call and the value that it has to have, which a report of a fault states too."""
+_END = re.compile(
+    r"`?[ \t]*(?:$|#|[.,;](?:[ \t]|$)|[。，；]|\(|(?:because|since|as|and|und|zurück|y|et|"
+    r"but|not|instead|rather|aber|ergeben|sein|zurückgeben|liefern|pero|mas|mais|ma|но|а)\b)"
+)
 """What may follow an expected value."""
+_LITERAL_FOLLOWS = re.compile(r"`?[ \t]*[,，][ \t]*`?(?:[-\d'\"\[({]|True\b|False\b|None\b)")
+"""Another literal behind a value and a comma."""
 _DOCTEST = re.compile(
     r"^[ \t]*>>> ?(?P<source>[^\n]+)\n(?![ \t]*(?:>>>|\.\.\.))[ \t]*(?P<want>\S[^\n]*)"
     r"(?=\n[ \t]*(?:\n|>>>|\"\"\"|\'\'\'|```|\Z)|\Z)",
@@ -60,16 +81,21 @@ class Example:
 def find_examples(question: str, functions: Mapping[str, tuple[str, ...]]) -> list[Example]:
     """Return the examples of a question for these functions, without those that have two readings.
 
+    Of a question that may report a fault only the values that a call has to have are examples.
+
     Args:
         question: the text of the message.
         functions: names of functions with those of their parameters.
     """
     text = question[:_MAX_QUESTION_CHARS]
-    found = [*_doctests(text), *_assertions(text), *_statements(text, functions), *_inputs(text, functions)]
+    is_report = reports_fault(text)
+    found = list(_statements(text, functions, only_obliged=is_report))
+    if not is_report:
+        found = [*_doctests(text), *_assertions(text), *found, *_inputs(text, functions)]
     fitting = [example for example in found if _fits(example, functions)]
     stated: dict[str, set[str]] = {}
     for example in fitting:
-        stated.setdefault(example.call, set()).add(ast.dump(ast.parse(example.expected)))
+        stated.setdefault(example.call, set()).add(example.expected)
     # one call with two values: one of them is not meant as its value
     unique = {example.call: example for example in fitting if len(stated[example.call]) == 1}
     return list(unique.values())[:MAX_EXAMPLES]
@@ -77,13 +103,15 @@ def find_examples(question: str, functions: Mapping[str, tuple[str, ...]]) -> li
 
 def _doctests(text: str) -> Iterator[Example]:
     for found in _DOCTEST.finditer(text):
-        if example := _example(found["source"], found["want"]):
+        if not _is_contrasted(text, *found.span()) and (example := _example(found["source"], found["want"])):
             yield example
 
 
 def _assertions(text: str) -> Iterator[Example]:
     """Yield the assertions that compare a call with a value."""
     for found in _ASSERTION.finditer(text):
+        if _is_contrasted(text, *found.span()):
+            continue
         match _parsed(found[0].strip()):
             case ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]) as test):
                 if example := _example(ast.unparse(left), ast.unparse(right)):
@@ -98,27 +126,37 @@ def _assertions(text: str) -> Iterator[Example]:
                 pass
 
 
-def _statements(text: str, functions: Mapping[str, tuple[str, ...]]) -> Iterator[Example]:
+def _statements(text: str, functions: Mapping[str, tuple[str, ...]], *, only_obliged: bool) -> Iterator[Example]:
     """Yield the calls that are followed by their value on the same line."""
     names = "|".join(re.escape(name) for name in functions)
     if not names:
         return
     defines_by_formula = re.search(rf"(?:{names})\([^()\n]{{0,80}}[a-z][^()\n'\"]{{0,80}}\)[ \t]{{0,4}}=(?!=)", text)
-    calls = 0
-    for line in text.splitlines():
+    calls, start = 0, 0
+    for line in text.splitlines(keepends=True):
+        line_start, start = start, start + len(line)
         if line.lstrip().startswith(("def ", "async def ", "assert", ">>>")):
             continue
         for found in re.finditer(rf"(?<![\w.])(?:{names})\(", line):
             if (calls := calls + 1) > _MAX_CALLS:
                 return
             end = _closing(line, found.end())
-            returns = end and _RETURNS.match(line, end)
-            if returns and defines_by_formula and returns[0].strip("` \t") == "=":
+            obliged = end and _OBLIGED.match(line, end)
+            returns = obliged or (end and not only_obliged and _RETURNS.match(line, end))
+            if not end or not returns:
+                continue
+            if defines_by_formula and returns[0].strip("` \t") == "=":
                 continue  # "f(1) = 3, f(n) = f(n - 1) + 2" defines a sequence
-            value = _value_at(line[returns.end() :]) if returns else None
-            example = _example(line[found.start() : end], value) if end and value else None
-            if example:
+            if not obliged and _is_contrasted(text, line_start, line_start + returns.end()):
+                continue
+            value = _value_at(line[returns.end() :].rstrip())
+            if value and (example := _example(line[found.start() : end], value)):
                 yield example
+
+
+def _is_contrasted(text: str, start: int, end: int) -> bool:
+    """Return whether an example, or the text behind it, has words that set another value against it."""
+    return has_contrast(text[start : end + _PASSAGE_CHARS])
 
 
 def _inputs(text: str, functions: Mapping[str, tuple[str, ...]]) -> Iterator[Example]:
@@ -154,48 +192,73 @@ def _fits(example: Example, functions: Mapping[str, tuple[str, ...]]) -> bool:
 
 
 def _parsed(source: str) -> ast.stmt | None:
-    """Return the only statement of a short source; None if it is none."""
+    """Return the only statement of a short source; None if it is none or too deep."""
     if len(source) > 2 * _MAX_CHARS:
         return None
     try:
         body = ast.parse(source.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return body[0] if len(body) == 1 else None
+    return body[0] if len(body) == 1 and _is_shallow(body[0]) else None
+
+
+def _is_shallow(tree: ast.AST) -> bool:
+    """Return whether a tree has at most the greatest depth at which it is written as source."""
+    level = [tree]
+    for _ in range(_MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return True
+    return False
 
 
 def _literal(text: str) -> str | None:
     """Return a literal without its comment; None for other text."""
     text = text.strip()
-    if not text or len(text) > _MAX_CHARS:
+    statement = _parsed(text) if text and len(text) <= _MAX_CHARS else None
+    if not isinstance(statement, ast.Expr):
         return None
     try:
-        value, source = ast.literal_eval(text), ast.unparse(ast.parse(text, mode="eval"))
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        value = ast.literal_eval(statement.value)
+    except (ValueError, TypeError):
         return None
     # "1,000" is a number to a person
-    return source if not isinstance(value, tuple) or text.startswith("(") else None
+    return ast.unparse(statement) if not isinstance(value, tuple) or text.startswith("(") else None
 
 
 def _value_at(text: str) -> str | None:
     """Return the literal at the start of a text; None if none stands there or something continues it."""
-    for end in range(min(len(text), _MAX_CHARS), 0, -1):
-        if _END.match(text, end) and not text[:end].endswith(".") and _literal(text[:end]):
-            return text[:end].strip()
+    ends = 0
+    for end, depth in _outside_quotes(text[:_MAX_CHARS]):
+        if depth < 0 or ends >= _MAX_ENDS:
+            break
+        if depth or not end or text[:end].endswith((".", ";")) or not _END.match(text, end):
+            continue
+        ends += 1
+        if _literal(text[:end]):
+            # "1, 2" may be one value or two
+            return None if _LITERAL_FOLLOWS.match(text, end) else text[:end].strip()
     return None
 
 
 def _closing(line: str, start: int) -> int | None:
     """Return the index behind the bracket that closes one opened before ``start``."""
-    depth, quote = 1, ""
-    for index in range(start, min(len(line), start + _MAX_CHARS)):
-        char = line[index]
-        if quote:
-            quote = "" if char == quote and line[index - 1] != "\\" else quote
-        elif char in "'\"":
-            quote = char
-        else:
-            depth += (char in "([{") - (char in ")]}")
-            if depth == 0:
-                return index + 1
+    for index, depth in _outside_quotes(line[start : start + _MAX_CHARS]):
+        if depth < 0:
+            return start + index
     return None
+
+
+def _outside_quotes(text: str) -> Iterator[tuple[int, int]]:
+    """Yield each index that is not within quotation marks, and the end, with the number of brackets open before it."""
+    depth, quote = 0, ""
+    for index, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote and text[index - 1] != "\\" else quote
+            continue
+        yield index, depth
+        if char in "'\"":
+            quote = char
+        depth += (char in "([{") - (char in ")]}")
+    if not quote:
+        yield len(text), depth

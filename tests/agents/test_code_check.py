@@ -158,6 +158,18 @@ def test_examples_of_many_forms_are_found(question: str, examples: list[str]) ->
         "def f(n) -> 4",
         "f(" * 10_000,
         "f()=, " * 3_000,
+        "f(1) = ((((((((((((((((\n" * 800,
+        "f(1) = " + "a, " * 6_000,
+        f"assert f({'-' * 330}1) == 1",
+        f"assert f({'-' * 280}1) == 1",
+        f"assert not f({'~' * 280}1)",
+        f"assert f({'-' * 280}1)",
+        f">>> f({'not ' * 70}1)\n1",
+        f"f({'-' * 280}1) == 1",
+        f"f(1) == {'-' * 280}1",
+        f"f(1) == {'[' * 90}{']' * 90}",
+        f"f({'(1)' + '(1)' * 90}) == 1",
+        f"Input: {'[' * 90}{']' * 90}\nOutput: 1",
         "f(" + "a" * 20_000,
         "*" * 20_000,
         "Input:" + " " * 20_000,
@@ -165,6 +177,11 @@ def test_examples_of_many_forms_are_found(question: str, examples: list[str]) ->
 )
 def test_what_has_two_readings_is_no_example(question: str) -> None:
     assert find_examples(question, {"f": ("n",)}) == []
+
+
+async def test_a_deep_expression_of_the_question_is_compared_with_nothing(sandbox: PythonSandbox) -> None:
+    check = await checked(sandbox, answered(SQUARE), f"assert square({'-' * 330}1) == 1")
+    assert (check.name, check.outcome) == (CODE_RUNS, "skipped")
 
 
 async def test_a_rounded_value_is_met_by_the_exact_one(sandbox: PythonSandbox) -> None:

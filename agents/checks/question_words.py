@@ -1,0 +1,54 @@
+"""Find the words of a question that say that its examples may report a fault.
+
+Such a report states the value that a function returns by mistake, in the same form as an example of it.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FAULT = re.compile(
+    r"\b(?:un)?expect(?:s|ed|ing|ation)?\b|\bwanted\b|\bwrong(?:ly)?\b|\bincorrect(?:ly)?\b|\bbug(?:s|gy)?\b|"
+    r"\bfix(?:es|ing)?\b|\bdebug\w*|\bbroken\b|\bfail(?:s|ed|ing|ure)?\b|\binstead\b|\bwhy\b|\bmistakes?\b|"
+    r"\bgot\b|\b(?:i get|i'm getting|getting|we get)\b|\bactual(?:ly)?\b|\bcurrently\b|\bsupposed\b|\brather than\b|"
+    r"\b(?:doesn't|does not|isn't|not) work(?:ing)?\b|\bAssertionError\b|\bTraceback\b|"
+    r"\bmy (?:\w+ )?(?:code|function|method|program|script|version|implementation|solution|attempt)\b|"
+    r"\bcorrect (?:it|this|that|my|the (?:code|function))\b|"
+    # German, Dutch
+    r"\berwart\w*|\bfalsch\w*|\bfehler\w*|\bfehlschl\w*|\bfehl\b|\bstatt\w*|\banstatt\b|\bwarum\b|\bwieso\b|\bweshalb\b|"
+    r"\brepar\w*|\bkorrigier\w*|\bbeheb\w*|\bkaputt\b|\bmeine? (?:funktion|code|programm|skript)\b|\beigentlich\b|"
+    r"\bverwacht\w*|\bfout\w*|\bherstel\b|\bfaalt\b|\bin plaats\b|\bwaarom\b|\bverkeerd\w*|"
+    # Spanish, Portuguese, Italian, French
+    r"\besper\w+|\bincorrect[oa]s?\b|\berrad[oa]s?\b|\berror(?:e|es)?\b|\berros?\b|\berreurs?\b|\bmal\b|\bfall[ao]\b|"
+    r"\bcorr[ií]g\w*|\bcorrij\w*|\bcorregg\w*|\barregl\w*|\barrégl\w*|\bconsert\w*|\bfalha\w*|\bem vez\b|\ben vez\b|"
+    r"\ben lugar\b|\bpor ?qu[eé]\b|\bperch[eé]\b|\binvece\b|\bsbagliat\w*|\batteso\b|\baspett\w*|\bfallisce\b|"
+    r"\battend\w*|\bfaux\b|\bfausse\b|\bbogue\w*|\bcorrige\w*|\brépar\w*|\béchou\w*|\bau lieu\b|\bpourquoi\b|"
+    # Russian, Polish, Turkish
+    r"\bожида\w*|\bнеправильн\w*|\bневерн\w*|\bошиб\w*|\bбаг\w*|\bисправ\w*|\bвместо\b|\bпочему\b|"
+    r"\boczekiw\w*|\bbłęd\w*|\bbłąd\w*|\bnapraw\w*|\bpopraw\w*|\bzamiast\b|\bdlaczego\b|\bźle\b|"
+    r"\bbeklen\w*|\bbekliyor\w*|\byanlış\w*|\bhata\w*|\bdüzelt\w*|\bneden\b|\byerine\b|"
+    # Chinese, Japanese, Korean, Arabic, Hindi
+    r"期望|期待|预期|預期|错误|錯誤|错了|不对|不對|不正确|不正確|修复|修復|修正|改正|失败|失敗|为什么|為什麼|为何|而不是|"
+    r"はず|べき|間違|誤り|バグ|エラー|直して|なぜ|どうして|代わり|예상|기대|잘못|틀[렸린]|버그|수정|고쳐|실패|왜|대신|오류|"
+    r"خطأ|لماذا|بدلا|متوقع|أصلح|गलत|क्यों|बजाय|अपेक्षित|सुधार",
+    re.IGNORECASE,
+)
+"""Words of a report of a fault, wherever they stand in the question."""
+_CONTRAST = re.compile(
+    r"(?<!\) )(?<!\)` )\b(?:should|must|ought)\b|\bshould have\b|\b(?:but|yet|however)\b|\bnot[ \t]+`?[-\d'\"\[({]|"
+    r"\bsoll(?:te|en)?\b|\baber\b|\bsondern\b|\bnicht\b|\bmaar\b|\bmoet\w*|\bdeb(?:er[ií]a|e)\b|\bpero\b|\bdever?ia\b|"
+    r"\bmas\b|\bdovrebbe\b|\bma\b|\bdevrait\b|\bmais\b|\bдолж\w+|\bно\b|\bа не\b|\bpowinn\w*|\bale\b|\bolmalı\w*|"
+    r"\bama\b|应该|應該|应当|应为|應為|应是|但|却|しかし|ですが|のに|지만|해야|لكن|يجب|लेकिन|चाहिए",
+    re.IGNORECASE,
+)
+"""Words that set a value beside an example against it; elsewhere a description has them too."""
+
+
+def reports_fault(question: str) -> bool:
+    """Return whether a question may report a fault, so that a value in it may be the wrong one."""
+    return bool(_FAULT.search(question))
+
+
+def has_contrast(passage: str) -> bool:
+    """Return whether a short passage around an example may set another value against it."""
+    return bool(_CONTRAST.search(passage))

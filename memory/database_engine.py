@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from qwendesk.errors import ConfigError
-from qwendesk.memory.database_errors import FileWatch, drop_stale_connections
+from qwendesk.memory.database_errors import FileWatch, connect_to_same_file
 from qwendesk.memory.tables.types import to_json
 
 _FILE_CONNECTIONS = 5
@@ -76,7 +76,7 @@ def create_engine(url: URL, busy_timeout: float, watch: FileWatch | None) -> Asy
     elif url.get_backend_name() == "postgresql":
         _plan_for_ssd(engine)
     if file and watch:
-        drop_stale_connections(engine.sync_engine, file)
+        connect_to_same_file(engine.sync_engine, file)
         _count_connections(engine, watch)
     return engine
 

@@ -7,10 +7,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from qwendesk.errors import StoreError
 
@@ -107,7 +106,7 @@ class FileWatch:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._journal = _journal_of(file)
+        self._journal = file.with_name(f"{file.name}-wal")
         self._noted: dict[Path, Identity] = {}
         self._connections = 0
 
@@ -139,22 +138,25 @@ class FileWatch:
         self._noted.clear()
 
 
-def drop_stale_connections(engine: Engine, file: Path) -> None:
-    """Let a pool replace each connection whose database file or journal is no longer the one at its path.
+def connect_to_same_file(engine: Engine, file: Path) -> None:
+    """Refuse new connections while another file, or none, is in the place of the open SQLite database.
 
-    A connection that was opened while another file was in place would otherwise read that file for ever.
+    SQLite would create a missing file, and a connection to an empty file deletes the journal that it finds beside it.
+    Open connections go on with the file that they have.
     """
+    noted: list[Identity] = []
 
-    @event.listens_for(engine, "checkout")
-    def compare(_: object, record: Any, __: object) -> None:
-        for path in (file, _journal_of(file)):
-            found = _identity(path)
-            if found and record.info.setdefault(path, found) != found:
-                raise DisconnectionError(f"{path} was replaced")
+    @event.listens_for(engine, "do_connect")
+    def compare(*_: object) -> None:
+        found = _identity(file)
+        if found and not noted:
+            noted.append(found)
+        if noted and found != noted[0]:
+            raise sqlite3.OperationalError("unable to open database file: it was removed or replaced")
 
-
-def _journal_of(file: Path) -> Path:
-    return file.with_name(f"{file.name}-wal")
+    @event.listens_for(engine, "engine_disposed")
+    def forget(_: object) -> None:
+        noted.clear()
 
 
 def _identity(file: Path) -> Identity | None:

@@ -65,8 +65,8 @@ async def test_every_question_has_one_answer_though_the_connection_breaks(browse
         channel = desk.channels["web"]
         assert isinstance(channel, WebChannel)
         for session in map(channel.sessions.open, channel.sessions.keys):
-            for socket in session.sockets:
-                socket.close()
+            for open_page in session.pages:
+                open_page.close()
         await page.get_by_text("Connecting").wait_for()
         assert len(await ask(page, "and now?", 2)) == 2
     # the desk is started again, on the same address; what was written meanwhile waits in the page

@@ -204,7 +204,7 @@ async def test_closed_it_opens_anew(database: Database) -> None:
     assert await count(database) == known
 
 
-async def test_connections_opened_while_another_file_was_in_place_are_replaced(on_sqlite: Database, file: Path) -> None:
+async def test_connections_to_another_file_in_its_place_are_refused(on_sqlite: Database, file: Path) -> None:
     before = await count(on_sqlite)
     with another_file_in_place(file):
         # all at once, so that the pool opens new connections

@@ -219,9 +219,11 @@ async def test_others_are_answered_while_a_bomb_runs(tmp_path: Path) -> None:
         while not running.done():
             assert (await desk.ask("Hello?", conversation=f"other-{answered}", role="general")).text == "Hello."
             answered += 1
-        outcomes = [[check.outcome for check in reply.receipt.checks] for reply in await running]
+        checks = [reply.receipt.checks for reply in await running]
+        outcomes = [[check.outcome for check in found] for found in checks]
     assert answered > 10 and pauses[-1] < LONGEST_PAUSE
-    assert outcomes[:3] == [["passed"]] * 3
+    assert outcomes[:3] == [["skipped"]] * 3
+    assert all("ran without an error" in found[0].detail for found in checks[:3])
 
 
 UNCOUNTED = {

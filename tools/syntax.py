@@ -54,6 +54,8 @@ class SyntaxParser:
             self._workers.release(worker)
         if "missing" in answer:
             return SyntaxResult(False, f"install qwendesk[code] to parse it (no {answer['missing']})")
+        if "unparsed" in answer:
+            return SyntaxResult(False, answer["unparsed"])
         return SyntaxResult(True, answer["error"])
 
     async def aclose(self) -> None:

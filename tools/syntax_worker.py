@@ -18,8 +18,8 @@ from qwendesk.subprocess_worker import limit_resources, limited_time, yield_proc
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
-_MEMORY = 768 * 1024 * 1024
-_GRACE = 5.0
+_MAX_MEMORY_BYTES = 768 * 1024 * 1024
+_GRACE_SECONDS = 5.0
 """Seconds beyond the time limit of a request after which the process ends itself; by then the caller has timed out."""
 _MAX_SHOWN_CHARS = 60
 _GRAMMARS = {
@@ -37,12 +37,12 @@ _GRAMMARS = {
 
 
 def parse(language: str, code: str) -> dict[str, Any]:
-    """Return ``{"error": text}``, empty for code that parses, or ``{"missing": package}``."""
+    """Return ``{"error": text}``, empty for code that parses, ``{"missing": package}``, or ``{"unparsed": reason}``."""
     match language:
         case "json":
-            return {"error": _error_of(json.loads, code)}
+            return _parse_json(code)
         case "toml":
-            return {"error": _error_of(tomllib.loads, code)}
+            return _parse_toml(code)
     try:
         parser = _parser(language)
     except ImportError as error:
@@ -51,12 +51,35 @@ def parse(language: str, code: str) -> dict[str, Any]:
     return {"error": _describe(node) if node else ""}
 
 
-def _error_of(load: Any, code: str) -> str:
+def _parse_json(code: str) -> dict[str, Any]:
     try:
-        load(code)
-    except (ValueError, RecursionError) as error:
-        return str(error) or type(error).__name__
-    return ""
+        json.loads(code)
+    except json.JSONDecodeError as error:
+        # such as one document a line
+        if error.msg == "Extra data" and code[error.pos] not in "]}":
+            return {"unparsed": "it has more than one document"}
+        return {"error": str(error)}
+    except (ValueError, RecursionError, MemoryError) as error:
+        return {"unparsed": _limit(error)}
+    return {"error": ""}
+
+
+def _parse_toml(code: str) -> dict[str, Any]:
+    try:
+        tomllib.loads(code)
+    except tomllib.TOMLDecodeError as error:
+        # such as two files, or two choices of a setting, in one block
+        if str(error).startswith(("Cannot declare", "Cannot overwrite", "Cannot redefine", "Cannot mutate")):
+            return {"unparsed": "it has a table or a key twice"}
+        return {"error": str(error)}
+    except (ValueError, RecursionError, MemoryError) as error:
+        return {"unparsed": _limit(error)}
+    return {"error": ""}
+
+
+def _limit(error: Exception) -> str:
+    """Return what exceeded a limit of the parser."""
+    return "it has a number of too many digits" if isinstance(error, ValueError) else "it is nested too deeply"
 
 
 @cache
@@ -95,12 +118,12 @@ def _describe(node: Node) -> str:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    limit_resources(_MEMORY)
+    limit_resources(_MAX_MEMORY_BYTES)
     yield_processor()
     print(json.dumps({"ready": True}), flush=True)  # noqa: T201  # the answers are this program's output
     for line in sys.stdin:
         request = json.loads(line)
-        with limited_time(request["seconds"] + _GRACE):
+        with limited_time(request["seconds"] + _GRACE_SECONDS):
             answer = parse(request["language"], request["code"])
         print(json.dumps(answer), flush=True)  # noqa: T201
 

@@ -31,23 +31,23 @@ _MAX_DETAIL_CHARS = 300
 _MAX_STATED_CHARS = 100
 # its value has one line for each example
 _COMPARISON = """
-def _is_same(value, expected, digits):
+def _is_same(value, expected, digits, tells_tuples):
     if isinstance(value, (int, float)) and isinstance(expected, float):
         if value == expected:
             return True
         slack = 0.5000001 * 10 ** -digits if digits is not None and digits >= 2 else 0.0
         return abs(value - expected) <= max(slack, 1e-6 * abs(expected))
     if isinstance(value, (list, tuple)) and isinstance(expected, (list, tuple)):
-        if isinstance(value, list) != isinstance(expected, list) or len(value) != len(expected):
+        if len(value) != len(expected) or (tells_tuples and isinstance(value, list) != isinstance(expected, list)):
             return False
         for index in range(len(value)):
-            if not _is_same(value[index], expected[index], digits):
+            if not _is_same(value[index], expected[index], digits, tells_tuples):
                 return False
         return True
     return bool(value == expected)
 
-def _difference(value, expected, digits):
-    return "" if _is_same(value, expected, digits) else repr(value)[:60].replace("\\n", " ")
+def _difference(value, expected, digits, tells_tuples):
+    return "" if _is_same(value, expected, digits, tells_tuples) else repr(value)[:60].replace("\\n", " ")
 """
 
 
@@ -137,7 +137,9 @@ async def _differences(
 
     None instead of the list: one of several examples ended with an error.
     """
-    calls = ", ".join(f"_difference({each.call}, {each.expected}, {each.digits})" for each in examples)
+    calls = ", ".join(
+        f"_difference({each.call}, {each.expected}, {each.digits}, {each.tells_tuples})" for each in examples
+    )
     result = await sandbox.run(f"{code}\n{_COMPARISON}\n'\\n'.join([{calls}])", inbound=inbound)
     lines = (result.value or "").split("\n")
     if result.ok and result.value is not None and len(lines) == len(examples):

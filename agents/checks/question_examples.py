@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from qwendesk.agents.checks.question_words import has_contrast, reports_fault
+from qwendesk.agents.checks.question_words import allows_any_order, has_contrast, reports_fault
 
 MAX_EXAMPLES = 8
 """Maximum number of examples of a question that are compared."""
@@ -71,6 +71,8 @@ class Example:
     """A Python literal."""
     digits: int | None = None
     """Decimal digits of an expected number; None for other values."""
+    tells_tuples: bool = False
+    """Whether a list differs from a tuple: in Python code it does, in prose they are written alike."""
 
     @property
     def stated(self) -> str:
@@ -81,7 +83,8 @@ class Example:
 def find_examples(question: str, functions: Mapping[str, tuple[str, ...]]) -> list[Example]:
     """Return the examples of a question for these functions, without those that have two readings.
 
-    Of a question that may report a fault only the values that a call has to have are examples.
+    Of a question that may report a fault only the values that a call has to have are examples. Of one that leaves the
+    order open no lists are.
 
     Args:
         question: the text of the message.
@@ -93,6 +96,8 @@ def find_examples(question: str, functions: Mapping[str, tuple[str, ...]]) -> li
     if not is_report:
         found = [*_doctests(text), *_assertions(text), *found, *_inputs(text, functions)]
     fitting = [example for example in found if _fits(example, functions)]
+    if allows_any_order(text):
+        fitting = [example for example in fitting if not _has_order(example)]
     stated: dict[str, set[str]] = {}
     for example in fitting:
         stated.setdefault(example.call, set()).add(example.expected)
@@ -103,7 +108,9 @@ def find_examples(question: str, functions: Mapping[str, tuple[str, ...]]) -> li
 
 def _doctests(text: str) -> Iterator[Example]:
     for found in _DOCTEST.finditer(text):
-        if not _is_contrasted(text, *found.span()) and (example := _example(found["source"], found["want"])):
+        if not _is_contrasted(text, *found.span()) and (
+            example := _example(found["source"], found["want"], tells_tuples=True)
+        ):
             yield example
 
 
@@ -114,7 +121,7 @@ def _assertions(text: str) -> Iterator[Example]:
             continue
         match _parsed(found[0].strip()):
             case ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]) as test):
-                if example := _example(ast.unparse(left), ast.unparse(right)):
+                if example := _example(ast.unparse(left), ast.unparse(right), tells_tuples=True):
                     yield example
                 else:
                     yield Example(ast.unparse(test), "True")
@@ -172,13 +179,13 @@ def _inputs(text: str, functions: Mapping[str, tuple[str, ...]]) -> Iterator[Exa
             yield example
 
 
-def _example(call: str, value: str) -> Example | None:
+def _example(call: str, value: str, *, tells_tuples: bool = False) -> Example | None:
     expression, literal = _parsed(call), _literal(value)
     if literal is None or not isinstance(expression, ast.Expr):
         return None
     number = re.match(r"-?\d+\.(\d+)\s*(?:#|$)", value.strip())
     # without the comments of both
-    return Example(ast.unparse(expression), literal, len(number[1]) if number else None)
+    return Example(ast.unparse(expression), literal, len(number[1]) if number else None, tells_tuples)
 
 
 def _fits(example: Example, functions: Mapping[str, tuple[str, ...]]) -> bool:
@@ -189,6 +196,14 @@ def _fits(example: Example, functions: Mapping[str, tuple[str, ...]]) -> bool:
     names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
     known = all(name in functions or hasattr(builtins, name) for name in names)
     return bool(names & set(functions)) and known and not names & _EFFECTS
+
+
+def _has_order(example: Example) -> bool:
+    """Return whether an example compares a list or a tuple, or compares in itself."""
+    call, expected = _parsed(example.call), _parsed(example.expected)
+    if expected is None or (isinstance(call, ast.Expr) and isinstance(call.value, ast.Compare)):
+        return True
+    return any(isinstance(node, ast.List | ast.Tuple) for node in ast.walk(expected))
 
 
 def _parsed(source: str) -> ast.stmt | None:

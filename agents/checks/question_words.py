@@ -1,6 +1,6 @@
-"""Find the words of a question that say that its examples may report a fault.
+"""Find the words of a question that say how its examples are meant: as a report of a fault, or in any order.
 
-Such a report states the value that a function returns by mistake, in the same form as an example of it.
+A report of a fault states the value that a function returns by mistake, in the same form as an example of it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,26 @@ _CONTRAST = re.compile(
 """Words that set a value beside an example against it; elsewhere a description has them too."""
 
 
+_ANY_ORDER = re.compile(
+    r"\b(?:any|whatever|arbitrary|no particular|no specific) (?:possible )?order\b|\bunordered\b|"
+    r"\border (?:of (?:the )?\w+ )?(?:(?:does|is|need|do)(?: not|n[’']t) \w+|is (?:irrelevant|unimportant|free|up to))|"
+    r"\b(?:regardless|irrespective|independent(?:ly)?) of (?:the |their )?order\b|\bany (?:of them|valid)\b|"
+    r"\b(?:beliebige[rn]?|egal welcher|irgendeiner) reihenfolge\b|"
+    r"\breihenfolge (?:der \w+ )?(?:ist )?(?:egal|beliebig|gleichgültig|unwichtig|spielt keine)|"
+    r"\b(?:willekeurige|elke|eender welke) volgorde\b|\bvolgorde (?:maakt niet|is niet|doet er niet)\b|"
+    r"\bcualquier orden\b|\borden no (?:importa|es importante)|\bimportar el orden\b|"
+    r"\bqualquer ordem\b|\bordem não (?:importa|é importante)|\bqual(?:siasi|unque) ordine\b|\bordine non \w+|"
+    r"\bn[’']importe quel ordre\b|\bordre (?:quelconque|n[’'](?:a pas|importe)|est (?:indifférent|libre))|"
+    r"\b(?:любом|произвольном) порядке\b|\bпорядок (?:\w+ )?не ?важен\b|"
+    r"\bdowolnej kolejności\b|\bkolejność (?:nie ma|jest dowolna|dowolna)|"
+    r"\bherhangi bir sıra\w*|\bsıra(?:sı|lama)? önemli değil|"
+    r"(?:任意|任何)的?[顺順]序|[顺順]序(?:任意|不限|不重要|无关|無關)|[顺順]序(?:は問|は任意|不同)|順番は問|順不同|任意の順|"
+    r"순서(?:는|에|와)? ?(?:상관|관계|무관)|بأي ترتيب|किसी भी क्रम",
+    re.IGNORECASE,
+)
+"""Words that leave the order of a list open."""
+
+
 def reports_fault(question: str) -> bool:
     """Return whether a question may report a fault, so that a value in it may be the wrong one."""
     return bool(_FAULT.search(question))
@@ -52,3 +72,8 @@ def reports_fault(question: str) -> bool:
 def has_contrast(passage: str) -> bool:
     """Return whether a short passage around an example may set another value against it."""
     return bool(_CONTRAST.search(passage))
+
+
+def allows_any_order(question: str) -> bool:
+    """Return whether a question leaves the order of a list open."""
+    return bool(_ANY_ORDER.search(question))

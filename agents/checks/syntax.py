@@ -27,14 +27,32 @@ _WHOLE = {
     "typescript": _JAVASCRIPT + r"|^(?:export +)?(?:interface|type|enum|abstract|declare)\b",
 }
 """By language: what a whole program or function has; other code may be a part of one."""
-_PART = re.compile(r"^[ \t]*(?:\.\.\.|…)[ \t,;]*$|…|[:,\[{][ \t]*\.\.\.[ \t]*[,\]}\n]|<[A-Z][A-Z_ ]{3,}>", re.MULTILINE)
+_PART = re.compile(
+    r"^[ \t]*(?:\.\.\.|…)[ \t,;]*$|…|[:,\[{][ \t]*\.\.\.[ \t]*[,\]}\n]|=[ \t]*\.\.\.|<[A-Z][A-Z_ ]{3,}>", re.MULTILINE
+)
 """What stands for left out code."""
 _STANDARD = (
     r"(?:std\w+|math|string|strings|ctype|assert|errno|limits|float|time|signal|pthread|unistd|sys/\w+)\.h|[a-z_]+"
 )
-_MACROS = re.compile(rf"^\s*#\s*(?:define|if\w*|include(?!\s*<(?:{_STANDARD})>))", re.MULTILINE)
-_UNSURE = {"bash": re.compile("<<"), "c": _MACROS, "cpp": _MACROS}
-"""By language: code in which an error of the parser may be none, such as macros of headers that are not there."""
+_MACROS = rf"^[ \t]*#\s*(?:define|if\w*|include(?!\s*<(?:{_STANDARD})>))"
+_LEFT_OUT = (
+    r"<(?:your|my|the|insert|enter|put|path|name)[ _-][^<>\n]{1,60}>|<[^\x00-\x7f][^<>\n]{0,60}>|<\.\.\.>|"
+    r"\([ \t]*\.\.\.[ \t]*\)|\breturn[ \t]+\.\.\."
+)
+"""What stands for a value that the reader fills in."""
+_NAMED = rf"{_LEFT_OUT}|<[A-Za-z][^<>\n]{{0,60}}>"
+_FILLED_IN = rf"{_NAMED}|\$\{{\w+\}}|\{{\{{[^{{}}\n]{{1,60}}\}}\}}|\bYOUR_\w+"
+_UNSURE = {
+    "bash": rf"<<|{_NAMED}",
+    "c": rf"{_MACROS}|{_LEFT_OUT}",
+    "cpp": rf"{_MACROS}|{_LEFT_OUT}",
+    "json": rf"(?:^|[\s,{{}}\[\]])(?://|/\*|#)|{_FILLED_IN}",
+    "toml": _FILLED_IN,
+}
+"""By language: code in which an error of the parser may be none, such as macros of headers that are not there.
+
+Other languages have ``_LEFT_OUT`` alone.
+"""
 _DIFFERENCE = re.compile(r"^(?:@@ |--- |\+\+\+ |[+-](?![+-]))", re.MULTILINE)
 _MIN_DIFFERENCE_LINES = 2
 _UNSURE_REASON = "the parser does not know all that it uses"
@@ -55,7 +73,7 @@ async def check_syntax(text: str, sandbox: PythonSandbox, inbound: Inbound | Non
     for block in blocks:
         language = LANGUAGES[block.language]
         result = await sandbox.syntax.parse(language, block.code)
-        if result.error and result.parsed and language in _UNSURE and _UNSURE[language].search(block.code):
+        if result.error and result.parsed and _is_unsure(language, block.code):
             checks.setdefault(language, Check(SYNTAX, "skipped", f"{language}: not parsed: {_UNSURE_REASON}"))
         elif result.parsed and result.error:
             checks[language] = Check(SYNTAX, "failed", f"{language}: {result.error}")
@@ -72,3 +90,8 @@ def _is_judged(block: CodeBlock) -> bool:
     if language is None or _PART.search(block.code) or len(_DIFFERENCE.findall(block.code)) >= _MIN_DIFFERENCE_LINES:
         return False
     return bool(re.search(_WHOLE[language], block.code, re.MULTILINE))
+
+
+def _is_unsure(language: str, code: str) -> bool:
+    """Return whether an error of the parser may be no error of the code."""
+    return bool(re.search(_UNSURE.get(language, _LEFT_OUT), code, re.MULTILINE))

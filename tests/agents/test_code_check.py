@@ -179,6 +179,26 @@ def test_what_has_two_readings_is_no_example(question: str) -> None:
     assert find_examples(question, {"f": ("n",)}) == []
 
 
+@pytest.mark.parametrize(
+    ("question", "outcome"),
+    [
+        ("pair(2) returns [2, 3]", "passed"),
+        ("pair(2) -> (2, 3)", "passed"),
+        ("pair(2) gibt [2, 3] zurück", "passed"),
+        ("Input: 2\nOutput: [2, 3]", "passed"),
+        ("pair(2) returns [2, 4]", "failed"),
+        ("pair(2) returns [2]", "failed"),
+        (">>> pair(2)\n(2, 3)\n", "passed"),
+        (">>> pair(2)\n[2, 3]\n", "failed"),
+        ("assert pair(2) == (2, 3)", "passed"),
+        ("assert pair(2) == [2, 3]", "failed"),
+    ],
+)
+async def test_only_python_code_tells_a_list_from_a_tuple(sandbox: PythonSandbox, question: str, outcome: str) -> None:
+    check = await checked(sandbox, answered("def pair(n):\n    return (n, n + 1)"), question)
+    assert (check.name, check.outcome) == (MEETS_EXAMPLES, outcome)
+
+
 async def test_a_deep_expression_of_the_question_is_compared_with_nothing(sandbox: PythonSandbox) -> None:
     check = await checked(sandbox, answered(SQUARE), f"assert square({'-' * 330}1) == 1")
     assert (check.name, check.outcome) == (CODE_RUNS, "skipped")

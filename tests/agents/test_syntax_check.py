@@ -60,6 +60,9 @@ async def test_a_syntax_error_fails_with_its_line(sandbox: PythonSandbox, langua
         ("json", '{"a": [1, 2}', "failed", "json: Expecting ',' delimiter"),
         ("toml", "[a]\nb = 1", "skipped", "toml: parsed, not run"),
         ("toml", "[a]\nb = = 1", "failed", "toml: Invalid value"),
+        ("json", '{"a": 1}}', "failed", "json: Extra data"),
+        ("json", "{'a': 1}", "failed", "json: Expecting property name"),
+        ("json", '{"a": "http://a.b" "c": 1}', "failed", "json: Expecting ',' delimiter"),
     ],
 )
 async def test_json_and_toml_need_no_grammar(
@@ -82,6 +85,8 @@ async def test_json_and_toml_need_no_grammar(
         ("js", "function total(items) {\n  ...\n}"),
         ("json", '{"a": 1, ...}'),
         ("json", '{"token": <TOKEN>}'),
+        ("toml", "[a]\nb = ..."),
+        ("js", "const total = ...;\nconst b = (;"),
         ("c", "x = (1;"),
         ("sh", "cd <folder>; make ("),
     ],
@@ -124,5 +129,54 @@ async def test_after_a_run_that_ended_the_process_nothing_is_parsed(sandbox: Pyt
 
 
 async def test_code_that_is_nested_too_deeply_is_told(sandbox: PythonSandbox) -> None:
-    (check,) = await check_syntax(block("json", "[" * 60_000), sandbox)
-    assert check == Check(SYNTAX, "failed", check.detail) and "recursion" in check.detail
+    for language, code in (("json", "[" * 60_000), ("toml", f"a = {'[' * 5_000}")):
+        (check,) = await check_syntax(block(language, code), sandbox)
+        assert check == Check(SYNTAX, "skipped", f"{language}: not parsed: it is nested too deeply")
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "reason"),
+    [
+        ("json", '{"a": 1}\n{"a": 2}', "it has more than one document"),
+        ("json", '{"a": 1},\n{"a": 2}', "it has more than one document"),
+        ("json", "[1]\n---\n[2]", "it has more than one document"),
+        ("json", f"[{'1' * 5_000}]", "it has a number of too many digits"),
+        ("toml", f"a = {'1' * 5_000}", "it has a number of too many digits"),
+        ("toml", "[a]\nb = 1\n\n[a]\nb = 2", "it has a table or a key twice"),
+        ("toml", "# first.toml\na = 1\n# second.toml\na = 2", "it has a table or a key twice"),
+        ("toml", "a = { b = 1 }\n[a.c]\nd = 1", "it has a table or a key twice"),
+        ("json", '{\n  // the key\n  "a": 1\n}', "the parser does not know all that it uses"),
+        ("json", '{"a": 1, /* the key */ "b": 2}', "the parser does not know all that it uses"),
+        ("json", '{\n  "a": 1 # the key\n}', "the parser does not know all that it uses"),
+        ("json", '{"a": <your key>}', "the parser does not know all that it uses"),
+        ("json", '{"a": <user-id>}', "the parser does not know all that it uses"),
+        ("json", '{"a": <你的密钥>}', "the parser does not know all that it uses"),
+        ("json", '{"a": {{ key }}}', "the parser does not know all that it uses"),
+        ("json", '{"a": ${KEY}}', "the parser does not know all that it uses"),
+        ("json", '{"a": YOUR_KEY}', "the parser does not know all that it uses"),
+        ("json", '{"a": <...>}', "the parser does not know all that it uses"),
+        ("toml", "key = <your key>", "the parser does not know all that it uses"),
+        ("toml", "key = <dein Schlüssel>", "the parser does not know all that it uses"),
+    ],
+)
+async def test_what_may_be_meant_otherwise_is_not_parsed(
+    sandbox: PythonSandbox, language: str, code: str, reason: str
+) -> None:
+    (check,) = await check_syntax(block(language, code), sandbox)
+    assert check == Check(SYNTAX, "skipped", f"{language}: not parsed: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("js", "const key = <your key>;"),
+        ("go", "func key() string {\n\treturn <your-key>\n}"),
+        ("java", "class A {\n    String key() { return ...; }\n}"),
+        ("rust", "fn main() {\n    show(...);\n}"),
+        ("sh", "#!/bin/sh\nssh <user>@<host>"),
+    ],
+)
+async def test_a_value_that_the_reader_fills_in_is_no_error(sandbox: PythonSandbox, language: str, code: str) -> None:
+    pytest.importorskip("tree_sitter")
+    (check,) = await check_syntax(block(language, code), sandbox)
+    assert check.outcome == "skipped" and "the parser does not know" in check.detail

@@ -15,11 +15,11 @@ from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
 from qwendesk.routing.signals.language import language_codes
 
 _QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』|"
-    r"(?<!\w)['‘][^'’\n]*['’](?!\w)",
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\"[^\"\n]*\"|“[^“”\n]*”|„[^„“”\n]*[“”]|«[^«»\n]*»|「[^「」\n]*」|"
+    r"『[^『』\n]*』|(?<!\w)['‘][^'‘’\n]*['’](?!\w)",
     re.DOTALL,
 )
-"""Code, addresses and quotations, which ask for nothing."""
+"""Code, addresses and quotations, which ask for nothing. No run contains its opening sign: the search is linear."""
 _CLAUSE = re.compile(r"[^.!?;:,\n()–—。！？।؟،؛、]+")
 _MAX_EDGE_CHARS = 600
 """Characters that are examined at each end of a message; what stands between them is material."""
@@ -28,8 +28,12 @@ _MAX_WORDS_BETWEEN = 5
 _MAX_BARE_WORDS = 5
 """Maximum words of a message that may name a language without a request."""
 _MAX_UNSPACED_CHARS = 160
-_ASK_BIT, _PLEASE_BIT, _FIRST_LANGUAGE = 0, 1, 2
-_ASK, _PLEASE = 1 << _ASK_BIT, 1 << _PLEASE_BIT
+_MAX_WORDS_TO_TEXT = 4
+"""Maximum distance from a word of writing to the name of a text, as in "write me a short letter"."""
+_COMMON_KINDS = ("ask", "please", "why", "translate", "writes", "texts", "explains", "topics")
+"""Kinds of cues that count whatever language they are in."""
+_LANGUAGE_KINDS = ("not", "whether", "unless")
+"""Kinds of cues that count for phrases of their own language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,15 @@ class _Named:
     """The language of the phrase itself."""
     is_bare: bool
     """Whether the phrase is the name alone, without a preposition or case."""
+    is_target: bool
+    """Whether the phrase says "to German", which may also mean people."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Clause:
     words: list[str]
-    asks: frozenset[int]
-    """Positions of words of a request."""
-    pleases: frozenset[int]
-    """Positions of words of courtesy."""
+    cues: dict[str, frozenset[int]]
+    """Positions of the cues of each common kind."""
     excluded: frozenset[tuple[int, str]]
     """Positions of words that speak about a language only, with the language of these words."""
     asking: frozenset[str]
@@ -59,13 +63,23 @@ class _Clause:
     opens: bool
     """Whether a colon follows."""
 
+    @property
+    def asks(self) -> frozenset[int]:
+        """Positions of words of a request."""
+        return self.cues["ask"]
+
+    @property
+    def pleases(self) -> frozenset[int]:
+        """Positions of words of courtesy."""
+        return self.cues["please"]
+
 
 def asked_language(text: str) -> str | None:
     """Return the ISO 639-1 code of the language that a message asks to be answered in.
 
     None if it asks for none or for several, or only speaks about a language.
     """
-    plain = fold(_edges(_QUOTED.sub(" ", without_quoted_lines(text))))
+    plain = fold(_edges(_QUOTED.sub(" ", without_quoted_lines(text)))).replace(" - ", " – ")
     return _asked_in_spaced(plain) or _asked_in_unspaced(plain)
 
 
@@ -92,20 +106,35 @@ def _asked_in_spaced(plain: str) -> str | None:
 
 
 def _read_clause(plain: str, found: re.Match[str]) -> _Clause:
-    words, languages = words_of(found[0]), _spaced()
-    asks, pleases, excluded, asking = set[int](), set[int](), set[tuple[int, str]](), set[str]()
+    words = words_of(found[0])
+    cues, special = (
+        {kind: set[int]() for kind in _COMMON_KINDS},
+        {kind: set[tuple[int, str]]() for kind in _LANGUAGE_KINDS},
+    )
+    asking = set[str]()
     for index, bits in _cues().find(words):
-        if bits & _ASK:
-            asks.add(index)
-        if bits & _PLEASE:
-            pleases.add(index)
-        for number, code in enumerate(languages):
-            if bits >> (_FIRST_LANGUAGE + 2 * number) & 1:
+        for bit, (kind, code) in enumerate(_cue_kinds()):
+            if not bits >> bit & 1:
+                continue
+            if kind in special:
+                special[kind].add((index, code))
+                continue
+            cues[kind].add(index)
+            if kind in ("ask", "please"):
                 asking.add(code)
-            if bits >> (_FIRST_LANGUAGE + 2 * number + 1) & 1:
-                excluded.add((index, code))
+    excluded = special["not"] | _begun_questions(cues, special)
     opens = plain[found.end() : found.end() + 1] == ":"
-    return _Clause(words, frozenset(asks), frozenset(pleases), frozenset(excluded), frozenset(asking), opens)
+    return _Clause(
+        words, {kind: frozenset(places) for kind, places in cues.items()}, frozenset(excluded), frozenset(asking), opens
+    )
+
+
+def _begun_questions(cues: dict[str, set[int]], special: dict[str, set[tuple[int, str]]]) -> set[tuple[int, str]]:
+    """Return the words at the beginning that make a clause a question about an answer or about someone else."""
+    asks = cues["ask"]
+    if 0 in cues["why"] or (1 in cues["why"] and 0 not in asks):
+        return {(0, code) for code in _spaced()}
+    return {(index, code) for index, code in special["whether"] if index == 0 and (0, code) not in special["unless"]}
 
 
 def _asking_languages(clauses: Sequence[_Clause]) -> list[str]:
@@ -129,6 +158,8 @@ def _is_asked(clause: _Clause, one: _Named, *, may_stand_alone: bool) -> bool:
     """Return whether the phrase belongs to a request, by what stands before and behind it."""
     if any(index < one.end and code == one.asking for index, code in clause.excluded):
         return False
+    if _is_adjective(clause, one) or (one.is_target and clause.asks and not clause.cues["translate"]):
+        return False
     for index in clause.asks:
         if index < one.start and _is_filled(clause, index + 1, one.start):
             return True
@@ -136,10 +167,43 @@ def _is_asked(clause: _Clause, one: _Named, *, may_stand_alone: bool) -> bool:
             return True
     if one.is_bare and not clause.pleases:
         return False
-    ends = _is_filled(clause, one.end, len(clause.words))
-    if ends and not one.is_bare and any(index < one.start for index in clause.asks):
+    if not _is_filled(clause, one.end, len(clause.words)):
+        return False
+    if not one.is_bare and any(asks(clause, one) for asks in (_asks_to_translate, _asks_for_text, _asks_for_reason)):
         return True
-    return ends and _is_filled(clause, 0, one.start) and (bool(clause.pleases) or may_stand_alone)
+    return _is_filled(clause, 0, one.start) and (bool(clause.pleases) or may_stand_alone)
+
+
+def _is_adjective(clause: _Clause, one: _Named) -> bool:
+    """Return whether the name may describe the word behind it, as in "in French cuisine"."""
+    allowed = _words("after", one.asking)
+    if not allowed or one.end == len(clause.words):
+        return False
+    return clause.words[one.end] not in allowed and not _is_filled(clause, one.end, one.end + 1)
+
+
+def _asks_to_translate(clause: _Clause, one: _Named) -> bool:
+    """Return whether something is to be translated: "translate the second paragraph into French"."""
+    may_be_target = one.is_target or "into" not in _tables()[one.asking]
+    return may_be_target and any(index < one.start for index in clause.cues["translate"])
+
+
+def _asks_for_text(clause: _Clause, one: _Named) -> bool:
+    """Return whether a text is to be written in the language: "write me a short letter ... in French"."""
+    stops = _words("stops", one.asking)
+    return any(
+        0 < noun - verb <= _MAX_WORDS_TO_TEXT
+        and noun < one.start
+        and stops.isdisjoint(clause.words[verb + 1 : noun])
+        and _words("relatives", one.asking).isdisjoint(clause.words[noun : one.start])
+        for verb in clause.cues["writes"]
+        for noun in clause.cues["texts"]
+    )
+
+
+def _asks_for_reason(clause: _Clause, one: _Named) -> bool:
+    """Return whether a reason that has nothing to do with language is asked for: "explain why ... in French"."""
+    return any(index < one.start for index in clause.cues["explains"]) and not clause.cues["topics"]
 
 
 def _is_filled(clause: _Clause, start: int, end: int) -> bool:
@@ -169,7 +233,8 @@ def _find_named(asking: str, words: list[str]) -> Iterator[_Named]:
     for start, word in enumerate(words):
         for phrase, code in _phrases(asking).get(word, ()):
             if tuple(words[start : start + len(phrase)]) == phrase:
-                yield _Named(start, start + len(phrase), code, asking, is_bare=phrase in _names(asking))
+                is_bare, is_target = phrase in _names(asking), phrase in _targets(asking)
+                yield _Named(start, start + len(phrase), code, asking, is_bare, is_target)
 
 
 def _longest(named: list[_Named]) -> list[_Named]:
@@ -218,20 +283,22 @@ def _spaced() -> tuple[str, ...]:
 
 
 @cache
+def _cue_kinds() -> tuple[tuple[str, str], ...]:
+    """Return the kind and the language of each bit of the cues."""
+    return tuple((kind, code) for code in _spaced() for kind in (*_COMMON_KINDS, *_LANGUAGE_KINDS))
+
+
+@cache
 def _cues() -> CueMatcher:
-    """Return the cue words; a language has two bits above those of the kinds: asks, and speaks about a language."""
-    return CueMatcher(_cue_lines())
+    """Return the cue words; each kind of a language has a bit."""
+    return CueMatcher(
+        (bit, cue) for bit, (kind, code) in enumerate(_cue_kinds()) for cue in _tables()[code].get(kind, "").split(",")
+    )
 
 
-def _cue_lines() -> Iterator[tuple[int, str]]:
-    for number, code in enumerate(_spaced()):
-        table, bit = _tables()[code], _FIRST_LANGUAGE + 2 * number
-        for cue in table["ask"].split(","):
-            yield from ((_ASK_BIT, cue), (bit, cue))
-        for cue in table["please"].split(","):
-            yield from ((_PLEASE_BIT, cue), (bit, cue))
-        for cue in table["not"].split(","):
-            yield bit + 1, cue
+@cache
+def _words(kind: str, code: str) -> frozenset[str]:
+    return frozenset(words_of(fold(_tables()[code].get(kind, ""))))
 
 
 @cache
@@ -242,24 +309,43 @@ def _between() -> frozenset[str]:
 @cache
 def _frame_words() -> dict[str, frozenset[str]]:
     """Return the words of the phrases around the names, by language."""
-    frames = {code: re.sub(r"\S*\{.\}\S*", " ", _tables()[code]["in"]) for code in _spaced()}
+    frames = {code: re.sub(r"\S*\{.\}\S*", " ", ",".join(_frames(code))) for code in _spaced()}
     return {code: frozenset(words_of(fold(frame))) for code, frame in frames.items()}
+
+
+def _frames(code: str) -> list[str]:
+    """Return what stands around the name of a language."""
+    table = _tables()[code]
+    return [*table["in"].split(","), *(frame for frame in table.get("into", "").split(",") if frame)]
 
 
 @cache
 def _phrases(asking: str) -> dict[str, list[tuple[tuple[str, ...], str]]]:
     """Return the phrases by their first word, each with the code of its language."""
     found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-    table = _tables()[asking]
-    rules = [[fold(end.strip()) for end in rule.split(">")] for rule in table.get("forms", "").split(",") if rule]
+    for frame in _frames(asking):
+        for phrase, code in _filled_frame(asking, frame):
+            found.setdefault(phrase[0], []).append((phrase, code))
+    return found
+
+
+@cache
+def _targets(asking: str) -> frozenset[tuple[str, ...]]:
+    """Return the phrases that say into which language something is translated."""
+    frames = _tables()[asking].get("into", "").split(",")
+    return frozenset(phrase for frame in frames if frame for phrase, _ in _filled_frame(asking, frame))
+
+
+def _filled_frame(asking: str, frame: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield a frame with each name or form in it, with the code of the language."""
+    rules = [
+        [fold(end.strip()) for end in rule.split(">")] for rule in _tables()[asking].get("forms", "").split(",") if rule
+    ]
+    folded = fold(frame.strip())
     for name, code in _folded_names(asking):
         forms = [name[: len(name) - len(old)] + new for old, new in rules if name.endswith(old)]
-        for frame in table["in"].split(","):
-            folded = fold(frame.strip())
-            for form in [name] if "{n}" in folded else forms:
-                phrase = tuple(words_of(re.sub(r"\{.\}", form, folded)))
-                found.setdefault(phrase[0], []).append((phrase, code))
-    return found
+        for form in [name] if "{n}" in folded else forms:
+            yield tuple(words_of(re.sub(r"\{.\}", form, folded))), code
 
 
 @cache
@@ -296,4 +382,5 @@ def _unspaced_patterns(asking: str) -> tuple[re.Pattern[str], list[re.Pattern[st
     def compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(fold(pattern).replace("{n}", f"(?P<name>{names})"))
 
-    return compiled(table["alone"]), [compiled(one) for one in table["patterns"]], compiled(table["not"])
+    excluded = re.compile(fold(table["not"]).replace("{n}", f"(?:{names})"))
+    return compiled(table["alone"]), [compiled(one) for one in table["patterns"]], excluded

@@ -132,6 +132,23 @@ ASKED = [
     ("answer in english pls", "en"),
     ("Réponds en francais", "fr"),
     ("Wie macht man Brot? Antwort auf Deutsch.", "de"),
+    ("Write a short letter to my landlord in French", "fr"),
+    ("Give me a haiku about rain in Spanish.", "es"),
+    ("Schreib mir ein Gedicht über den Herbst auf Englisch", "en"),
+    ("Écris une lettre à mon propriétaire en allemand", "de"),
+    ("Escribe un poema sobre la lluvia en inglés", "en"),
+    ("Translate the second paragraph of my text into Italian", "it"),
+    ("Übersetze den folgenden Absatz ins Englische: Das Haus ist alt.", "en"),
+    ("Traduis le deuxième paragraphe en anglais", "en"),
+    ("Why is the sky blue - answer in French", "fr"),
+    ("Could you explain it in German, please?", "de"),
+    ("Explain in French how a plane flies", "fr"),
+    ("Puede responder en alemán?", "de"),
+    ("请用英语解释为什么天空是蓝色的", "en"),
+    ("你能用德语回答吗？", "de"),
+    ("なぜ空が青いか英語で説明して", "en"),
+    ("하늘이 왜 파란지 영어로 설명해 줘", "en"),
+    ("ช่วยอธิบายว่าทำไมท้องฟ้าเป็นสีฟ้าเป็นภาษาอังกฤษ", "en"),
 ]
 """Requests and the code of the language; names in the inflected and adverbial forms that CLDR lacks among them."""
 NOT_ASKED = [
@@ -216,6 +233,77 @@ NOT_ASKED = [
     "ขอเรียนภาษาอังกฤษ",
 ]
 """Messages that mention a language, or ask for several."""
+
+QUESTIONS_ABOUT_ANSWERS = [
+    "Why do you answer in Chinese?",
+    "Why did you answer in Chinese? I asked in English.",
+    "I asked you to answer in English but you answer in Chinese",
+    "You answer in Chinese.",
+    "Why did Beckett write in French?",
+    "Did Kafka write in German?",
+    "Does it support output in German?",
+    "Can Siri answer in German?",
+    "Warum antwortest du auf Chinesisch?",
+    "Kann Siri auf Deutsch antworten?",
+    "Pourquoi réponds-tu en chinois ?",
+    "Siri peut-il répondre en allemand ?",
+    "¿Por qué respondes en inglés?",
+    "¿Puede Siri responder en alemán?",
+    "Perché rispondi in inglese?",
+    "Por que você responde em inglês?",
+    "Waarom antwoord je in het Engels?",
+    "Varför svarar du på engelska?",
+    "Miksi vastaat englanniksi?",
+    "Dlaczego odpowiadasz po angielsku?",
+    "Почему ты отвечаешь на английском?",
+    "Neden İngilizce cevap veriyorsun?",
+    "لماذا تجيب بالإنجليزية؟",
+    "Kenapa jawab dalam bahasa Inggris?",
+    "Tại sao bạn trả lời bằng tiếng Anh?",
+    "你为什么用英文回答?",
+    "我让你用英文回答，你却用中文回答",
+    "Siri能用德语回答吗？",
+    "なぜ英語で答えるの?",
+    "왜 영어로 대답해요?",
+    "ทำไมคุณตอบเป็นภาษาอังกฤษ",
+]
+"""Questions about an answer, or about someone else's."""
+PEOPLE = [
+    "Write to German customers about the delay",
+    "Reply to French customers politely: the parcel is late.",
+    "Explain to Japanese tourists how to tip",
+    "Give this to Irish friends",
+    "Explain to Polish people why the shop is closed.",
+    "explain it in French cuisine terms",
+    "Translate the letter to German customers",
+    "Responde al alemán que preguntó por el pedido.",
+    "Svara på tyska frågor om leveransen.",
+    "Odpowiedz na niemiecki list.",
+    "Ответь на английский комментарий.",
+    "Отговори на немски клиенти.",
+]
+"""Nations and their things behind a preposition that may also stand before a language."""
+TOPICS = [
+    "Describe the tenses in English",
+    "Explain how plurals are formed in German",
+    "Please list the articles in German",
+    "Explain the difference between ser and estar in Spanish",
+    "Give feedback on my essay in French",
+    "Write a Python program that prints hello in French",
+    "Explain why nouns are capitalised in German",
+    "Write a letter that says hello in French",
+    "Nenne die Artikel auf Deutsch",
+    "Schreib ein Programm, das Hallo auf Französisch ausgibt",
+    "Explique comment se forme le pluriel en allemand",
+    "Explica la diferencia entre ser y estar en español",
+    "Spiega la differenza tra ser ed estar in spagnolo",
+]
+"""Languages as the topic of a request, or of a part of it."""
+
+
+@pytest.mark.parametrize("text", [*QUESTIONS_ABOUT_ANSWERS, *PEOPLE, *TOPICS])
+def test_a_language_that_is_the_topic_or_a_nation_is_not_asked_for(text: str) -> None:
+    assert asked_language(text) is None
 
 
 @pytest.mark.parametrize("asking", TEMPLATES)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from qwendesk.agents.checks.question_words import allows_any_order, has_contrast, reports_fault
+from qwendesk.agents.checks.question_words import allows_any_order, asks_for_code, has_contrast, reports_fault
 
 MAX_EXAMPLES = 8
 """Maximum number of examples of a question that are compared."""
@@ -91,7 +91,7 @@ def find_examples(question: str, functions: Mapping[str, tuple[str, ...]]) -> li
         functions: names of functions with those of their parameters.
     """
     text = question[:_MAX_QUESTION_CHARS]
-    is_report = reports_fault(text)
+    is_report = reports_fault(text) or not asks_for_code(text)
     found = list(_statements(text, functions, only_obliged=is_report))
     if not is_report:
         found = [*_doctests(text), *_assertions(text), *found, *_inputs(text, functions)]

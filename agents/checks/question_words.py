@@ -34,6 +34,17 @@ _FAULT = re.compile(
     re.IGNORECASE,
 )
 """Words of a report of a fault, wherever they stand in the question."""
+_REQUEST = re.compile(
+    r"\b(?:write|implement|creat|build|defin|complet|generat|develop|design|cod(?:e|ing) (?:a|an|the|me)|program that|"
+    r"i need|i want|give me|make (?:a|an|me)|python function|function that|function which)|"
+    r"\bdef \w+\([^)]*\)[^:\n]*:\s*(?:import \w+\s+)?(?:\"{3}|'{3})|"
+    r"\bschreib|\bimplement|\berstell|\bprogrammier|\bschrijf|\bmaak een|\bescrib|\bcrea\b|"
+    r"\bdesarroll|\bescrev|\bcri[ea]\b|"
+    r"\bécri|\bcré[eo]|\bscriv|\bнапиши|\bсоздай|\bреализ|\bnapisz|\bstwórz|\byaz|\boluştur|"
+    r"写|寫|编写|編寫|实现|實現|定义|定義|書い|書き|作っ|作成|実装|작성|만들|구현|써 ?줘|اكتب|أنشئ|लिख|बना",
+    re.IGNORECASE,
+)
+"""Words that ask for new code, or the head of a function that has only its description."""
 _CONTRAST = re.compile(
     r"(?<!\) )(?<!\)` )\b(?:should|must|ought)\b|\bshould have\b|\b(?:but|yet|however)\b|\bnot[ \t]+`?[-\d'\"\[({]|"
     r"\bsoll(?:te|en)?\b|\baber\b|\bsondern\b|\bnicht\b|\bmaar\b|\bmoet\w*|\bdeb(?:er[ií]a|e)\b|\bpero\b|\bdever?ia\b|"
@@ -67,6 +78,11 @@ _ANY_ORDER = re.compile(
 def reports_fault(question: str) -> bool:
     """Return whether a question may report a fault, so that a value in it may be the wrong one."""
     return bool(_FAULT.search(question))
+
+
+def asks_for_code(question: str) -> bool:
+    """Return whether a question asks for new code, so that a value in it is one that the code has to return."""
+    return bool(_REQUEST.search(question))
 
 
 def has_contrast(passage: str) -> bool:

@@ -47,13 +47,16 @@ def test_lists_are_no_examples_then(sentence: str) -> None:
         f"{sentence}\n\nInput: [1, 2]\nOutput: [2, 1]\n\npairs([3]) == [3]\nassert pairs([4]) == [(4, 4)]\n"
         "assert pairs([5]) == list('5')\npairs([6]) == {'a': [6]}\n>>> pairs([7])\n(7,)\n"
     )
-    assert find_examples(question, FUNCTIONS) == []
+    assert find_examples(f"Write it.\n{question}", FUNCTIONS) == []
 
 
 @pytest.mark.parametrize("sentence", OPEN[:3])
 def test_other_values_are(sentence: str) -> None:
     question = f"{sentence}\npairs([1]) == 0, pairs([2]) == {{1, 2}}"
-    assert [each.stated for each in find_examples(question, FUNCTIONS)] == ["pairs([1]) == 0", "pairs([2]) == {1, 2}"]
+    assert [each.stated for each in find_examples(f"Write it.\n{question}", FUNCTIONS)] == [
+        "pairs([1]) == 0",
+        "pairs([2]) == {1, 2}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,4 +64,4 @@ def test_other_values_are(sentence: str) -> None:
 )
 def test_an_order_that_is_told_is_compared(sentence: str) -> None:
     question = f"{sentence}\npairs([2, 1]) == [1, 2]"
-    assert [each.stated for each in find_examples(question, FUNCTIONS)] == ["pairs([2, 1]) == [1, 2]"]
+    assert [each.stated for each in find_examples(f"Write it.\n{question}", FUNCTIONS)] == ["pairs([2, 1]) == [1, 2]"]

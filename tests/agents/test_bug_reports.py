@@ -48,7 +48,7 @@ REPORTS = [
 
 @pytest.mark.parametrize("question", REPORTS)
 def test_the_wrong_value_of_a_report_is_no_example(question: str) -> None:
-    assert find_examples(question, FUNCTIONS) == []
+    assert find_examples(f"Write it.\n{question}", FUNCTIONS) == []
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_wrong_value_of_a_report_is_no_example(question: str) -> None:
     ],
 )
 def test_the_value_that_a_call_has_to_have_is_an_example(question: str) -> None:
-    assert [each.stated for each in find_examples(question, FUNCTIONS)] == ["add(2, 2) == 4"]
+    assert [each.stated for each in find_examples(f"Write it.\n{question}", FUNCTIONS)] == ["add(2, 2) == 4"]
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,48 @@ def test_the_value_that_a_call_has_to_have_is_an_example(question: str) -> None:
     ],
 )
 def test_a_description_may_have_such_words_away_from_its_examples(question: str) -> None:
-    assert [each.stated for each in find_examples(question, FUNCTIONS)] == ["add(2, 2) == 4"]
+    assert [each.stated for each in find_examples(f"Write it.\n{question}", FUNCTIONS)] == ["add(2, 2) == 4"]
 
 
 @pytest.mark.parametrize("question", ["add(2, 2) == 1, 2", "add(2, 2) returns 1, -2", "add(2, 2) -> 'a', None"])
 def test_literals_with_commas_have_two_readings(question: str) -> None:
+    assert find_examples(f"Write it.\n{question}", FUNCTIONS) == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Can you spot the problem? add(2, 2) returns 5.",
+        "add(2, 2) returns 5. What am I doing wrong?",
+        "I have this function and add(2, 2) returns 5 every time, help!",
+        "There's an off-by-one error: add(2, 2) == 5",
+        "Something is off here: add(2, 2) -> 5",
+        "add(2, 2) returns 5 when it ought to return 4",
+        "For some reason add(2, 2) gives 5.",
+        "add(2, 2) outputs 5. The right answer is 4.",
+        "add(2, 2) = 5, which makes no sense",
+        ">>> add(2, 2)\n5\n\nThat's not right.",
+        "assert add(2, 2) == 5\n\nThis passes although it must not.",
+        "Please repair this function, add(2, 2) is 5.",
+        "Debug this: add(2, 2) => 5",
+        "After the last change add(2, 2) returns 5.",
+        "add(2, 2) returns 5; it used to return 4",
+        "Was stimmt hier nicht? add(2, 2) gibt 5 zurück",
+        "add(2, 2) gibt 5 zurück, obwohl 2 + 2 = 4 ist",
+        "Mi función no funciona: add(2, 2) devuelve 5",
+        "¿Qué está mal? add(2, 2) devuelve 5",
+        "Ma fonction ne marche pas : add(2, 2) renvoie 5",
+        "Il y a un problème, add(2, 2) renvoie 5",
+        "La mia funzione non va: add(2, 2) restituisce 5",
+        "Моя функция не работает: add(2, 2) возвращает 5",
+        "我的函数有问题，add(2, 2) 返回 5",
+        "哪里出错了？add(2, 2) 返回 5",
+        "add(2, 2) == 5 になってしまいます。",
+        "결과가 이상해요: add(2, 2) == 5",
+        "Fonksiyonum çalışmıyor: add(2, 2) = 5",
+        "Moja funkcja nie działa: add(2, 2) = 5",
+        "Minha função não funciona: add(2, 2) retorna 5",
+    ],
+)
+def test_a_question_that_asks_for_no_new_code_has_no_examples(question: str) -> None:
     assert find_examples(question, FUNCTIONS) == []

@@ -23,8 +23,8 @@ def answered(*blocks: str, language: str = "python") -> str:
     return "Here it is:\n\n" + "\n\nand\n\n".join(f"```{language}\n{block}\n```" for block in blocks)
 
 
-async def checked(sandbox: PythonSandbox, answer: str, question: str = "Write it.") -> Check:
-    (check,) = await check_code(answer, sandbox, Inbound(question, "c"))
+async def checked(sandbox: PythonSandbox, answer: str, question: str = "") -> Check:
+    (check,) = await check_code(answer, sandbox, Inbound(f"Write it.\n{question}", "c"))
     return check
 
 
@@ -135,7 +135,7 @@ async def test_an_example_that_the_sandbox_cannot_run_is_not_compared(sandbox: P
     ],
 )
 def test_examples_of_many_forms_are_found(question: str, examples: list[str]) -> None:
-    assert [each.stated for each in find_examples(question, {"f": ("n",)})] == examples
+    assert [each.stated for each in find_examples(f"Write it.\n{question}", {"f": ("n",)})] == examples
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_examples_of_many_forms_are_found(question: str, examples: list[str]) ->
     ],
 )
 def test_what_has_two_readings_is_no_example(question: str) -> None:
-    assert find_examples(question, {"f": ("n",)}) == []
+    assert find_examples(f"Write it.\n{question}", {"f": ("n",)}) == []
 
 
 @pytest.mark.parametrize(

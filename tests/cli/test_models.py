@@ -51,7 +51,14 @@ def run(*arguments: str, exit_code: int = 0, **options: str):
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a shell's background job inherits an ignored Ctrl-C
+    return subprocess.Popen(
+        [*PROGRAM, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def wait_for_bytes(home: Path, process: subprocess.Popen[str], wheel: int) -> int:

@@ -200,8 +200,6 @@ class Database:
         await asyncio.gather(*self._shielded, return_exceptions=True)
         async with self._write_lock:
             await self.engine.dispose()
-        if self._watch:
-            self._watch.forget()
 
 
 def upsert(dialect: str, table: type[Any]) -> sqlite.Insert | postgresql.Insert:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from qwendesk.errors import ConfigError
-from qwendesk.memory.database_errors import FileWatch, connect_to_same_file
+from qwendesk.memory.database_errors import FileWatch
 from qwendesk.memory.tables.types import to_json
 
 _FILE_CONNECTIONS = 5
@@ -62,7 +62,7 @@ def create_engine(url: URL, busy_timeout: float, watch: FileWatch | None) -> Asy
     Args:
         url: the parsed URL.
         busy_timeout: seconds to wait for another process that writes to the SQLite file.
-        watch: counts the connections to the SQLite file; None for any other database.
+        watch: watches the SQLite file; None for any other database.
 
     Raises:
         ConfigError: the driver is not installed or not asynchronous.
@@ -75,9 +75,8 @@ def create_engine(url: URL, busy_timeout: float, watch: FileWatch | None) -> Asy
         _tune(engine, busy_timeout)
     elif url.get_backend_name() == "postgresql":
         _plan_for_ssd(engine)
-    if file and watch:
-        connect_to_same_file(engine.sync_engine, file)
-        _count_connections(engine, watch)
+    if watch:
+        watch.attach(engine.sync_engine)
     return engine
 
 
@@ -120,13 +119,3 @@ def _tune(engine: AsyncEngine, busy_timeout: float) -> None:
         # IMMEDIATE: a transaction that reads first would fail at its first write while another one writes.
         if statement := connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"):
             connection.exec_driver_sql(statement)
-
-
-def _count_connections(engine: AsyncEngine, watch: FileWatch) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def opened(_: object, __: object) -> None:
-        watch.opened()
-
-    @event.listens_for(engine.sync_engine, "close")
-    def closed(_: object, __: object) -> None:
-        watch.closed()

@@ -110,15 +110,34 @@ class FileWatch:
         self._noted: dict[Path, Identity] = {}
         self._connections = 0
 
-    def opened(self) -> None:
-        """Count an opened connection."""
-        self._connections += 1
+    def attach(self, engine: Engine) -> None:
+        """Count the connections of an engine, and refuse new ones while another file, or none, is in the file's place.
 
-    def closed(self) -> None:
-        """Count a closed connection; SQLite removes the journal with the last one."""
-        self._connections -= 1
-        if not self._connections:
-            self._noted.pop(self._journal, None)
+        SQLite would create a missing file, and a connection to an empty file deletes the journal that it finds beside
+        it. Open connections go on with the file that they have.
+        """
+
+        @event.listens_for(engine, "do_connect")
+        def compare(*_: object) -> None:
+            found = _identity(self._file)
+            if found and self._noted.setdefault(self._file, found) == found:
+                return
+            if self._file in self._noted:
+                raise sqlite3.OperationalError("unable to open database file: it was removed or replaced")
+
+        @event.listens_for(engine, "connect")
+        def opened(*_: object) -> None:
+            self._connections += 1
+
+        @event.listens_for(engine, "close")
+        def closed(*_: object) -> None:
+            self._connections -= 1
+            if not self._connections:  # SQLite removes the journal with the last one
+                self._noted.pop(self._journal, None)
+
+        @event.listens_for(engine, "engine_disposed")
+        def forget(_: object) -> None:
+            self._noted.clear()
 
     def check(self) -> None:
         """Store the identity of new files and compare that of known ones.
@@ -132,31 +151,6 @@ class FileWatch:
         for file, noted in self._noted.items():
             if _identity(file) != noted:
                 raise FileReplacedError(file)
-
-    def forget(self) -> None:
-        """Drop the stored identities after all connections were closed."""
-        self._noted.clear()
-
-
-def connect_to_same_file(engine: Engine, file: Path) -> None:
-    """Refuse new connections while another file, or none, is in the place of the open SQLite database.
-
-    SQLite would create a missing file, and a connection to an empty file deletes the journal that it finds beside it.
-    Open connections go on with the file that they have.
-    """
-    noted: list[Identity] = []
-
-    @event.listens_for(engine, "do_connect")
-    def compare(*_: object) -> None:
-        found = _identity(file)
-        if found and not noted:
-            noted.append(found)
-        if noted and found != noted[0]:
-            raise sqlite3.OperationalError("unable to open database file: it was removed or replaced")
-
-    @event.listens_for(engine, "engine_disposed")
-    def forget(_: object) -> None:
-        noted.clear()
 
 
 def _identity(file: Path) -> Identity | None:

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
-from qwendesk.memory.database_errors import connect_to_same_file
+from qwendesk.memory.database_errors import FileWatch
 from qwendesk.memory.tables.conversations import DEFAULT_TENANT
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def _engine(url: Any, is_sqlite: bool) -> Engine:
     if not is_sqlite:
         return create_engine(url, pool_size=8, max_overflow=0, pool_pre_ping=True)
     engine = create_engine(url, pool_size=4, max_overflow=0)
-    connect_to_same_file(engine, Path(url.database))
+    FileWatch(Path(url.database)).attach(engine)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:

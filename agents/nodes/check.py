@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -34,6 +33,8 @@ _FEEDBACK = (
     "Do not mention the mistake or this message."
 )
 _LANGUAGE_FEEDBACK = "Write the whole answer again in {language}, and only in {language}."
+_NO_MISTAKES = (ADMITS_FAILURE, ANSWER_LANGUAGE)
+"""Checks whose failure is no mistake that a stronger model would mend."""
 
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -80,19 +81,15 @@ def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list
     return checks
 
 
-def _find_fault(
-    text: str, checks: Sequence[Check], *, has_result: bool, policy: EscalationPolicy, not_retryable: Sequence[str] = ()
-) -> str | None:
+def _find_fault(text: str, failed: Check | None, *, has_result: bool, policy: EscalationPolicy) -> str | None:
     """Return the fault of an answer in words; None if none is known.
 
     Args:
         text: the answer.
-        checks: its checks.
+        failed: the first check that found a mistake.
         has_result: whether a tool returned something.
         policy: the faults that are retried.
-        not_retryable: names of checks that a retry cannot fix.
     """
-    failed = next((check for check in checks if check.outcome == "failed" and check.name not in not_retryable), None)
     if policy.empty and not text and not has_result:
         return "the answer was empty"
     if policy.refused and is_refusal(text):
@@ -105,9 +102,8 @@ def _find_fault(
 async def _retry_request(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
     """Return the request for a second try, at most one a turn."""
     has_result, policy = any(use.ok for use in state["tool_uses"]), context.policy.escalate
-    found = _find_fault(
-        text, checks, has_result=has_result, policy=policy, not_retryable=(ADMITS_FAILURE, ANSWER_LANGUAGE)
-    )
+    failed = next((check for check in checks if check.outcome == "failed" and check.name not in _NO_MISTAKES), None)
+    found = _find_fault(text, failed, has_result=has_result, policy=policy)
     wrong = next((check for check in checks if check.name == ANSWER_LANGUAGE and check.outcome == "failed"), None)
     language = wrong.detail if wrong and policy.checks else None
     if found is None and language is None:
@@ -116,10 +112,8 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
         return {"retry_request": None, "notes": [f"{found or language}; this was the second try"]}
     choice, think = chosen_model(state), state["think"]
     step = found and await select_retry(context, state["inbound"], state["decision"], choice, think)
-    unspoken = (ADMITS_FAILURE, ANSWER_LANGUAGE)
-    has_mistake = bool(text) and any(check.outcome == "failed" and check.name not in unspoken for check in checks)
     if found and step:
-        feedback = _FEEDBACK.format(reason=one_line(found)) if has_mistake else ""
+        feedback = _FEEDBACK.format(reason=one_line(found)) if text and failed else ""
         request = RetryRequest(found, step, feedback, text, first_choice=choice, first_think=think)
         return {"retry_request": request}
     notes = [f"{found}; there is no stronger model here to ask"] if found else []

@@ -30,6 +30,13 @@ _MAX_BARE_WORDS = 5
 _MAX_UNSPACED_CHARS = 160
 _MAX_WORDS_TO_TEXT = 4
 """Maximum distance from a word of writing to the name of a text, as in "write me a short letter"."""
+_SCRIPTS = {
+    "ja": re.compile(r"[\u3040-\u30ff]"),
+    "ko": re.compile(r"[\uac00-\ud7af]"),
+    "th": re.compile(r"[\u0e00-\u0e7f]"),
+    "zh": re.compile(r"[\u3400-\u9fff]"),
+}
+"""The scripts of the languages without spaces; Japanese first, because Chinese has its characters, too."""
 _COMMON_KINDS = ("ask", "please", "why", "translate", "writes", "texts", "explains", "topics")
 """Kinds of cues that count whatever language they are in."""
 _LANGUAGE_KINDS = ("not", "whether", "unless")
@@ -261,15 +268,6 @@ def _asked_in_unspaced(plain: str) -> str | None:
             if codes:
                 return codes.pop() if len(codes) == 1 else None
     return None
-
-
-_SCRIPTS = {
-    "ja": re.compile(r"[\u3040-\u30ff]"),
-    "ko": re.compile(r"[\uac00-\ud7af]"),
-    "th": re.compile(r"[\u0e00-\u0e7f]"),
-    "zh": re.compile(r"[\u3400-\u9fff]"),
-}
-"""The scripts of the languages without spaces; Japanese first, because Chinese has its characters, too."""
 
 
 @cache

@@ -227,11 +227,11 @@ async def open_desk(
         )
         stack.push_async_callback(turns.aclose)
         parts = DeskParts(settings, memory, MemoryCommands(memory), pool, knowledge, turns)
-        _register_held_words(parts)
+        _register_text_caches(parts)
         yield parts
 
 
-def _register_held_words(parts: DeskParts) -> None:
+def _register_text_caches(parts: DeskParts) -> None:
     """Register the caches whose texts are dropped when their person is forgotten."""
     text_caches = parts.memory.text_caches
     text_caches.register("turns", parts.turns.drop)

@@ -69,7 +69,6 @@ class BenchedModel:
             settings = self.settings.model_copy(update={"database_url": f"sqlite+aiosqlite:///{file}"})
             engines = {self.choice.engine: self.engine}
             async with Desk(settings, engines=engines, tools=tools, router=self.router) as desk:
-                assert desk.knowledge  # an open desk has it
                 for document in documents:
                     await desk.knowledge.base.add_bytes(document.name, document.text.encode(), EVERYBODY)
                 yield desk

@@ -112,13 +112,13 @@ async def _list(limit: int, as_json: bool) -> None:
 async def _conversations(channel: str | None, limit: int, as_json: bool) -> None:
     async with opened() as memory:
         found = await memory.history.conversations(channel=channel, limit=limit)
-        has_long = any(len(one.key) > _KEY_CHARS for one in found)
-        others = await memory.history.conversations(limit=_SEARCHED) if has_long else []
-    keys = {one.key for one in (*found, *others)}
+        is_shortened = not as_json and any(len(one.key) > _KEY_CHARS for one in found)
+        others = await memory.history.conversations(limit=_SEARCHED) if is_shortened else []
     if as_json:
         rows = [asdict(one) | {"updated_at": one.updated_at.isoformat()} for one in found]
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
+    keys = {one.key for one in (*found, *others)}
     people = ["" if one.person == one.key else one_line(one.person) for one in found]
     shown = [person if len(person) <= _PERSON_CHARS else f"{person[: _PERSON_CHARS - 1]}…" for person in people]
     width = max(map(len, shown), default=0)

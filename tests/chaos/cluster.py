@@ -59,6 +59,11 @@ class DeskCluster:
         lines = file.read_text("utf-8").split("\n")[:-1] if file.exists() else []
         return [line for line in map(json.loads, lines) if line["what"] == what]
 
+    def is_answering(self, process: int) -> bool:
+        """Tell whether a worker, which is stopped, has asked the model for an answer that it has not marked as sent."""
+        asked = sum(line["process"] == process for line in self.events("asked"))
+        return asked > len({line["key"] for line in self.events("marked") if line["process"] == process})
+
     def wait_for(self, what: str, count: int = 1, seconds: float = 150) -> None:
         """Wait until an event was logged ``count`` times."""
         until = time.monotonic() + seconds

@@ -377,6 +377,7 @@ async def test_where_bubblewrap_makes_namespaces_the_sandbox_works() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root has rights to give up")
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bwrap is not on this machine")
 async def test_root_that_cannot_become_somebody_else_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name, **more: None if name == "setpriv" else which(name, **more))

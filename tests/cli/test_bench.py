@@ -111,6 +111,7 @@ def test_a_model_that_is_not_fetched_says_how_to_get_it(data: Path, monkeypatch:
     assert "qwendesk models pull" in refused(*asked)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.timeout(600)
 def test_a_real_model_is_measured(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,7 @@ async def test_a_step_of_the_stop_that_fails_leaves_nothing_open(
         assert another.outlet.texts == ["re first"]
 
 
+@pytest.mark.server
 async def test_recovery_starts_and_goes_on_after_an_unexpected_error(monkeypatch: pytest.MonkeyPatch) -> None:
     connect, errors = psycopg.AsyncConnection.connect, [RuntimeError("a bug")]
     pending_errors, has_checked = [RuntimeError("another bug")], asyncio.Event()

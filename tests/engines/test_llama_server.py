@@ -26,6 +26,7 @@ async def url() -> AsyncIterator[str]:
         yield address
 
 
+@pytest.mark.slow
 async def test_a_real_model_on_a_server_stands_in_for_one_that_is_down(url: str) -> None:
     settings = Settings(
         engine="vllm",

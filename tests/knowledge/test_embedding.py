@@ -117,6 +117,7 @@ def test_only_vectors_of_one_length_are_taken(rows: Any) -> None:
         unit_vectors(rows, 1, "x")
 
 
+@pytest.mark.slow
 @pytest.mark.model
 async def test_llama_cpp_embeds_a_gguf_file() -> None:
     """Any language model works here: similar texts get similar vectors."""

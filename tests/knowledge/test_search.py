@@ -207,6 +207,7 @@ async def test_nobody_finds_what_is_meant_for_another(kb_url: str) -> None:
             assert await base.has_documents(reader)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 17), st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
 async def test_random_histories_keep_scopes_apart(tmp_path: Path, history: list[tuple[int, int, bool]]) -> None:

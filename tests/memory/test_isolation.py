@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -122,6 +123,7 @@ class World:
         )
 
 
+@pytest.mark.slow
 @given(steps=STEPS)
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_nobody_sees_what_is_anothers(memory: Memory, steps: list[Step]) -> None:

@@ -128,6 +128,7 @@ def test_no_place_stays_that_was_looked_up() -> None:
     assert held_in_memory() == []
 
 
+@pytest.mark.slow
 async def test_nothing_of_a_visitor_stays(own_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "qwendesk")
     async with served(own_home) as (service, memory):

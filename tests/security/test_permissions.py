@@ -77,6 +77,7 @@ async def test_help_lists_what_the_person_may_use(tmp_path: Path) -> None:
             assert f"/{name} " in visitors and f"/{name} " in operators
 
 
+@pytest.mark.slow
 async def test_help_holds_nothing_of_the_inside_in_any_language(tmp_path: Path) -> None:
     async with served(tmp_path) as desk:
         for language in languages():
@@ -132,6 +133,7 @@ async def test_where_nobody_is_proved_approving_is_not_widened(tmp_path: Path, m
         assert "specialist" not in await desk.told("/model scripted:scripted-coder", "owner")
 
 
+@pytest.mark.slow
 async def test_why_tells_a_customer_nothing_of_the_inside(tmp_path: Path) -> None:
     async with served(tmp_path) as desk:
         await desk.told("What is 37 * 91 + 4?")

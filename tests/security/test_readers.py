@@ -116,6 +116,7 @@ async def test_cancelling_and_closing_kill_what_reads(converter: Converter) -> N
         await slow
 
 
+@pytest.mark.slow
 async def test_a_terminated_program_leaves_no_reader(tmp_path: Path) -> None:
     (tmp_path / "slow.pdf").write_bytes(SLOW)
     environment = os.environ | {"QWENDESK_HOME": str(tmp_path / "home"), "QWENDESK_EMBEDDER": "none"}

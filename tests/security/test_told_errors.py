@@ -62,6 +62,7 @@ async def test_an_error_of_a_turn_is_told_in_general_words(
             assert "/srv" in caplog.text, f"who runs the desk sees {type(error)}"
 
 
+@pytest.mark.slow
 async def test_the_general_words_are_in_the_persons_language(tmp_path: Path) -> None:
     def script(messages: object) -> str:
         raise EngineError(DETAILS)

@@ -102,10 +102,16 @@ def refine_selection(
             choice = other
     if choice.card.name in loaded:
         return ModelSelection(choice, reasons)
-    resident = best_for_role(role, [card for card in able if card.name in loaded], choice.engine)
+    resident = best_for_role(role, [card for card in able if _may_stay(card, choice.card, loaded)], choice.engine)
     if resident and suitability(role, choice.card) - suitability(role, resident.card) < policy.model_switch_threshold:
         return ModelSelection(resident, (*reasons, f"stayed with {resident.card.name} because it is loaded"))
     return ModelSelection(choice, reasons)
+
+
+def _may_stay(card: ModelCard, best: ModelCard, loaded: frozenset[str]) -> bool:
+    """Return whether a model is loaded and no smaller version of the best one, which serves the same roles better."""
+    is_smaller_version = bool(card.series) and card.series == best.series and card.parameters < best.parameters
+    return card.name in loaded and not is_smaller_version
 
 
 def supports_language(card: ModelCard, language: str | None) -> bool:

@@ -139,6 +139,17 @@ class ModelPool:
         self._ready[choice.engine, choice.card.name] = model
         return model
 
+    async def fetch(self, name: str, progress: Progress = _no_progress) -> None:
+        """Pull a model of the catalogue into the store, from where it answers from the next message on.
+
+        Raises:
+            ModelStoreError: every source failed, with the reasons; or the disk is full.
+            ConfigError: there is no such model, or no source has it.
+        """
+        card = self._parts.catalogue.get(name)
+        await self._parts.store.pull(card, lambda step: progress(*step.described()))
+        self._engines.clear_listings()
+
     def loaded(self, engine: str) -> frozenset[str]:
         """Return the names of an engine's models that were loaded by this pool and are still in memory."""
         return frozenset(
@@ -202,10 +213,8 @@ class ModelPool:
         async with self._pulling:
             if await engine.models():
                 return
-            card = self._parts.catalogue.get(STARTER_MODEL)
-            progress(f"First start: fetching {card.name}, once", None)
-            await self._parts.store.pull(card, lambda step: progress(*step.described()))
-        self._engines.clear_listings()
+            progress(f"First start: fetching {STARTER_MODEL}, once", None)
+            await self.fetch(STARTER_MODEL, progress)
 
     async def _is_available(self, choice: SelectedModel) -> bool:
         if file := choice.card.file:

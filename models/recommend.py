@@ -19,6 +19,10 @@ _OVERHEAD_GB = 0.8
 """Memory for the context and the program, in GB."""
 _GB_PER_SECOND_PER_CORE = 6.5
 """Weights that one CPU core reads per second, in GB; measured as 27 tokens/s of the starter model on two cores."""
+_MIN_TOKENS_PER_SECOND = 5.0
+"""Least acceptable speed of an answer."""
+_MEMORY_SHARE = 0.7
+"""Share of the free memory that a model may use."""
 _MANY_LANGUAGES = 119
 """Number of languages of the newer series, which support less common ones."""
 _COMMON_LANGUAGES = [
@@ -62,6 +66,11 @@ class MachineResources:
     memory_gb: float
     cores: int
 
+    @classmethod
+    def with_free_memory(cls, free_gb: float, cores: int) -> MachineResources:
+        """Return the resources of a machine of which a model takes a share of the free memory."""
+        return cls(free_gb * _MEMORY_SHARE, cores)
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
@@ -83,7 +92,7 @@ def recommend(
     *,
     role: Role = "general",
     language: str | None = None,
-    min_tokens_per_second: float = 5.0,
+    min_tokens_per_second: float = _MIN_TOKENS_PER_SECOND,
     limit: int = 3,
 ) -> list[Recommendation]:
     """Return the best models for a role, best first; empty: no model fits.
@@ -98,10 +107,21 @@ def recommend(
     """
     able = [card for card in cards if role in card.roles and _supports_language(card, language) and card.weights]
     rated = [_rate(card, machine, role, language) for card in able]
-    fitting = [
-        each for each in rated if each.needs_gb <= machine.memory_gb and each.tokens_per_second >= min_tokens_per_second
-    ]
+    fitting = [each for each in rated if not _obstacle(each, machine, min_tokens_per_second)]
     return sorted(fitting, key=lambda each: _rank(each.card, role))[:limit]
+
+
+def obstacle(card: ModelCard, machine: MachineResources) -> str | None:
+    """Return why a machine cannot run a model well; None: it can."""
+    return _obstacle(_rate(card, machine, card.roles[0], None), machine, _MIN_TOKENS_PER_SECOND)
+
+
+def _obstacle(rated: Recommendation, machine: MachineResources, min_tokens_per_second: float) -> str | None:
+    if rated.needs_gb > machine.memory_gb:
+        return f"it needs {rated.needs_gb:.1f} GB of memory, and a model may take {machine.memory_gb:.1f} GB"
+    if rated.tokens_per_second < min_tokens_per_second:
+        return f"it would write about {rated.tokens_per_second:.0f} tokens/s on {machine.cores} CPU cores"
+    return None
 
 
 def _rank(card: ModelCard, role: Role) -> tuple[float, ...]:

@@ -39,6 +39,8 @@ from qwendesk.settings_file import ENCODING, SettingsFile, read_text
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
 """Catalogue name of the model that the first chat downloads."""
+LARGER_STARTER_MODEL = "qwen2.5-coder-1.5b"
+"""Catalogue name of the model that replaces it where memory and disk allow."""
 PRIVATE_FILE_MODE = 0o600
 """Mode of files that only the desk's user may read."""
 _ALLOWED = {"ollama_keep_alive": "a time such as 30m, a number of seconds, 0 (not at all) or -1 (for good)"}

@@ -311,6 +311,16 @@ def test_a_swap_that_costs_nothing_is_always_made() -> None:
     )
 
 
+@pytest.mark.parametrize(("series", "expected"), [("qwen2.5-coder", "large"), ("another", "small"), ("", "small")])
+def test_a_loaded_model_gives_way_to_a_larger_one_of_its_series(series: str, expected: str) -> None:
+    small = ModelCard("small", series=series, parameters=0.5)
+    large = ModelCard("large", series="qwen2.5-coder" if series else "", parameters=1.5)
+    found = refine_selection(
+        "general", SelectedModel("e", large), [small, large], frozenset({"small"}), "en", ModelPolicy()
+    )
+    assert found.choice is not None and found.choice.card.name == expected
+
+
 def test_models_of_few_languages_do_not_speak_all() -> None:
     few = ModelCard("few", languages=12)
     assert supports_language(few, "zh") and supports_language(few, None) and not supports_language(few, "sw")

@@ -57,21 +57,30 @@ _NAMES = {"env": ".env"}
 
 What = Annotated[str, typer.Argument(metavar="|".join(KINDS), help="Template of the desk.")]
 Folder = Annotated[Path, typer.Argument(help="Target folder, created if missing; default: the working directory.")]
+Fetch = Annotated[
+    bool | None,
+    typer.Option(
+        "--fetch/--no-fetch",
+        help="Download the model that suits small machines, or do not; default: only at a terminal.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files; each is kept as NAME.bak.")]
 
 
 @app.command(no_args_is_help=True)
-def init(kind: What, folder: Folder = Path(), force: Force = False) -> None:
+def init(kind: What, folder: Folder = Path(), force: Force = False, fetch: Fetch = None) -> None:
     """Create the settings of a new desk: a shop's web chat, a Telegram bot, a Slack app.
 
     shop: a web chat that answers from documents, with examples. telegram: a bot. slack: an app.
+    Then download a model, where none is chosen and memory and disk allow it.
     """
     from qwendesk.cli.run import run_command
 
-    run_command(_init(kind, folder, force))
+    stopped = "Stopped. The files are written; 'qwendesk models pull NAME' goes on with the download."
+    run_command(_init(kind, folder, force, fetch), interrupted=stopped)
 
 
-async def _init(kind: str, folder: Path, force: bool) -> None:
+async def _init(kind: str, folder: Path, force: bool, fetch: bool | None) -> None:
     import asyncio
 
     from qwendesk.errors import ConfigError, no_such
@@ -82,11 +91,53 @@ async def _init(kind: str, folder: Path, force: bool) -> None:
         written = await asyncio.to_thread(_write, kind, folder, force)
     except OSError as error:
         raise ConfigError(f"{str(folder)!r} cannot be written: {error.strerror or error}.") from None
-    typer.echo(f"Wrote {', '.join(str(file) for file in written)}: {KINDS[kind].help}.\n\nNext:")
-    steps = KINDS[kind].next_steps
+    typer.echo(f"Wrote {', '.join(str(file) for file in written)}: {KINDS[kind].help}.")
+    to_pull = await _fetch_model(fetch)
+    typer.echo("\nNext:")
+    steps = (*to_pull, *KINDS[kind].next_steps)
     for step in (f"cd {quote(str(folder))}", *steps) if folder != Path() else steps:
         typer.echo(f"  {step}")
     typer.echo("\n'qwendesk doctor' lists what is missing.")
+
+
+async def _fetch_model(wanted: bool | None) -> tuple[str, ...]:
+    """Download the model that replaces the starter model; return the step that is left where it was not."""
+    import asyncio
+    import sys
+
+    from qwendesk.cli.models.larger_model import OfferDecisions, fetch_obstacle, missing_larger_model
+    from qwendesk.cli.models.progress import pull_progress
+    from qwendesk.errors import QwendeskError
+    from qwendesk.models.sources.base import SourceSettings
+    from qwendesk.models.store.model_store import ModelStore
+    from qwendesk.settings import STARTER_MODEL, load_settings
+    from qwendesk.wiring import build_pool
+
+    try:
+        settings = load_settings()
+        card = await missing_larger_model(build_pool(settings))
+    except QwendeskError:
+        return ()  # 'qwendesk doctor' names what is wrong with settings that were there before
+    if card is None:
+        return ()
+    if reason := await asyncio.to_thread(fetch_obstacle, card, settings):
+        typer.echo(f"{card.name} is not fetched: {reason}. {STARTER_MODEL} answers; the first answer fetches it.")
+        return ()
+    step = f"qwendesk models pull {card.name}  # instead of {STARTER_MODEL}, which the first answer fetches"
+    if wanted is None:
+        is_refused = await asyncio.to_thread(OfferDecisions(settings).get, card.name) == "no"
+        wanted = sys.stdin.isatty() and sys.stderr.isatty() and not is_refused
+    if not wanted:
+        return (step,)
+    store = ModelStore(settings.store_dir, SourceSettings.from_settings(settings))
+    try:
+        with pull_progress() as progress:
+            await store.pull(card, progress)
+    except QwendeskError as error:
+        typer.echo(f"{card.name} could not be fetched: {error}", err=True)
+        return (step,)
+    typer.echo(f"Fetched {card.name}, which answers from now on.")
+    return ()
 
 
 def _write(kind: str, folder: Path, force: bool) -> list[Path]:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from qwendesk.app import Desk, reply_of
 from qwendesk.cli.chat.console_channel import ConsoleChannel, Session
+from qwendesk.cli.chat.larger_model_offer import LargerModelOffer, card_to_offer
 from qwendesk.cli.chat.terminal_commands import (
     TerminalCommands,
     answer_command,
@@ -26,6 +27,7 @@ from qwendesk.cli.chat.view import NoticeLine, printable, view_for
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
 from qwendesk.errors import ConfigError, QwendeskError, no_such
 from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, resolve_virtual_model
+from qwendesk.models.card import SelectedModel
 from qwendesk.settings import load_settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -160,7 +162,9 @@ def _message(options: ChatOptions) -> str | None:
 
 async def _converse(desk: Desk, session: Session) -> None:
     out, err = Console(), Console(stderr=True)
-    out.print(await _greeting(desk, session, NoticeLine(err)), style="dim", markup=False, highlight=False)
+    choice = await _first_model(desk, session, NoticeLine(err))
+    offered = await card_to_offer(desk.pool, choice) if out.is_terminal else None
+    out.print(_greeting(choice, names_larger=offered is None), style="dim", markup=False, highlight=False)
     for message in (
         await desk.memory.history.messages(session.conversation, channel=ConsoleChannel.manifest.name, limit=200)
     )[-2:]:
@@ -180,7 +184,16 @@ async def _converse(desk: Desk, session: Session) -> None:
     console = ConsoleChannel(
         session, commands.why, check, history=history, out=out, err=err, commands=command, models=models
     )
-    await console.converse(desk.turns.run)
+    if offered is None:
+        await console.converse(desk.turns.run)
+        return
+    offer = LargerModelOffer(desk.pool, offered, console)
+    await offer.begin()
+    try:
+        await console.converse(desk.turns.run, offer.take)
+    finally:
+        await offer.stop()
+        console.show_announced()
 
 
 async def _models(desk: Desk) -> list[str]:
@@ -191,17 +204,24 @@ async def _models(desk: Desk) -> list[str]:
         return []
 
 
-async def _greeting(desk: Desk, session: Session, notices: NoticeLine) -> str:
-    """Download the first model if there is none, and print which model answers."""
+async def _first_model(desk: Desk, session: Session, notices: NoticeLine) -> SelectedModel | None:
+    """Download the first model if there is none, and return the model that answers."""
     choice = await desk.pool.choose(
         "general", session.model, lambda text, fraction: notices.show(Notice(text, fraction))
     )
     notices.clear()
+    return choice
+
+
+def _greeting(choice: SelectedModel | None, *, names_larger: bool) -> str:
+    """Return which model answers."""
     if choice is None:
         return "No model can answer yet: see qwendesk doctor."
-    small = 0 < choice.card.parameters < _SMALL_MODEL_BILLIONS
-    warning = " A model this small makes things up: 'qwendesk models recommend' names larger ones." if small else ""
-    return f"Answering with {choice.card.name} on {choice.engine}.{warning}"
+    text = f"Answering with {choice.card.name} on {choice.engine}."
+    if not 0 < choice.card.parameters < _SMALL_MODEL_BILLIONS:
+        return text
+    hint = ": 'qwendesk models recommend' names larger ones." if names_larger else "."
+    return f"{text} A model this small makes things up{hint}"
 
 
 async def _stream_reply(desk: Desk, inbound: Inbound) -> Reply:

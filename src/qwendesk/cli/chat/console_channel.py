@@ -54,6 +54,8 @@ Answer = Callable[[str], Awaitable[str | None]]
 """Answers a command common to all channels; None for other commands."""
 CheckModel = Callable[[str], Awaitable[None]]
 """Raises ``QwendeskError`` if a model does not exist."""
+Take = Callable[[str], Awaitable[bool]]
+"""Returns whether it has taken a line, which then is no message."""
 
 
 @dataclass(slots=True)
@@ -90,6 +92,9 @@ class ConsoleChannel(Channel):
         self._check_model = check_model
         self._commands = commands
         self._models = models
+        self._announced: list[str] = []
+        self._status: str | None = None
+        self._waiting: PromptSession[str] | None = None
         self._history = history
         self._out = out
         self._err = err
@@ -101,10 +106,36 @@ class ConsoleChannel(Channel):
         async for line in self._lines():
             await accept(self._inbound(line))
 
-    async def converse(self, handler: Handler) -> None:
-        """Prompt and show streamed answers until the person leaves."""
+    async def converse(self, handler: Handler, take: Take | None = None) -> None:
+        """Prompt and show streamed answers until the person leaves.
+
+        Args:
+            handler: answers a message.
+            take: is shown each line first, and takes those that are no message.
+        """
         async for line in self._lines():
-            await self._take(line, handler)
+            if take is None or not await take(line):
+                await self._take(line, handler)
+
+    def announce(self, text: str) -> None:
+        """Show a line above the prompt, or after the answer that is being shown."""
+        self._announced.append(text)
+        if self._waiting:
+            from prompt_toolkit.application import run_in_terminal
+
+            run_in_terminal(self.show_announced)
+
+    def show_announced(self) -> None:
+        """Show the lines that waited for an answer to end."""
+        while self._announced:
+            self._say(self._announced.pop(0))
+
+    def show_status(self, text: str | None) -> None:
+        """Show a line below the prompt while it waits; None: no line."""
+        self._status = text
+        if self._waiting:
+            self._waiting.bottom_toolbar = text
+            self._waiting.app.invalidate()
 
     async def _lines(self) -> AsyncIterator[str]:
         self._history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -160,10 +191,18 @@ class ConsoleChannel(Channel):
                     view.show(event)
 
     async def _read(self, prompt: PromptSession[str]) -> str:
-        line = await prompt.prompt_async("you> ")
+        line = await self._prompted(prompt, "you> ")
         while line.endswith("\\"):
-            line = line[:-1] + "\n" + await prompt.prompt_async("...> ")
+            line = line[:-1] + "\n" + await self._prompted(prompt, "...> ")
         return line
+
+    async def _prompted(self, prompt: PromptSession[str], sign: str) -> str:
+        self.show_announced()
+        prompt.bottom_toolbar, self._waiting = self._status, prompt
+        try:
+            return await prompt.prompt_async(sign)
+        finally:
+            self._waiting = None
 
     async def _take(self, line: str, handler: Handler) -> None:
         if line.lower() == "/retry":

@@ -22,9 +22,6 @@ from qwendesk.models.recommend import MachineResources, Recommendation, recommen
 from qwendesk.settings import load_settings
 from qwendesk.wiring import build_pool
 
-_MEMORY_SHARE = 0.7
-"""Share of the free memory that a model may use."""
-
 
 async def show_recommendations(task: str, memory: str | None, language: str | None, as_json: bool) -> None:
     """Print the best models for a task on this machine."""
@@ -34,13 +31,14 @@ async def show_recommendations(task: str, memory: str | None, language: str | No
     given = _gigabytes(memory) if memory is not None else None
     language = _language(language) if language is not None else None
     free = psutil.virtual_memory().available / 1e9
-    machine = MachineResources(free * _MEMORY_SHARE if given is None else given, usable_cores())
+    cores = usable_cores()
+    machine = MachineResources.with_free_memory(free, cores) if given is None else MachineResources(given, cores)
     found = recommend(load_catalogue(load_settings().data_dir / "models.toml"), machine, role=role, language=language)
     if as_json:
         typer.echo(json.dumps([_row(each) for each in found], indent=2))
         return
     if given is None:
-        share = f"{_MEMORY_SHARE:.0%} of the {free:.1f} GB that is free; --memory sets another amount"
+        share = f"{machine.memory_gb / free:.0%} of the {free:.1f} GB that is free; --memory sets another amount"
         typer.echo(f"{machine.memory_gb:.1f} GB of memory for a model: {share}.")
     for each in found:
         typer.echo(f"{each.card.name} ({each.size_gb:.1f} GB): {'; '.join(each.reasons)}")

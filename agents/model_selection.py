@@ -153,7 +153,7 @@ def plan_thinking(
     if ability == "always":
         notes = ("this model always thinks before it answers",) if requested is False else ()
         return ThinkingPlan(True, _budget(decision, policy, max_tokens), notes, "its model always does")
-    thinks, reason = _should_think(decision, requested, setting, policy)
+    thinks, reason = should_think(decision, requested, setting, policy)
     # an override of thinking or role counts as the hardest message
     full = requested is True or decision.decided_by == "override"
     if not thinks:
@@ -167,8 +167,15 @@ def max_thinking_tokens(context: TurnContext) -> int:
     return max(1, min(context.policy.thinking.budget or context.think_budget or longest, longest))
 
 
-def _should_think(decision: Decision, requested: bool | None, setting: str, policy: RoutingPolicy) -> tuple[bool, str]:
-    """Return whether to think, with the reason."""
+def should_think(decision: Decision, requested: bool | None, setting: str, policy: RoutingPolicy) -> tuple[bool, str]:
+    """Return whether to think, with the reason.
+
+    Args:
+        decision: the routing decision.
+        requested: the person's override.
+        setting: the desk's setting: auto, on or off.
+        policy: threshold, and what holds for an abstention.
+    """
     if requested is not None:
         return requested, "you asked for it" if requested else "you asked for an answer without"
     if decision.think is not None:

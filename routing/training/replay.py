@@ -142,15 +142,20 @@ def context_after(context: ConversationContext, turn: PastTurn) -> ConversationC
     )
 
 
+def example_text(turn: PastTurn) -> str:
+    """Return the beginning of a turn's question in one line, with secrets masked."""
+    text = " ".join(mask_secrets(turn.question[: _MAX_EXAMPLE_CHARS * 4]).split())
+    return text if len(text) <= _MAX_EXAMPLE_CHARS else text[: _MAX_EXAMPLE_CHARS - 1] + "…"
+
+
 def _no_counts() -> Counter[str]:
     return Counter(count=0, rated_up=0, rated_down=0)
 
 
 def _replayed_turn(turn: PastTurn, decision: Decision, rating: int | None) -> ReplayedTurn:
-    text = " ".join(mask_secrets(turn.question[: _MAX_EXAMPLE_CHARS * 4]).split())
     receipt = turn.receipt or {}
     return ReplayedTurn(
-        text=text if len(text) <= _MAX_EXAMPLE_CHARS else text[: _MAX_EXAMPLE_CHARS - 1] + "…",
+        text=example_text(turn),
         language=receipt.get("language"),
         confidence=decision.confidence,
         before=receipt.get("confidence"),

@@ -144,7 +144,7 @@ def test_a_router_of_ones_own_can_be_named(tmp_path: Path) -> None:
 
 def test_help_lists_every_command() -> None:
     told = RUN.invoke(app, ["--help"]).stdout
-    assert all(name in told for name in ("explain", "eval", "replay", "learn"))
+    assert all(name in told for name in ("explain", "eval", "replay", "shadow", "learn"))
 
 
 def test_the_policy_is_shown_written_and_checked(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``qwendesk route replay`` and ``route learn``, from stored turns to a router that has learned from them."""
+"""``qwendesk route replay``, ``shadow`` and ``learn``, from stored turns to a router that has learned from them."""
 
 import asyncio
 import io
@@ -120,6 +120,37 @@ def test_replay_tries_another_policy(own_home: Path) -> None:
     told = run("replay", "--policy", str(own_home / "none.toml"))
     assert told.exit_code == 1
     assert "none.toml" in told.stderr
+
+
+def test_shadow_tells_what_another_policy_would_have_done(own_home: Path) -> None:
+    store(
+        [
+            ("Where is my invoice?", "general", None, Rating(-1)),
+            ("What is 37*91+4?", "general", None, None),
+            ("And the invoice?", "general", "coder", None),
+        ]
+    )
+    rules = own_home / "mine.toml"
+    rules.write_text('[[rule]]\nwhen = {contains = ["invoice"]}\nrole = "thinking"\n', "utf-8")
+    tree = json.loads(run("shadow", "--policy", str(rules), "--json").stdout)
+    assert (tree["turns"], tree["compared"], tree["overrides"]) == (3, 2, 1)
+    assert (tree["changed"], tree["by_policy"]) == (2, 1)
+    by_role = {(change["old"], change["new"]): change["by_policy"] for change in tree["changes"]}
+    assert by_role == {("general", "thinking"): 1, ("general", "math"): 0}
+    assert tree["grounds"] == {"rule": 1, "classifier": 1}
+    quiet, shown = run("shadow", "--policy", str(rules)).stdout, run("shadow", "--policy", str(rules), "--show").stdout
+    assert "2 would get another role, 1 of them by this policy alone" in quiet
+    assert "general → thinking: 1 (1 rated down)" in quiet
+    assert "invoice" not in quiet and "Where is my invoice?" in shown
+
+
+def test_shadow_needs_something_to_compare(own_home: Path) -> None:
+    told = run("shadow")
+    assert told.exit_code == 1
+    assert "--policy FILE" in told.stderr
+    nothing = run("shadow", "--router", "default")
+    assert nothing.exit_code == 0
+    assert "No questions are stored" in nothing.stdout
 
 
 def test_many_turns_are_read_page_by_page_behind_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ Since = Annotated[
     str | None, typer.Option("--since", help="24h, 7d, 2w, or a date such as 2026-01-31; default: all turns.")
 ]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Policy file to use instead of the current one.")]
+Show = Annotated[bool, typer.Option("--show", help="Show examples: what people wrote, with secrets masked.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of turns, newest first.")]
 Out = Annotated[Path | None, typer.Option("--out", help="File for the examples; default: in the data folder.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Train with the examples at once, without a review.")]
@@ -68,6 +69,21 @@ def replay(
     from qwendesk.cli.route.reports import replay
 
     run_command(replay(since, policy, router, limit, as_json))
+
+
+@app.command()
+def shadow(
+    policy: PolicyFile = None,
+    router: RouterName = None,
+    since: Since = None,
+    limit: Limit = 10_000,
+    show: Show = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what another policy or router would have done with the stored messages, against their receipts."""
+    from qwendesk.cli.route.shadow import ShadowOptions, shadow
+
+    run_command(shadow(ShadowOptions(policy, router, since, limit, show, as_json)))
 
 
 @app.command()

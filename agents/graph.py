@@ -1,7 +1,7 @@
 """The graph of one turn.
 
-A model below two billion parameters selects a tool before it answers. An answer that fails its checks is retried
-once. Each of several questions in one message runs a subgraph; ``merge`` joins their answers.
+The calls of an answer are reviewed before they are run. An answer that fails its checks is retried once. Each of
+several questions in one message runs a subgraph; ``merge`` joins their answers.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from qwendesk.agents.nodes.answer import after_answer, answer
+from qwendesk.agents.nodes.calculate import calculate
 from qwendesk.agents.nodes.check import after_check, after_retry, check, retry
 from qwendesk.agents.nodes.reply import decline, reply
+from qwendesk.agents.nodes.review_calls import after_review, review_calls
 from qwendesk.agents.nodes.route import after_route, perceive, route, route_subquestion
-from qwendesk.agents.nodes.select_tool import after_select_tool, select_tool
 from qwendesk.agents.nodes.subquestion import SubquestionInput, merge, subquestion_node
 from qwendesk.agents.nodes.tools import tools
 from qwendesk.agents.state import TurnContext, TurnInput, TurnState
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
-_AFTER_ROUTE = ["decline", "select_tool", "answer"]
+_AFTER_ROUTE = ["decline", "calculate", "answer"]
 
 
 @cache
@@ -58,14 +59,16 @@ def _subquestion_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState
 def _add_answer_nodes(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> None:
     """Add the nodes behind ``route``, which both graphs have."""
     graph.add_node(decline)
-    graph.add_node(select_tool)
+    graph.add_node(calculate)
     graph.add_node(answer)
+    graph.add_node(review_calls)
     graph.add_node(tools)
     graph.add_node(check)
     graph.add_node(retry)
     graph.add_node(reply)
-    graph.add_conditional_edges("select_tool", after_select_tool)
+    graph.add_edge("calculate", "tools")
     graph.add_conditional_edges("answer", after_answer)
+    graph.add_conditional_edges("review_calls", after_review)
     graph.add_edge("tools", "answer")
     graph.add_conditional_edges("check", after_check)
     graph.add_conditional_edges("retry", after_retry)

@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.agents.roles import RoleDefinition, selects_tool
+from qwendesk.agents.roles import RoleDefinition, is_small
 from qwendesk.agents.state import RetryRequest, TokenUsage, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineUnavailable
 from qwendesk.messages import AnswerReset, Attachment, Inbound, TextDelta
@@ -18,8 +18,10 @@ from qwendesk.prompt_quoting import Block, indented
 from qwendesk.prompts import render
 from qwendesk.routing.signals.language import english_name
 
-_SHORT_PROMPTS = ("report", "select_tool")
-"""Templates that small models follow only when the prompt is short, so that background is left out."""
+_SHORT_PROMPT = "report"
+"""The template that small models follow only when the prompt is short, so that background is left out."""
+EXACT_SAMPLING: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
+"""For a call, which mostly copies from the question, and for the report of its result."""
 _UNHEARD_RECORDING = "\n[a recording came with it, which cannot be heard together with pictures]"
 
 
@@ -64,23 +66,27 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
     language = english_name(answer_language(state))
     asked = bool(state.get("asked_language"))
     system = render(template, folder=context.prompts, language=language, asked=asked, tools=tools)
-    if context.system_context and template not in _SHORT_PROMPTS:
+    if context.system_context and template != _SHORT_PROMPT:
         text = Block(context.system_context.strip())
         system = f"{system}\n\n{render('system_context', folder=context.prompts, system_context=text)}"
-    if template not in _SHORT_PROMPTS and (background := state.get("background")):
+    if template != _SHORT_PROMPT and (background := state.get("background")):
         system = f"{system}\n\n{background}"
-    turn = _small_model_turn(state, language) if selects_tool(chosen_model(state).card) else _turn(state)
+    turn = _small_model_turn(state, language) if is_small(chosen_model(state).card) else _turn(state)
     return [SystemMessage(system), *state["history"], *turn]
 
 
-def call_settings(state: TurnState, definition: RoleDefinition, context: TurnContext) -> dict[str, Any]:
-    """Return thinking, sampling and seed of an answer's call."""
+def call_settings(
+    state: TurnState, definition: RoleDefinition, context: TurnContext, tools: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the settings of an answer's call: thinking, sampling, seed, and the offered tools."""
     settings: dict[str, Any] = {"think": state["think"]}
     # the setting goes to every model: a model of a server may think although the server does not report it
     if budget := state.get("think_budget") or context.think_budget:
         settings["think_budget"] = budget
-    if only_reports(state):
-        settings |= {"temperature": 0.0, "repetition_penalty": 1.0}
+    if tools:
+        settings["tools"] = tools
+    if only_reports(state) or (tools and is_small(chosen_model(state).card)):
+        settings |= EXACT_SAMPLING
     elif definition.temperature is not None and not state["think"]:
         settings["temperature"] = definition.temperature
     if context.seed is not None:
@@ -123,7 +129,7 @@ def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) 
 
 def only_reports(state: TurnState) -> bool:
     """Return whether a small model only reports the result of its tool."""
-    return selects_tool(chosen_model(state).card) and any(map(_is_result, _turn(state)))
+    return is_small(chosen_model(state).card) and any(map(_is_result, _turn(state)))
 
 
 def _turn(state: TurnState) -> list[BaseMessage]:

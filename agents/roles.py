@@ -1,9 +1,9 @@
 """The roles: prompt, tools, sampling and checks of each.
 
-A model of two billion parameters or more chooses freely among all tools of its role: the prompt, and with it the
-prompt cache, stays the same from turn to turn. A smaller model answers nearly everything with a call once it is shown
-a tool. It selects one tool, or none, under a grammar, and only if the message gives a reason
-(``nodes/select_tool.py``).
+Every model may answer instead of calling a tool, and every role offers the tools of the embedding program. A model of
+two billion parameters or more is shown all tools of its role: the prompt, and with it the prompt cache, stays the same
+from turn to turn. A smaller one answers nearly everything with a call once it is shown a tool, so it is shown those of
+the desk only if the message gives a reason (``tool_cues.py``).
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from qwendesk.agents.checks.arithmetic import check_arithmetic
 from qwendesk.agents.checks.code import check_code
 from qwendesk.agents.checks.syntax import check_syntax
 from qwendesk.agents.state import TurnContext
+from qwendesk.agents.tool_cues import called_for
 from qwendesk.messages import Check, Inbound, Role
 from qwendesk.models.card import ModelCard
 from qwendesk.tools.sandbox import PythonSandbox
 
 Checker = Callable[[str, PythonSandbox, Inbound], Awaitable[list[Check]]]
 """Checks the text of an answer; returns an empty list if there is nothing to check."""
-_FREE_CHOICE_PARAMETERS = 2.0
-"""Billions of parameters from which a model chooses its tools freely."""
+_SMALL_BELOW = 2.0
+"""Billions of parameters below which a model is small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class RoleDefinition:
     prompt: str
     """Name of the prompt template."""
     tools: tuple[str, ...] | None = None
-    """Names of the offered tools; None: all installed tools; empty: no tools."""
+    """Names of the desk's tools that are offered beside the embedding program's; None: all."""
     thinks: bool = False
     """Whether a model with thinking mode thinks for this role by default."""
     temperature: float | None = None
@@ -44,13 +45,17 @@ class RoleDefinition:
 
 AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
 CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code, check_syntax))
-"""Without tools: small models that are offered one answer with a call instead of code."""
+"""Without tools of the desk: small models that are offered one answer with a call instead of code."""
 GENERAL = RoleDefinition(role="general", prompt="general", checkers=(check_arithmetic,))
 MATH = RoleDefinition(
-    role="math", prompt="math", tools=("python", "algebra"), temperature=0.1, checkers=(check_arithmetic,)
+    role="math",
+    prompt="math",
+    tools=("python", "algebra", "search_knowledge"),
+    temperature=0.1,
+    checkers=(check_arithmetic,),
 )
 THINKING = RoleDefinition(
-    role="thinking", prompt="thinking", thinks=True, tools=("python",), checkers=(check_arithmetic,)
+    role="thinking", prompt="thinking", thinks=True, tools=("python", "search_knowledge"), checkers=(check_arithmetic,)
 )
 VISION = RoleDefinition(role="vision", prompt="vision", tools=())
 ROLE_DEFINITIONS: dict[Role, RoleDefinition] = {
@@ -64,14 +69,24 @@ def role_definition(role: Role) -> RoleDefinition:
     return ROLE_DEFINITIONS.get(role, GENERAL)
 
 
-def selects_tool(card: ModelCard) -> bool:
-    """Return whether the model selects its tools under a grammar; a model of unknown size chooses freely."""
-    return card.tools and 0 < card.parameters < _FREE_CHOICE_PARAMETERS
+def is_small(card: ModelCard) -> bool:
+    """Return whether a model is below two billion parameters; one of unknown size is not."""
+    return 0 < card.parameters < _SMALL_BELOW
 
 
-def offered_tools(definition: RoleDefinition, context: TurnContext) -> list[dict[str, Any]]:
-    """Return the schemas of the tools that the role may call: its own and the embedding program's."""
-    if definition.tools == ():
+def offered_tools(definition: RoleDefinition, card: ModelCard, text: str, context: TurnContext) -> list[dict[str, Any]]:
+    """Return the schemas of the tools that a model may call: first the embedding program's, then the desk's.
+
+    Args:
+        definition: the role.
+        card: the model; one that cannot call tools is offered none.
+        text: the message.
+        context: the turn's context.
+    """
+    if not card.tools:
         return []
-    wanted = {*context.own_tools, *(context.toolbox.names if definition.tools is None else definition.tools)}
-    return context.toolbox.schemas(name for name in context.toolbox.names if name in wanted)
+    own = [name for name in context.toolbox.names if name in context.own_tools]
+    others = [name for name in context.toolbox.names if name not in own]
+    if definition.tools is not None:
+        others = [name for name in others if name in definition.tools]
+    return context.toolbox.schemas([*own, *(called_for(others, text) if is_small(card) else others)])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Required, TypedDict, cast
 
 from langchain_core.messages import BaseMessage
+from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 
 from qwendesk.engines.pool import ModelPool
@@ -101,6 +102,8 @@ class TurnState(TypedDict, total=False):
     """The state that nodes read and update."""
 
     inbound: Required[Inbound]
+    whole_text: str
+    """The text of the whole message, for one question of several."""
     history: Required[list[BaseMessage]]
     language: Required[str | None]
     """The message's language, else the conversation's."""
@@ -132,8 +135,8 @@ class TurnState(TypedDict, total=False):
     """The questions of a message that holds several; empty for one."""
     subquestion_results: Annotated[list[SubquestionResult], operator.add]
     sub_answers: tuple[SubAnswer, ...]
-    messages: Annotated[list[BaseMessage], operator.add]
-    """This turn's messages: the question, tool calls, their results, the answer."""
+    messages: Annotated[list[BaseMessage], add_messages]
+    """This turn's messages: the question, tool calls, their results, the answer. A message replaces one of its id."""
     tool_uses: Annotated[list[ToolUse], operator.add]
     tool_rounds: int
     """Number of tool rounds so far."""
@@ -163,7 +166,7 @@ class TurnContext:
     slow_router: bool = False
     """Whether the router runs in a thread, so that it does not block the event loop."""
     own_tools: tuple[str, ...] = ()
-    """Tools of the embedding program, offered to every role that has tools."""
+    """Tools of the embedding program, offered to every role."""
     max_tool_rounds: int = 4
     """Maximum number of tool rounds in a turn."""
     thinking: Literal["auto", "on", "off"] = "auto"

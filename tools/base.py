@@ -10,6 +10,8 @@ from pydantic import Field
 
 from qwendesk.messages import Inbound
 
+DESK_TOOLS = ("python", "algebra", "clock", "search_knowledge")
+"""Names of the tools that come with the desk."""
 NOT_RERUN = "Not run: an earlier try to answer this message ended the desk's process, so nothing is run for it."
 """The error of code and algebra for a message whose ``has_ended_a_run`` is set."""
 

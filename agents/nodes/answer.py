@@ -19,7 +19,7 @@ from qwendesk.agents.model_call import (
     keep_first_answer,
     only_reports,
 )
-from qwendesk.agents.roles import offered_tools, role_definition, selects_tool
+from qwendesk.agents.roles import is_small, offered_tools, role_definition
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Event, TextDelta, ThinkingDelta
@@ -41,22 +41,20 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
         return keep_first_answer(request, f"{chosen_model(state).card.name} failed: {error}", runtime.context)
 
 
-async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["tools", "check"]:
-    """Call tools if the model asks for them and may; otherwise check the answer."""
+async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["review_calls", "check"]:
+    """Review the calls that the model asks for, if it may call; otherwise check the answer."""
     if state.get("kept_answer"):
         return "check"
     last = state["messages"][-1]
     asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)
-    return "tools" if asks and _may_call(state, runtime.context) else "check"
+    return "review_calls" if asks and _may_call(state, runtime.context) else "check"
 
 
 async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     emit, choice, definition = context.emit, chosen_model(state), role_definition(state["decision"].role)
     answering = context.pool.fallback_chat(choice, context.progress)
-    settings = call_settings(state, definition, context)
-    may_offer = choice.card.tools and not selects_tool(choice.card)
-    if tools := offered_tools(definition, context) if may_offer else []:
-        settings["tools"] = tools
+    tools = _offered_tools(state, context)
+    settings = call_settings(state, definition, context, tools)
     template = "report" if only_reports(state) else definition.prompt
     prompt = build_prompt(state, template, context, tools=bool(tools))
     collected = CollectedStream()
@@ -83,6 +81,14 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
         "usage": collected.usage(),
         "choice": answering.choice,
     }
+
+
+def _offered_tools(state: TurnState, context: TurnContext) -> list[dict[str, Any]]:
+    """Return the tools of a call of the model; a small one is offered tools once, or it would call on and on."""
+    card = chosen_model(state).card
+    if is_small(card) and any(isinstance(message, AIMessage) for message in state["messages"]):
+        return []
+    return offered_tools(role_definition(state["decision"].role), card, state["inbound"].text, context)
 
 
 def _opening(state: TurnState, collected: CollectedStream) -> str:

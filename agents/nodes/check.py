@@ -20,7 +20,7 @@ from qwendesk.agents.checks.tool_results import (
 )
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
-from qwendesk.agents.roles import role_definition, selects_tool
+from qwendesk.agents.roles import is_small, role_definition
 from qwendesk.agents.state import RetryRequest, RetryStep, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice
@@ -76,7 +76,7 @@ def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list
     checks += report_unchecked(uses, checks)
     checks += check_choices(text, uses)
     checks += check_failures(text, uses, tools)
-    if selects_tool(chosen_model(state).card):
+    if is_small(chosen_model(state).card):
         checks += check_grounded(text, state["inbound"].text, uses, language)
     return checks
 

@@ -25,8 +25,9 @@ from qwendesk.agents.model_selection import (
     select_model,
     select_retry,
 )
+from qwendesk.agents.nodes.calculate import may_calculate
 from qwendesk.agents.nodes.subquestion import send_subquestions
-from qwendesk.agents.roles import selects_tool
+from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState, answer_language
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Notice, Routed
@@ -121,7 +122,7 @@ async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | 
     choice = state["choice"]
     if choice is None:
         return "decline"
-    return "select_tool" if selects_tool(choice.card) else "answer"
+    return "calculate" if is_small(choice.card) and may_calculate(state["inbound"].text, runtime.context) else "answer"
 
 
 def _answered_by_desk(decision: Decision, asked: HumanQuestion) -> dict[str, Any]:

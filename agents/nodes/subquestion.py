@@ -158,6 +158,7 @@ async def _answer(
     state, question, index, merged = sent["state"], sent["question"], sent["index"], sent["merged"]
     begin: TurnState = {
         "inbound": replace(state["inbound"], text=question.text),
+        "whole_text": state["inbound"].text,
         "history": state["history"],
         "language": state["language"],
         "asked_language": asked_language(question.text) or state.get("asked_language"),

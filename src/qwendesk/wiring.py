@@ -50,8 +50,9 @@ from qwendesk.routing.policy.policy_file import POLICY_FILE, RoutingPolicy, load
 from qwendesk.routing.signals import cues, language
 from qwendesk.settings import Settings
 from qwendesk.text_caches import drop_cancelled_timers
+from qwendesk.tools.base import DESK_TOOLS
 from qwendesk.tools.sandbox import PythonSandbox
-from qwendesk.tools.toolbox import Toolbox, installed
+from qwendesk.tools.toolbox import Toolbox, as_tool, installed
 
 
 def build_memory(settings: Settings) -> Memory:
@@ -112,7 +113,7 @@ def build_turns(
         router: chooses the role.
         policy: the routing policy.
         toolbox: all tools.
-        own_tools: names of the tools that are not built in.
+        own_tools: names of the tools that are not the desk's own.
         sandbox: runs Python for the checks.
         knowledge: the knowledge base.
     """
@@ -206,10 +207,11 @@ async def open_desk(
         policy = await asyncio.to_thread(load_policy, settings.data_dir / POLICY_FILE)
         if isinstance(router, TrainedRouter):
             await asyncio.to_thread(router.warm_up)
-        built_in = installed()
         knowledge = build_knowledge(settings, memory)
         stack.push_async_callback(knowledge.aclose)
-        toolbox = await stack.enter_async_context(Toolbox([*built_in, knowledge.tool, *tools]))
+        given = [as_tool(tool) for tool in tools]
+        own = {tool.name for tool in given}
+        toolbox = await stack.enter_async_context(Toolbox([*installed(), knowledge.tool, *given]))
         sandbox = PythonSandbox()
         stack.push_async_callback(sandbox.aclose)
         pool = build_pool(settings, engines)
@@ -221,7 +223,7 @@ async def open_desk(
             router=router,
             policy=policy,
             toolbox=toolbox,
-            own_tools=tuple(name for name in toolbox.all_names if name not in {tool.name for tool in built_in}),
+            own_tools=tuple(name for name in toolbox.all_names if name in own or name not in DESK_TOOLS),
             sandbox=sandbox,
             knowledge=knowledge,
         )

@@ -10,7 +10,7 @@ import pytest
 
 from qwendesk import Settings
 from qwendesk.agents.graph import build_graph
-from qwendesk.agents.nodes.select_tool import NO_TOOL
+from qwendesk.agents.nodes.review_calls import NO_TOOL
 from qwendesk.agents.state import TurnContext, TurnInput, run_graph
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Attachment, Event, Inbound, TextDelta
@@ -75,8 +75,8 @@ def test_the_picture_in_the_docs_is_the_compiled_graph() -> None:
 def test_each_node_is_seen() -> None:
     nodes = set(build_graph().get_graph().nodes)
     assert nodes == {
-        "__start__", "perceive", "route", "select_tool", "answer", "tools", "check", "retry", "reply", "decline",
-        "subquestion", "merge", "__end__",
+        "__start__", "perceive", "route", "calculate", "answer", "review_calls", "tools", "check", "retry", "reply",
+        "decline", "subquestion", "merge", "__end__",
     }  # fmt: skip
 
 
@@ -84,9 +84,9 @@ def test_each_node_is_seen() -> None:
     ("script", "card", "text", "nodes"),
     [
         (["Hello."], LARGE, "Hello", "perceive route answer check reply"),
-        ([CALL, "It is 42."], LARGE, "Double 21", "perceive route answer tools answer check reply"),
-        ([NO_CALL, "Hello."], SMALL, "Hello", "perceive route select_tool answer check reply"),
-        ([CALL, "It is 42."], SMALL, "Double 21", "perceive route select_tool tools answer check reply"),
+        ([CALL, "It is 42."], LARGE, "Double 21", "perceive route answer review_calls tools answer check reply"),
+        (["Hello."], SMALL, "Hello", "perceive route answer check reply"),
+        ([CALL, "It is 42."], SMALL, "Double 21", "perceive route answer review_calls tools answer check reply"),
         (["", "Hello."], LARGE, "Hello", "perceive route answer check retry answer check reply"),
     ],
 )

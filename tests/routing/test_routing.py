@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qwendesk.agents.nodes.select_tool import suggest_tools
+from qwendesk.agents.tool_cues import called_for
 from qwendesk.routing.base import ConversationContext, Signals
 from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.policy.decision import decide
@@ -100,7 +100,7 @@ def test_no_text_takes_long(piece: str) -> None:
     assert _seconds(lambda: TrainedRouter().route(Signals(text))) < 5 * unit
     assert _seconds(lambda: identify_language(text)) < 2 * unit
     assert _seconds(lambda: is_follow_up("make it faster", past)) < 5 * unit
-    assert _seconds(lambda: suggest_tools([{"function": {"name": "python", "parameters": {}}}], text)) < 5 * unit
+    assert _seconds(lambda: called_for(["python", "clock"], text)) < 5 * unit
 
 
 def _seconds(work: Callable[[], object]) -> float:

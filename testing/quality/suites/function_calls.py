@@ -10,6 +10,7 @@ from typing import Any
 
 from qwendesk.testing.quality.base import Answer, Question, Score, ScriptedTool, Suite, ToolCall
 from qwendesk.testing.quality.reading import find_file, read_rows
+from qwendesk.tools.base import DESK_TOOLS
 from qwendesk.tools.sandbox import PythonSandbox
 
 _IRRELEVANT = "irrelevance"
@@ -18,8 +19,6 @@ _TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string"
 """BFCL's names of types, by those of JSON schema."""
 _SKIPPED = re.compile(r"[ ,./\-_*^()]")
 """Characters that a comparison of texts ignores."""
-DESK_TOOLS = ("python", "algebra", "clock", "search_knowledge")
-"""Tools of the desk itself; its calls of them are not calls of the question's functions."""
 
 
 class FunctionCalls(Suite):

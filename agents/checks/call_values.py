@@ -1,0 +1,249 @@
+"""Find where the values of a call come from, so that a call with values that nobody gave is not made.
+
+Only what must have come from somewhere is judged: numbers, dates, codes, addresses, and names in the message's own
+language. Values that a model may choose (an enum, a default, true or false) and texts that it may compose are left
+open, and so are translations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+from typing import Any, Literal
+
+from qwendesk.agents.checks.numbers import numbers_in
+from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
+from qwendesk.search_terms import query_terms
+from qwendesk.tools.number_formats import plain_digits
+
+Verdict = Literal["known", "open", "unlikely", "made up"]
+"""``unlikely``: a small number where none is known, or words that share nothing with what is; both may be implied."""
+_MAX_IMPLIED = 12
+"""Up to this, whole numbers may be counted or implied; 0 and 1 are said of anything."""
+_FACTORS = (7, 12, 24, 30, 52, 60, 365, 3600)
+"""Conversions of units other than by powers of ten."""
+_NEAR_DAYS = 62
+"""Days from today within which a date may stand for a word such as "tomorrow"."""
+_MAX_NAME_WORDS = 6
+"""Words from which a text is composed, not copied."""
+_MAX_NAME_CHARS = 60
+_MIN_STEM_CHARS = 4
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[a-z]{2,}|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
+_CODE = re.compile(r"[^\W_]*\d(?:[\w./#:-]*\w)?|[^\W\d_]+[-_/#]?\d[\w/#-]*")
+_DATE = re.compile(
+    r"(?<!\d)(?:(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})|(?P<one>\d{1,2})[-/.](?P<two>\d{1,2})[-/.](?P<end>\d{4}))(?!\d)"
+)
+_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?")
+_LATIN = re.compile(r"[A-Za-z]")
+_OTHER_SCRIPT = re.compile(r"[^\W\d_A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
+_ABBREVIATION = re.compile(r"[A-Z]{1,3}\.?|(?:[A-Z]\.){1,4}")
+_STOP_WORDS = frozenset(re.findall(r"\w+", "the and for all any are was with from you your new not none one"))
+_SINGULAR = frozenset(
+    re.findall(r"\w+", "one a an ein eine einen einer un una uno une um uma een en ett один одна одно")
+)
+"""Number words that are articles as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCall:
+    """The arguments of a call, and what is wrong with them."""
+
+    arguments: dict[str, Any]
+    """The arguments without optional ones that were made up, and without those that the tool does not have."""
+    left_out: dict[str, Any] = field(default_factory=dict)
+    """Optional arguments that were made up."""
+    made_up: dict[str, Any] = field(default_factory=dict)
+    """Required arguments because of which the call is not made."""
+
+
+class KnownValues:
+    """What is known in a turn, and so may stand in a call.
+
+    Args:
+        message: the message's text, as the person wrote it.
+        others: earlier messages, results of tools, documents and facts.
+        language: the language of the message; None if it is not known.
+        today: the date of the turn.
+    """
+
+    def __init__(self, message: str, others: Iterable[str], *, language: str | None, today: date) -> None:
+        text = "\n".join([message, *others])
+        self._terms = frozenset(query_terms(text))
+        self._plain = _plain(text)
+        self._numbers = {value for number in numbers_in(text, None) for value in number.values}
+        self._runs = frozenset(map(int, re.findall(r"\d{1,9}", plain_digits(text))))
+        self._digits = frozenset(map(_significant, self._numbers))
+        self._addresses = fold(text)
+        self._has_number_words = _has_number_words(text)
+        self._may_be_translated = language not in (None, "en")
+        self._has_latin = bool(_LATIN.search(text))
+        self._has_other = bool(_OTHER_SCRIPT.search(text))
+        self._today = today
+
+    def judge(self, arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> JudgedCall:
+        """Judge the arguments of a call.
+
+        A call is not made if a required number, date, code or address was made up, or if nothing in it is known and one
+        of its values is unlikely. Arguments that the tool does not have are left out.
+
+        Args:
+            arguments: the model's arguments.
+            schema: JSON schema of the tool's parameters.
+        """
+        properties, required = schema.get("properties", {}), schema.get("required", ())
+        is_closed = "properties" in schema and not schema.get("additionalProperties")
+        strange = arguments.keys() - properties.keys() if is_closed else set[str]()
+        verdicts = {key: self._verdict(value, properties.get(key) or {}) for key, value in arguments.items()}
+        doubtful = [key for key, verdict in verdicts.items() if verdict in ("unlikely", "made up")]
+        left_out = {key: arguments[key] for key in doubtful if key not in required and key not in strange}
+        if "known" in verdicts.values():
+            made_up = {key: arguments[key] for key in doubtful if key in required and verdicts[key] == "made up"}
+        else:
+            made_up = {key: arguments[key] for key in doubtful if key in required or key in strange}
+        kept = {key: value for key, value in arguments.items() if key not in left_out and key not in strange}
+        return JudgedCall(kept, left_out, made_up)
+
+    def _verdict(self, value: Any, schema: Mapping[str, Any]) -> Verdict:
+        if value is None or isinstance(value, bool) or value in ("", [], {}) or _is_chosen(value, schema):
+            return "open"
+        if isinstance(value, int | float):
+            return self._of_number(value)
+        if isinstance(value, str):
+            return self._of_text(value)
+        if isinstance(value, list):
+            about = {"description": schema.get("description", ""), **(schema.get("items") or {})}
+            return _joined(self._verdict(item, about) for item in value)
+        if isinstance(value, dict):
+            inner = schema.get("properties", {})
+            return _joined(self._verdict(item, inner.get(key) or {}) for key, item in value.items())
+        return "open"
+
+    def _of_number(self, value: float) -> Verdict:
+        try:
+            number = abs(Fraction(str(value)))
+        except (ValueError, OverflowError):
+            return "open"
+        known = {abs(one) for one in self._numbers}
+        if number in known:
+            return "known"
+        if number.denominator == 1 and number <= _MAX_IMPLIED:
+            return "open" if number <= 1 or known or self._has_number_words else "unlikely"
+        if _significant(number) in self._digits or any(
+            number * factor in known or number / factor in known for factor in _FACTORS
+        ):
+            return "known"
+        return "open" if self._has_number_words or number == self._today.year else "made up"
+
+    def _of_text(self, text: str) -> Verdict:
+        plain = _plain(text)
+        if len(plain) >= _MIN_STEM_CHARS and plain in self._plain:
+            return "known"
+        verdicts: list[Verdict] = []
+        for address in _ADDRESS.findall(text):
+            verdicts.append("known" if fold(address.rstrip(".,;")) in self._addresses else "made up")
+        rest = _ADDRESS.sub(" ", text)
+        verdicts += [self._of_date(found) for found in _DATE.finditer(rest)]
+        rest = _TIME.sub(" ", _DATE.sub(" ", rest))
+        verdicts += [self._of_code(code) for code in _CODE.findall(plain_digits(rest))]
+        if "made up" in verdicts:
+            return "made up"
+        words = self._of_words(_CODE.sub(" ", rest))
+        return _joined([*verdicts, "open" if "known" in verdicts and words == "unlikely" else words])
+
+    def _of_date(self, found: re.Match[str]) -> Verdict:
+        parts = found.groupdict()
+        year = int(parts["year"] or parts["end"])
+        orders = [("month", "day")] if parts["year"] else [("one", "two"), ("two", "one")]
+        days = [made for one, two in orders if (made := _day(year, int(parts[one]), int(parts[two])))]
+        if any(abs((day - self._today).days) <= _NEAR_DAYS for day in days):
+            return "known"
+        has_year = any(1900 <= number <= 2200 for number in self._runs)
+        known = any(day.day in self._runs and (year in self._runs or not has_year) for day in days)
+        return "known" if known else "open" if self._has_number_words or not days else "made up"
+
+    def _of_code(self, code: str) -> Verdict:
+        plain = _plain(code)
+        if sum(sign.isdigit() for sign in plain) < 2 and len(plain) < _MIN_STEM_CHARS:
+            return "open"
+        if plain in self._plain:
+            return "known"
+        numbers = [number for number in numbers_in(code, None) if not number.is_part]
+        if len(numbers) == 1 and numbers[0].shown == code:
+            verdicts = [self._of_number(float(value)) for value in numbers[0].values]
+            return "known" if "known" in verdicts else verdicts[0]
+        runs = re.findall(r"\d+", code)
+        return "open" if all(len(run) == 1 or Fraction(run) in self._numbers for run in runs) else "made up"
+
+    def _of_words(self, text: str) -> Verdict:
+        words = text.split()
+        if not re.search(r"[^\W\d_]", text) or all(map(_ABBREVIATION.fullmatch, words)):
+            return "known" if words and self._terms.issuperset(query_terms(text)) else "open"
+        terms = [term for term in query_terms(text) if term not in _STOP_WORDS]
+        if any(map(self._is_known_term, terms)):
+            return "known"
+        if len(words) > _MAX_NAME_WORDS or len(text) > _MAX_NAME_CHARS:
+            return "open"
+        if _OTHER_SCRIPT.search(text):
+            return "unlikely" if self._has_other and not self._has_latin else "open"
+        return "open" if self._may_be_translated or self._has_other else "unlikely"
+
+    def _is_known_term(self, term: str) -> bool:
+        if term in self._terms:
+            return True
+        if not term.isascii() or len(term) < 3:
+            return False
+        return any(_share_stem(term, known) for known in self._terms)
+
+
+def _is_chosen(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Return whether a value is one that the schema itself offers, or a word or small number of its description."""
+    offered = [*schema.get("enum", ()), schema.get("const"), schema.get("default")]
+    if any(type(value) is type(one) and value == one for one in offered):
+        return True
+    description = str(schema.get("description", ""))
+    if isinstance(value, str):
+        return not re.search(r"[\d@]", value) and _plain(value) in _plain(description)
+    return isinstance(value, int) and value <= _MAX_IMPLIED and str(value) in re.findall(r"\d+", description)
+
+
+def _joined(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict on a whole from those on its parts."""
+    found = set(verdicts)
+    order: tuple[Verdict, ...] = ("made up", "known", "unlikely")
+    return next((verdict for verdict in order if verdict in found), "open")
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _plain(text: str) -> str:
+    """Return the letters and digits of a text."""
+    return "".join(sign for sign in fold(plain_digits(text)) if sign.isalnum())
+
+
+def _significant(number: Fraction) -> str:
+    """Return a number's digits without zeros at either end, the same for 5 %, 0.05, 50 and 5 thousand."""
+    return f"{abs(float(number)):.12g}".partition("e")[0].replace(".", "").strip("0")
+
+
+def _share_stem(one: str, other: str) -> bool:
+    shorter, longer = sorted((one, other), key=len)
+    if len(shorter) < 3 or not shorter.isascii():
+        return False
+    if longer.startswith(shorter):
+        return True
+    shared = next((at for at, (a, b) in enumerate(zip(shorter, longer, strict=False)) if a != b), len(shorter))
+    return shared >= max(_MIN_STEM_CHARS, len(shorter) - 3)
+
+
+def _has_number_words(text: str) -> bool:
+    words = [word for word in words_of(fold(text)) if word not in _SINGULAR]
+    bit = 1 << KINDS.index("numbers")
+    return any(mask & bit for _, mask in load_cues().find(words))

@@ -1,0 +1,99 @@
+"""Where the values of a call come from."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from qwendesk.agents.checks.call_values import KnownValues
+
+TODAY = date(2026, 5, 4)
+SCHEMA: dict[str, Any] = {
+    "properties": {
+        "value": {},
+        "unit": {"enum": ["celsius", "fahrenheit"]},
+        "kind": {"type": "string", "description": "Kind of search: quick or thorough."},
+        "limit": {"type": "integer", "default": 20},
+        "year": {"type": "integer"},
+    },
+    "required": ["value"],
+}
+
+
+def judge(message: str, value: Any, *, language: str | None = "en", others: tuple[str, ...] = (), **more: Any) -> Any:
+    known = KnownValues(message, others, language=language, today=TODAY)
+    return known.judge({"value": value, **more}, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("message", "value", "language"),
+    [
+        ("It costs 1.234,56 €", 1234.56, "de"),
+        ("cela coûte 1 234,5 euros", 1234.5, "fr"),
+        ("पैसा ₹1,00,000", 100000, "hi"),
+        ("الرقم ٤٧١١", 4711, "ar"),
+        ("Der Wert ist 1 Million", 1000000, "de"),
+        ("at 5 % interest", 0.05, "en"),
+        ("in 2 hours", 120, "en"),
+        ("for twenty people", 20, "en"),
+        ("für zwanzig Personen", 20, "de"),
+        ("order b77 please", "B-77", "en"),
+        ("Bestellung Nr. 4711", 4711, "de"),
+        ("Bestellung Nr. 4711", "4711", "de"),
+        ("my mail is Ada@Example.org", "ada@example.org", "en"),
+        ("the weather in new york", "New York, NY", "en"),
+        ("the weather in MÜNCHEN", "München", "de"),
+        ("das Wetter in München", "Munich", "de"),
+        ("北京的天气如何", "Beijing", "zh"),
+        ("최근 박지성에 관한 뉴스", "박지성", "ko"),
+        ("convert euros", "EUR", "en"),
+        ("on March 4, 2024 at 3 pm", "2024-03-04 15:00:00", "en"),
+        ("am 04.03.2024", "2024-03-04", "de"),
+        ("book it for tomorrow", "2026-05-05", "en"),
+        ("book it for tomorrow", "tomorrow", "en"),
+        ("tell them that I am ill", "The customer is ill and will not be able to attend the lesson", "en"),
+        ("rooms for Ada and Bob", ["Ada", "Bob"], "en"),
+        ("ship to Ada in Rome", {"name": "Ada", "city": "Rome"}, "en"),
+        ("anything", True, "en"),
+        ("anything", None, "en"),
+    ],
+)
+def test_what_was_said_in_another_form_is_known(message: str, value: Any, language: str) -> None:
+    assert judge(message, value, language=language).made_up == {}
+
+
+@pytest.mark.parametrize(
+    ("message", "value", "language"),
+    [
+        ("Where is my order?", "B-77", "en"),
+        ("Wo ist meine Bestellung?", "B-77", "de"),
+        ("注文はどこですか", "B-77", "ja"),
+        ("Where is my order?", 4711, "en"),
+        ("What is the interest rate?", 200000, "en"),
+        ("send it to my mail", "user@example.com", "en"),
+        ("read the page", "https://example.com/page", "en"),
+        ("How hot is it?", "London", "en"),
+        ("today is fine", "2023-10-15", "en"),
+        ("Who are they?", ["4711", "4712"], "en"),
+        ("sum", 5, "en"),
+    ],
+)
+def test_what_nobody_said_is_made_up(message: str, value: Any, language: str) -> None:
+    assert list(judge(message, value, language=language).made_up) == ["value"]
+
+
+def test_known_texts_are_all_of_the_turns() -> None:
+    assert judge("Where is it?", "B-77", others=("My order is B-77.",)).made_up == {}
+
+
+def test_optional_values_that_nobody_gave_are_left_out() -> None:
+    judged = judge("the score of the Lakers", "Lakers", year=2023, unit="celsius", kind="quick", limit=20)
+    assert judged.arguments == {"value": "Lakers", "unit": "celsius", "kind": "quick", "limit": 20}
+    assert (judged.left_out, judged.made_up) == ({"year": 2023}, {})
+
+
+def test_a_paraphrase_beside_a_known_value_passes() -> None:
+    schema = {"properties": {"name": {}, "kind": {}}, "required": ["name", "kind"]}
+    known = KnownValues("a brownie recipe for Ada", (), language="en", today=TODAY)
+    assert known.judge({"name": "Ada", "kind": "dessert"}, schema).made_up == {}
+    assert list(known.judge({"name": "Bob", "kind": "dessert"}, schema).made_up) == ["name", "kind"]

@@ -1,0 +1,198 @@
+"""How a model gets tools and calls them: which are offered, repair of calls, and values that nobody gave."""
+
+import json
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from qwendesk.agents.nodes.review_calls import NO_TOOL
+from qwendesk.messages import Finished, Role, TextDelta
+from qwendesk.models.card import ModelCard
+from tests.conftest import MakeDesk
+
+SMALL = (ModelCard(name="small", roles=("general", "coder", "math", "vision"), parameters=0.5, vision=True),)
+LARGE = (ModelCard(name="large", roles=("general", "coder", "math", "vision"), parameters=8, vision=True),)
+STORY = "Tom has 5 apples, buys 3 bags with 12 apples each and eats 4 apples. How many apples does he have now?"
+
+
+def call(name: str, **arguments: Any) -> str:
+    return f"<tool_call>{json.dumps({'name': name, 'arguments': arguments})}</tool_call>"
+
+
+async def order_status(number: str, language: str = "en") -> str:
+    """Return where an order is.
+
+    Args:
+        number: The order's number, such as B-12.
+        language: Language of the text.
+    """
+    return f"Order {number} was shipped yesterday."
+
+
+async def list_orders(customer: str) -> str:
+    """List the orders of a customer."""
+    return "K-4711, shipped on 3 May"
+
+
+def offered(desk: Any, number: int = 0) -> list[str]:
+    """Return the names of the tools that a request offered."""
+    return [tool["function"]["name"] for tool in desk.script.calls[number][2].tools]
+
+
+@pytest.mark.parametrize("cards", [SMALL, LARGE])
+@pytest.mark.parametrize("role", ["general", "coder", "math", "thinking"])
+async def test_own_tools_come_first_under_every_role(make_desk: MakeDesk, cards: Any, role: Role) -> None:
+    async with make_desk(["Hello."], cards=cards, tools=[order_status]) as desk:
+        await desk.ask("Where is my order B-77?", role=role)
+    assert offered(desk)[0] == "order_status"
+
+
+async def test_own_tools_are_offered_with_a_picture(make_desk: MakeDesk, tmp_path: Any) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "label.png")
+    script = [call("order_status", number="Z-999"), "It was shipped."]
+    async with make_desk(script, cards=LARGE, tools=[order_status]) as desk:
+        reply = await desk.ask("Where is this order?", images=[str(tmp_path / "label.png")])
+    assert offered(desk) == ["order_status"]
+    # the number may stand in the picture
+    assert reply.receipt.tools[0].arguments == {"number": "Z-999"}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Hello there", []),
+        (STORY, []),
+        ("Anakin ging heute mit 3 Freunden zum Strand und fing 10 Seesterne.", []),
+        ("今天在体育课上，大卫做了40个俯卧撑，比他少17个。", []),
+        ("What is 37*91+4?", ["python"]),
+        ("What are 15% of 80?", ["python"]),
+        ("Was ist der Durchschnitt von 3, 5 und 9?", ["python"]),
+        ("What time is it in Tokyo?", ["clock"]),
+        ("Welcher Tag ist heute?", ["clock"]),
+        ("今何時ですか", ["clock"]),
+    ],
+)
+async def test_a_small_model_is_shown_tools_of_the_desk_that_the_message_calls_for(
+    make_desk: MakeDesk, text: str, names: list[str]
+) -> None:
+    async with make_desk(["Fine."], cards=SMALL) as desk:
+        reply = await desk.ask(text, role="general")
+    assert (offered(desk), reply.text) == (names, "Fine.")
+
+
+async def test_what_a_small_model_writes_in_place_of_a_call_is_the_answer(make_desk: MakeDesk) -> None:
+    async with make_desk(["We open at nine."], cards=SMALL, tools=[order_status]) as desk:
+        events = [event async for event in desk.stream("What is 37*91+4, and when do you open?", role="general")]
+    assert isinstance(events[-1], Finished) and events[-1].reply.text == "We open at nine."
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "We open at nine."
+    assert len(desk.script.calls) == 1 and desk.script.calls[0][2].json_schema is None
+
+
+async def test_a_small_model_may_call_several_tools_at_once(make_desk: MakeDesk) -> None:
+    both = (
+        call("order_status", number="B-77") + call("order_status", number="B-78") + call("order_status", number="B-77")
+    )
+    async with make_desk([both, "Both were shipped."], cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Where are my orders B-77 and B-78?")
+    assert [use.arguments["number"] for use in reply.receipt.tools] == ["B-77", "B-78"]
+    assert reply.text == "Both were shipped."
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        '<tool_call>{"name": "order_status", "arguments": [}</tool_call>',
+        call("order_state", number="B-77"),
+        call("order_status"),
+        call("order_status", number=["B-77"]),
+    ],
+)
+async def test_a_broken_call_of_a_small_model_is_written_again_under_a_grammar(
+    make_desk: MakeDesk, broken: str
+) -> None:
+    good = json.dumps({"name": "order_status", "arguments": {"number": "B-77"}})
+    async with make_desk([broken, good, "It was shipped."], cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Where is my order B-77?")
+    assert [(use.arguments, use.ok) for use in reply.receipt.tools] == [({"number": "B-77"}, True)]
+    names = [one["properties"]["name"]["const"] for one in desk.script.calls[1][2].json_schema["anyOf"]]
+    assert names == ["order_status", NO_TOOL]
+    assert reply.text == "It was shipped." and "written again" in reply.receipt.notes[0]
+
+
+async def test_broken_parallel_calls_are_written_again_as_a_list(make_desk: MakeDesk) -> None:
+    good = json.dumps([{"name": "order_status", "arguments": {"number": number}} for number in ("B-77", "B-78")])
+    broken = call("order_status", number="B-77") + call("order_status")
+    async with make_desk([broken, good, "Both were shipped."], cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Where are my orders B-77 and B-78?")
+    assert desk.script.calls[1][2].json_schema["maxItems"] == 2
+    assert [use.arguments["number"] for use in reply.receipt.tools] == ["B-77", "B-78"]
+
+
+async def test_a_small_model_may_choose_to_answer_under_the_grammar(make_desk: MakeDesk) -> None:
+    none = json.dumps({"name": NO_TOOL, "arguments": {}})
+    async with make_desk([call("order_state"), none, "Hello."], cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Hello there")
+    assert (reply.text, reply.receipt.tools) == ("Hello.", ())
+    assert offered(desk, 2) == []
+
+
+@pytest.mark.parametrize("cards", [SMALL, LARGE])
+async def test_a_call_with_a_value_that_nobody_gave_is_not_made(make_desk: MakeDesk, cards: Any) -> None:
+    script = [call("order_status", number="B-12"), "Please send me the number."]
+    async with make_desk(script, cards=cards, tools=[order_status]) as desk:
+        reply = await desk.ask("Where is my order?")
+    assert (reply.text, reply.receipt.tools) == ("Please send me the number.", ())
+    assert any("order_status was not called" in note and "B-12" in note for note in reply.receipt.notes)
+    if cards == LARGE:
+        assert "B-12" in desk.script.calls[1][1][-1].text
+    else:
+        assert offered(desk, 1) == []
+
+
+async def test_a_model_that_makes_values_up_again_and_again_is_stopped(make_desk: MakeDesk) -> None:
+    script = [call("order_status", number=f"B-{number}") for number in range(10, 20)]
+    async with make_desk(script, cards=LARGE, tools=[order_status], max_tool_rounds=3) as desk:
+        reply = await desk.ask("Where is my order?")
+    assert reply.receipt.tools == () and len(desk.script.calls) == 4
+
+
+async def test_a_value_may_come_from_an_earlier_message_or_a_result(make_desk: MakeDesk) -> None:
+    script = [
+        "Thank you.",
+        call("order_status", number="B-77"),
+        "It was shipped.",
+        call("list_orders", customer="Ada Berg"),
+        call("order_status", number="K-4711"),
+        "That one too.",
+    ]
+    async with make_desk(script, cards=LARGE, tools=[order_status, list_orders]) as desk:
+        await desk.ask("My order is B-77.", conversation="c")
+        first = await desk.ask("Where is it?", conversation="c")
+        second = await desk.ask("I am Ada Berg. Where is my other order?", conversation="c")
+    assert [use.arguments for use in first.receipt.tools] == [{"number": "B-77"}]
+    assert [use.name for use in second.receipt.tools] == ["list_orders", "order_status"]
+
+
+async def test_the_right_one_of_two_calls_is_made(make_desk: MakeDesk) -> None:
+    both = call("order_status", number="B-77") + call("order_status", number="B-12")
+    async with make_desk([both, "It was shipped."], cards=LARGE, tools=[order_status]) as desk:
+        reply = await desk.ask("Where is my order B-77?")
+    assert [use.arguments["number"] for use in reply.receipt.tools] == ["B-77"]
+
+
+async def test_one_question_of_several_knows_the_whole_message(make_desk: MakeDesk) -> None:
+    def answers(messages: list[Any]) -> str:
+        text = messages[-1].text
+        return call("order_status", number="B-77") if "When does my order" in text else "Done."
+
+    text = "My order number is B-77. Write a Python function that reverses a string. When does my order arrive?"
+    async with make_desk(answers, cards=LARGE, tools=[order_status]) as desk:
+        reply = await desk.ask(text)
+    assert not any("was not called" in note for note in reply.receipt.notes)
+
+
+async def test_values_of_the_desks_own_tools_are_the_models_work(make_desk: MakeDesk) -> None:
+    async with make_desk([call("python", code="37*91+4"), "It is 3371."], cards=LARGE) as desk:
+        reply = await desk.ask("What is thirty-seven times ninety-one, and four?")
+    assert reply.receipt.tools[0].result == "3371"

@@ -81,6 +81,16 @@ class SubquestionResult:
     error: QwendeskError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LastingLanguage:
+    """The language that the person wishes for all answers."""
+
+    code: str
+    """ISO 639-1 code."""
+    source: Literal["conversation", "person"]
+    """Whether the wish is kept for the conversation or as a fact about the person."""
+
+
 class TurnInput(TypedDict):
     """The input of a turn."""
 
@@ -94,6 +104,8 @@ class TurnInput(TypedDict):
     """Older turns of the conversation, oldest first."""
     language: str | None
     """The conversation's language so far."""
+    lasting_language: NotRequired[LastingLanguage | None]
+    """The language that the person wishes for all answers."""
     conversation_context: ConversationContext
     """The conversation's last turns, for the router."""
 
@@ -108,7 +120,8 @@ class TurnState(TypedDict, total=False):
     language: Required[str | None]
     """The message's language, else the conversation's."""
     asked_language: str | None
-    """The language that the message asks to be answered in."""
+    """The language that the answer has to be in: the one the message asks for, else the one wished for all answers."""
+    lasting_language: LastingLanguage | None
     background: str
     documents: str
     conversation_context: Required[ConversationContext]

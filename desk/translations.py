@@ -54,6 +54,13 @@ def languages() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in LOCALES.glob("*.po")))
 
 
+def language_name(code: str, language: str | None = None) -> str:
+    """Return the name of a language in another one, or in English where the desk has no texts in that."""
+    from babel import Locale
+
+    return str(Locale.parse(known_language(language) or FALLBACK).languages.get(code, code))
+
+
 @cache
 def _catalogue(language: str) -> dict[str, str]:
     from babel.messages.pofile import read_po

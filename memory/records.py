@@ -190,6 +190,8 @@ class StoredContext:
     summary: Summary | None
     facts: tuple[KnownFact, ...]
     """Oldest first, so that a new fact keeps the prompt's prefix; none where the person allows none to be used."""
+    answer_language: str | None = None
+    """ISO 639-1 code of the language that was wished for all answers of the conversation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from qwendesk.routing.policy.decision import route_message, unmet_override
 from qwendesk.routing.signals.asked_language import asked_language
 from qwendesk.routing.signals.followup import is_repeated
 from qwendesk.routing.signals.language import english_name, identify_language
+from qwendesk.routing.signals.lasting_language import language_wish
 
 _ROLE_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -53,8 +54,8 @@ _MAX_ANSWER_TOKENS = 24
 async def perceive(state: TurnState) -> dict[str, Any]:
     """Collect the message's signals.
 
-    The language is the text's, else the conversation's, else the platform's locale. One that the text asks for wins for
-    the answer.
+    The language is the text's, else the conversation's, else the platform's locale. For the answer, one that the text
+    asks for wins, else the one that the person wishes for all answers.
     """
     inbound = state["inbound"]
     language = identify_language(inbound.text) or state["language"] or _of_locale(inbound.locale)
@@ -67,7 +68,9 @@ async def perceive(state: TurnState) -> dict[str, Any]:
         channel=inbound.channel,
         conversation_context=state["conversation_context"],
     )
-    return {"signals": signals, "language": language, "asked_language": asked_language(inbound.text)}
+    lasting, wish = state.get("lasting_language"), language_wish(inbound.text)
+    asked = asked_language(inbound.text) or (wish and wish.this_answer) or (lasting and lasting.code)
+    return {"signals": signals, "language": language, "asked_language": asked}
 
 
 def _of_locale(locale: str | None) -> str | None:

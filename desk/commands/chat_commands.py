@@ -12,6 +12,7 @@ from qwendesk.desk.access_repository import AccessRequest, AccessState
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
 from qwendesk.desk.translations import FALLBACK, known_language, language_of, languages, say
 from qwendesk.errors import QwendeskError
+from qwendesk.memory.conversations.history import ANSWER_LANGUAGE
 from qwendesk.memory.people.linking import CODE_ALPHABET
 from qwendesk.messages import ROLES, VIRTUAL_MODELS, Button, Inbound, as_role
 from qwendesk.printable import one_line
@@ -168,7 +169,7 @@ class ChatCommands:
         return "\n".join([say("help", call.language), "", *lines])
 
     async def _new(self, call: CommandCall) -> str:
-        await self._update(call, since=call.claimed.inbound.sequence)
+        await self._update(call, since=call.claimed.inbound.sequence, **{ANSWER_LANGUAGE: None})
         return say("new", call.language)
 
     async def _why(self, call: CommandCall) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from qwendesk.desk.commands.chat_commands import ChatCommands, CommandCall, CommandResult
 from qwendesk.desk.commands.rating import rate_answer
 from qwendesk.desk.inbox.repository import conversation_key
-from qwendesk.desk.translations import say, words, words_of_all
+from qwendesk.desk.translations import language_name, say, words, words_of_all
+from qwendesk.desk.turns.language_wishes import FACT, LanguageWishes
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.people.fact_rules import tidy
 from qwendesk.memory.people.facts import Facts
@@ -65,10 +66,15 @@ class MemoryCommands:
         requester = Requester(person, channel, language, event)
         match name.lower():
             case "memory":
-                return await self._memory(argument.lower(), requester)
+                listed = await self._memory(argument.lower(), requester)
+                wished = await self.memory.history.answer_language(conversation, channel=channel)
+                shown = wished and say("why_language", language, name=language_name(wished, language))
+                return f"{listed}\n\n{shown}" if shown else listed
             case "remember":
                 return await self._remember(argument, requester)
             case "forget":
+                if ended := await LanguageWishes(self.memory).end_matching(argument, conversation, channel):
+                    return say("forgotten", language, facts=f"**{FACT}**: {ended}")
                 return await ForgetCommand(self.memory).run(argument, requester)
             case "good" | "bad":
                 rating = Rating(1 if name.lower() == "good" else -1, comment=argument)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, bindparam, delete, func, literal, literal_column, select, update
 
 from qwendesk.memory.conversations.history import is_conversation
+from qwendesk.memory.conversations.turns import change_settings
 from qwendesk.memory.people.personal_data import is_empty_conversation
 from qwendesk.memory.tables.conversations import Conversation, Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile
@@ -123,13 +124,8 @@ class InboxRepository:
     @unit_of_work
     async def update_settings(self, /, conversation_id: str, **changes: Any) -> dict[str, Any]:
         """Change settings of a conversation and return all of them; the value None removes a setting."""
-        here = Conversation.id == conversation_id
         async with self._database.write() as connection:
-            row = await connection.execute(select(Conversation.settings).where(here))
-            merged = {**(row.scalar_one() or {}), **changes}
-            settings = {name: value for name, value in merged.items() if value is not None}
-            await connection.execute(update(Conversation).where(here).values(settings=settings))
-        return settings
+            return await change_settings(connection, [Conversation.id == conversation_id], changes)
 
     @unit_of_work
     async def request_stop(self, channel: str, account: str, conversation: str, person: str | None = None) -> list[str]:

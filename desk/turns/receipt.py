@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from qwendesk.agents.checks.tool_results import ADMITS_FAILURE, GROUNDED, NAMES_CHOICES, STATES_RESULT
 from qwendesk.agents.state import TokenUsage, TurnState
-from qwendesk.desk.translations import say
+from qwendesk.desk.translations import language_name, say
 from qwendesk.messages import Receipt, Reply
 from qwendesk.routing.signals.language import english_name
 from qwendesk.tools.knowledge import TOOL_NAME as SEARCH
@@ -67,8 +67,16 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         thinking_reason=state.get("thinking_reason", ""),
         role_without_override=state.get("role_without_override"),
         escalation=state.get("escalation"),
+        answer_language=state.get("asked_language"),
+        lasting_language=_lasting(state),
         sub_answers=state.get("sub_answers", ()),
     )
+
+
+def _lasting(state: TurnState) -> Literal["conversation", "person"] | None:
+    """Return where the language of the answer is kept; None if the message alone asked for it."""
+    lasting = state.get("lasting_language")
+    return lasting.source if lasting and lasting.code == state.get("asked_language") else None
 
 
 def _fallback(state: TurnState) -> str | None:
@@ -92,7 +100,7 @@ def explain(receipt: dict[str, Any]) -> str:
     lines += _overrides(receipt)
     thinking_reason = f" ({receipt['thinking_reason']})" if receipt.get("thinking_reason") else ""
     lines.append(
-        f"- language: {english_name(receipt['language']) or receipt['language'] or 'undecided'}; "
+        f"- language: {english_name(receipt['language']) or receipt['language'] or 'undecided'}{_asked(receipt)}; "
         f"thinking: {'on' if receipt['thinking'] else 'off'}{thinking_reason}"
     )
     if receipt.get("escalation"):
@@ -108,6 +116,19 @@ def explain(receipt: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _asked(receipt: dict[str, Any]) -> str:
+    """Return the language that was asked for, and how long that holds."""
+    asked = receipt.get("answer_language")
+    if not asked:
+        return ""
+    holds = {
+        "conversation": "as you wished for all answers here",
+        "person": "as you wished for all answers (/memory)",
+        None: "as this message asks",
+    }[receipt.get("lasting_language")]
+    return f", answered in {english_name(asked) or asked}, {holds}"
+
+
 def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
     """Return the part of a receipt for customers, in their language: no models, tokens, paths or errors."""
     parts = receipt.get("sub_answers")
@@ -115,6 +136,8 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
     lines = [say("why_role", language, role=", ".join(roles))]
     if receipt.get("requested_role") == receipt["role"]:
         lines.append(say("why_chosen", language))
+    if receipt.get("lasting_language"):
+        lines.append(say("why_language", language, name=language_name(receipt["answer_language"], language)))
     if receipt["thinking"]:
         lines.append(say("why_thought", language))
     # names of other tools may reveal the operator's systems

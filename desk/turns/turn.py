@@ -12,7 +12,7 @@ from cachetools import FIFOCache
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from qwendesk.agents.graph import TurnGraph
-from qwendesk.agents.state import TurnContext, TurnInput, TurnState, run_graph
+from qwendesk.agents.state import LastingLanguage, TurnContext, TurnInput, TurnState, run_graph
 from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.desk.turns.conversation_context import (
     LastTurn,
@@ -21,6 +21,7 @@ from qwendesk.desk.turns.conversation_context import (
     routing_context,
 )
 from qwendesk.desk.turns.knowledge import DeskKnowledge, IngestedDocuments, MessageDocuments
+from qwendesk.desk.turns.language_wishes import LanguageWishes
 from qwendesk.desk.turns.receipt import Stopwatch, write_reply
 from qwendesk.engines.context_window import estimate_text_tokens
 from qwendesk.errors import EngineError, EngineTimeout, InputError, QwendeskError
@@ -81,6 +82,7 @@ class TurnRunner:
         background: jobs after a turn.
         documents: ingests documents that come with a message.
         knowledge: the knowledge base that the models search.
+        keeps_facts: whether facts about people may be kept.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class TurnRunner:
         background: BackgroundJobs | None = None,
         documents: MessageDocuments | None = None,
         knowledge: DeskKnowledge | None = None,
+        keeps_facts: bool = True,
     ) -> None:
         self._graph = graph
         self._context = context
@@ -103,6 +106,7 @@ class TurnRunner:
         self.background = background or BackgroundJobs()
         self._documents = documents
         self._knowledge = knowledge
+        self._wishes = LanguageWishes(memory, keeps_facts)
         self._last_turns = FIFOCache[tuple[str, str], LastTurn](_MAX_CACHED_CONVERSATIONS)
         self._running: set[asyncio.Task[None]] = set()
         self._is_closing = False
@@ -162,12 +166,13 @@ class TurnRunner:
         # read before this turn is stored and becomes the last one
         last = await self._last_turn(inbound, stored.messages)
         turn = await self._memory.turns.begin(inbound)
+        lasting = await self._wishes.current(inbound, stored)
         text: list[str] = []
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 collector = EventCollector(events, text, limit, self._timeout)
                 ingested = await self._ingest_documents(inbound, last.language, collector)
-                state = await self._answer(inbound, stored, last, ingested, collector)
+                state = await self._answer(inbound, stored, last, lasting, ingested, collector)
             reply = _with_documents(write_reply(state, inbound.conversation, stopwatch), ingested, collector)
             self._remember(inbound, LastTurn(reply.receipt.language, reply.receipt.role))
             await self._memory.turns.finish(turn, reply)
@@ -199,6 +204,7 @@ class TurnRunner:
         inbound: Inbound,
         stored: StoredContext,
         last: LastTurn,
+        lasting: LastingLanguage | None,
         ingested: IngestedDocuments,
         collector: EventCollector,
     ) -> TurnState:
@@ -207,6 +213,7 @@ class TurnRunner:
             "history": as_messages(stored.messages),
             "background": background_prompt(stored, self._context.prompts),
             "language": last.language,
+            "lasting_language": lasting,
             "conversation_context": routing_context(stored.messages, last.role),
             "documents": ingested.prompt,
         }

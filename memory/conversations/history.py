@@ -38,6 +38,8 @@ _NO_LIMIT = 2**31 - 1
 _LIMIT = bindparam("messages", type_=Integer)
 _KEY = ("channel", "account", "key")
 """Parameters of the statements that select one conversation."""
+ANSWER_LANGUAGE = "answer_language"
+"""Conversation setting: the language that was wished for all of its answers."""
 _COLUMNS = ("kind", "id", "role", "text", "at", "sequence", "parts")
 
 
@@ -114,6 +116,14 @@ class History:
         )
         async with self._database.read() as connection:
             return [ConversationInfo(*row) for row in await connection.execute(statement)]
+
+    @unit_of_work
+    async def answer_language(self, conversation: str, *, channel: str = "python") -> str | None:
+        """Return the ISO 639-1 code of the language that was wished for all answers of a conversation."""
+        async with self._database.read() as connection:
+            found = await connection.execute(_answer_language_of_conversation(), self._key(conversation, channel))
+            language: str | None = found.scalar_one_or_none()
+        return language
 
     def _key(self, conversation: str, channel: str) -> dict[str, str]:
         return {"channel": channel, "account": self._account, "key": conversation}
@@ -201,7 +211,7 @@ async def read_context(
     values: dict[str, Any] = {"channel": inbound.channel, "account": account, "key": inbound.conversation}
     values |= {"person": inbound.person, "messages": messages, "facts": facts}
     values["before"] = _NO_LIMIT if inbound.sequence is None else inbound.sequence
-    rows: dict[str, list[Row[Any]]] = {"message": [], "summary": [], "fact": []}
+    rows: dict[str, list[Row[Any]]] = {"message": [], "summary": [], "fact": [], "language": []}
     for row in await connection.execute(_context(), values):
         rows[row.kind].append(row)
     newest = sorted(rows["message"], key=lambda row: (row.sequence, row.role), reverse=True)
@@ -211,6 +221,7 @@ async def read_context(
         _messages_in_order(rows["message"], files, messages),
         next((Summary(row.text, row.sequence) for row in rows["summary"]), None),
         tuple(KnownFact(row.role, row.text) for row in sorted(rows["fact"], key=lambda row: str(row.id))),
+        next((row.text for row in rows["language"]), None),
     )
 
 
@@ -224,8 +235,8 @@ def _messages_in_order(rows: list[Row[Any]], files: Mapping[str, list[Attachment
 
 @cache
 def _context() -> CompoundSelect[Any]:
-    """Select rows of three kinds: messages after the summary, newest first; the summary; the person's facts."""
-    parts = (_messages(), _summary(), _facts())
+    """Select rows of four kinds: messages after the summary, newest first; the summary; the facts; the language."""
+    parts = (_messages(), _summary(), _facts(), _answer_language())
     return union_all(*(select(*part.subquery().columns) for part in parts))
 
 
@@ -273,6 +284,18 @@ def _facts() -> Select[Any]:
     mine = of.person_id == person.scalar_subquery()
     live = select(*_row("fact", *columns)).where(mine, of.namespace == "", of.valid_to.is_(None))
     return live.order_by(of.id.desc()).limit(bindparam("facts"))
+
+
+def _answer_language() -> Select[Any]:
+    of = Conversation
+    language = of.settings[ANSWER_LANGUAGE].as_string()
+    columns: tuple[Any, ...] = (of.id, _null(Text), language, of.updated_at, literal(0), _null(Json))
+    return select(*_row("language", *columns)).where(*is_conversation(*map(bindparam, _KEY)), language.is_not(None))
+
+
+@cache
+def _answer_language_of_conversation() -> Select[Any]:
+    return select(_conversation(Conversation.settings[ANSWER_LANGUAGE].as_string()))
 
 
 def _restarted_after() -> ScalarSelect[Any]:

@@ -14,7 +14,7 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from uuid_utils import uuid7
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.conversations.history import read_context
+from qwendesk.memory.conversations.history import ANSWER_LANGUAGE, is_conversation, read_context
 from qwendesk.memory.database import upsert
 from qwendesk.memory.people.repository import add_person
 from qwendesk.memory.records import StoredContext
@@ -101,6 +101,13 @@ class Turns:
                 connection, inbound, self._account, messages=messages, facts=facts, with_attachments=with_attachments
             )
 
+    @unit_of_work
+    async def set_answer_language(self, conversation: str, code: str | None, *, channel: str = "python") -> None:
+        """Keep the language that was wished for all answers of a conversation; None: forget it."""
+        here = is_conversation(channel, self._account, conversation)
+        async with self._database.write() as connection:
+            await change_settings(connection, here, {ANSWER_LANGUAGE: code})
+
     async def _begin(self, inbound: Inbound) -> str:
         now = datetime.now(UTC)
         files = [_attachment_row(ordinal, file) for ordinal, file in enumerate(inbound.attachments)]
@@ -182,6 +189,24 @@ class Turns:
                 await connection.execute(_ADD_MESSAGE, row)
             if receipt and receipt.tools:
                 await connection.execute(_ADD_TOOL_CALL, _tool_call_rows(turn_id, receipt))
+
+
+async def change_settings(
+    connection: TenantConnection, here: Sequence[ColumnElement[bool]], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Change settings of a conversation and return all of them; the value None removes a setting.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes.
+        here: the conditions for the conversation.
+        changes: the new values.
+    """
+    row = await connection.execute(select(Conversation.settings).where(*here))
+    before = row.scalar_one_or_none() or {}
+    settings = {name: value for name, value in {**before, **changes}.items() if value is not None}
+    if settings != before:
+        await connection.execute(update(Conversation).where(*here).values(settings=settings))
+    return settings
 
 
 def title(inbound: Inbound) -> str:

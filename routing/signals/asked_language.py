@@ -86,8 +86,30 @@ def asked_language(text: str) -> str | None:
 
     None if it asks for none or for several, or only speaks about a language.
     """
-    plain = fold(_edges(_QUOTED.sub(" ", without_quoted_lines(text)))).replace(" - ", " – ")
+    plain = request_text(text)
     return _asked_in_spaced(plain) or _asked_in_unspaced(plain)
+
+
+def request_text(text: str) -> str:
+    """Return what may ask for something, folded: both ends of a message, without code, addresses and quotations."""
+    return fold(_edges(_QUOTED.sub(" ", without_quoted_lines(text)))).replace(" - ", " – ")
+
+
+def request_words(words: Sequence[str]) -> dict[str, frozenset[int]]:
+    """Return the positions of folded words that ask, are courtesies, ask to translate, or stand before a name."""
+    found: dict[str, set[int]] = {}
+    for index, bits in _cues().find(list(words)):
+        for bit, (kind, _) in enumerate(_cue_kinds()):
+            if bits >> bit & 1 and kind in ("ask", "please", "translate"):
+                found.setdefault(kind, set()).add(index)
+    frames = frozenset[str]().union(*_frame_words().values())
+    found["frame"] = {index for index, word in enumerate(words) if word in frames or word in _between()}
+    return {kind: frozenset(places) for kind, places in found.items()}
+
+
+def language_names(asking: str) -> frozenset[str]:
+    """Return the folded names of the known languages in one of them."""
+    return frozenset(name for name, _ in _folded_names(asking))
 
 
 def _edges(text: str) -> str:
@@ -245,9 +267,9 @@ def _find_named(asking: str, words: list[str]) -> Iterator[_Named]:
 
 
 def _longest(named: list[_Named]) -> list[_Named]:
-    """Return the phrases in order, of overlapping ones the longest."""
+    """Return the phrases in order, of overlapping ones the longest; of equal ones one that is more than a target."""
     kept: list[_Named] = []
-    for one in sorted(named, key=lambda one: (one.start - one.end, one.start)):
+    for one in sorted(named, key=lambda one: (one.start - one.end, one.start, one.is_target)):
         if all(one.end <= other.start or one.start >= other.end for other in kept):
             kept.append(one)
     return sorted(kept, key=lambda one: one.start)
@@ -322,7 +344,7 @@ def _phrases(asking: str) -> dict[str, list[tuple[tuple[str, ...], str]]]:
     """Return the phrases by their first word, each with the code of its language."""
     found: dict[str, list[tuple[tuple[str, ...], str]]] = {}
     for frame in _frames(asking):
-        for phrase, code in _filled_frame(asking, frame):
+        for phrase, code in filled_frame(asking, frame):
             found.setdefault(phrase[0], []).append((phrase, code))
     return found
 
@@ -331,11 +353,16 @@ def _phrases(asking: str) -> dict[str, list[tuple[tuple[str, ...], str]]]:
 def _targets(asking: str) -> frozenset[tuple[str, ...]]:
     """Return the phrases that say into which language something is translated."""
     frames = _tables()[asking].get("into", "").split(",")
-    return frozenset(phrase for frame in frames if frame for phrase, _ in _filled_frame(asking, frame))
+    return frozenset(phrase for frame in frames if frame for phrase, _ in filled_frame(asking, frame))
 
 
-def _filled_frame(asking: str, frame: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield a frame with each name or form in it, with the code of the language."""
+def filled_frame(asking: str, frame: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the words of a phrase with each name (``{n}``) or form (``{f}``) in it, and the code of the language.
+
+    Args:
+        asking: the language of the phrase and the names.
+        frame: the phrase.
+    """
     rules = [
         [fold(end.strip()) for end in rule.split(">")] for rule in _tables()[asking].get("forms", "").split(",") if rule
     ]

@@ -228,6 +228,10 @@ class Receipt:
     """The role the router would have chosen without the person's request."""
     escalation: str | None = None
     """Why a second answer was made; None if there was none."""
+    answer_language: str | None = None
+    """ISO 639-1 code of the language that was asked for; None: none was."""
+    lasting_language: Literal["conversation", "person"] | None = None
+    """Where that language is kept, if it was wished for all answers."""
     sub_answers: tuple[SubAnswer, ...] = ()
     """Answers to the questions of a message with several, in order; ``tools`` and ``checks`` cover all of them."""
 

@@ -147,6 +147,7 @@ def build_turns(
         background=BackgroundJobs(jobs, yields_to_turns=_runs_models_locally(settings, pool)),
         documents=documents,
         knowledge=knowledge,
+        keeps_facts=settings.learn_facts != "off",
     )
 
 

@@ -1,0 +1,205 @@
+"""Find the wish for a language of all answers: "always answer in French", "bitte immer auf Deutsch"; and its end."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from qwendesk.routing.signals.asked_language import (
+    asked_language,
+    filled_frame,
+    language_names,
+    request_text,
+    request_words,
+)
+from qwendesk.routing.signals.cues import fold, words_of
+
+_SENTENCE = re.compile(r"[^.!?;\n。！？؟।]+")
+_CLAUSE = re.compile(r"[^,:–—()،、，：]+")
+_MAX_REQUEST_WORDS = 9
+"""Maximum words of a clause beside the words that make it last; a longer one speaks about something else."""
+_MAX_WORDS_AROUND_END = 4
+"""Maximum words beside a phrase that ends the wish."""
+_MAX_UNSPACED_CHARS = 40
+_KINDS = ("always", "again", "after")
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageWish:
+    """A wish that holds until another one."""
+
+    code: str | None
+    """ISO 639-1 code of the language of all answers; None: that of each message again."""
+    this_answer: str | None = None
+    """ISO 639-1 code of the language of this answer, if the message names one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    start: int
+    end: int
+    kind: str
+
+
+def language_wish(text: str) -> LanguageWish | None:
+    """Return the wish for the language of all answers that a message states; None if it states none."""
+    plain = request_text(text)
+    for sentence in _SENTENCE.findall(plain):
+        found = _in_spaced(sentence) or _in_unspaced(sentence)
+        if found:
+            return found
+    return None
+
+
+def _in_spaced(sentence: str) -> LanguageWish | None:
+    clauses = [words for clause in _CLAUSE.findall(sentence) if (words := words_of(clause))]
+    for number, words in enumerate(clauses):
+        if _phrases("not").find(words) or words[0] in _question_words():
+            continue
+        if any(len(words) - (end - start) <= _MAX_WORDS_AROUND_END for start, end in _phrases("ends").find(words)):
+            return LanguageWish(None)
+        beside = [*clauses[number + 1 : number + 2], *clauses[max(0, number - 1) : number]]
+        for cue in _cues(words):
+            requests = _requests(words, cue) if len(words) > cue.end - cue.start else map(_Request, beside)
+            for request in requests:
+                if len(request.words) <= _MAX_REQUEST_WORDS and (code := request.code):
+                    return LanguageWish(code if cue.kind == "always" else None, code)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Words that may ask for a language."""
+
+    words: Sequence[str]
+
+    @property
+    def code(self) -> str | None:
+        """The language; None where the words ask for none, or for a translation."""
+        if "translate" in request_words(self.words):
+            return None
+        return asked_language(" ".join(self.words)) or _spoken(self.words)
+
+
+def _requests(words: Sequence[str], cue: _Cue) -> Iterator[_Request]:
+    """Yield the clause without its cue, where the cue belongs to a request and not to a statement about somebody."""
+    before, behind = words[: cue.start], words[cue.end :]
+    if cue.kind == "after":
+        # "in English again", but not "say it again in English", which asks for a repetition
+        if _Request(before).code and len(request_words(behind).get("please", ())) == len(behind):
+            yield _Request(before)
+        return
+    lead = max((end for start, end in _phrases("lead").find(before) if start == 0), default=0)
+    opening = before[lead:]
+    if not _Request(opening).code and not _opens_request(opening):
+        return
+    yield _Request([*before, *behind])
+
+
+def _opens_request(opening: Sequence[str]) -> bool:
+    """Return whether words before a cue belong to a request: courtesies, then perhaps a word that asks."""
+    known = request_words(opening)
+    first = min(known.get("ask", ()), default=len(opening))
+    is_joined = not opening or len(opening) - 1 in frozenset[int]().union(*known.values())
+    return is_joined and set(range(first)) <= known.get("please", frozenset())
+
+
+def _spoken(words: Sequence[str]) -> str | None:
+    """Return the language of a request to speak or use it: "speak German"."""
+    found = {
+        code
+        for start in range(len(words))
+        for size in range(2, 5)
+        if (code := _direct().get(tuple(words[start : start + size])))
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+@cache
+def _direct() -> dict[tuple[str, ...], str]:
+    return {
+        phrase: code
+        for asking, table in _tables().items()
+        for frame in table.get("direct", "").split(",")
+        if frame
+        for phrase, code in filled_frame(asking, frame)
+    }
+
+
+@cache
+def _question_words() -> frozenset[str]:
+    return frozenset(word for table in _tables().values() for word in words_of(fold(table.get("asks_how", ""))))
+
+
+def _cues(words: Sequence[str]) -> Iterator[_Cue]:
+    """Yield the phrases that make a request last or end it."""
+    for kind in _KINDS:
+        yield from (_Cue(start, end, kind) for start, end in _phrases(kind).find(words))
+
+
+class _Phrases:
+    """Phrases of one kind in all languages, found at whole words."""
+
+    def __init__(self, phrases: Iterator[tuple[str, ...]]) -> None:
+        self._by_first: dict[str, list[tuple[str, ...]]] = {}
+        for phrase in phrases:
+            self._by_first.setdefault(phrase[0], []).append(phrase)
+
+    def find(self, words: Sequence[str]) -> list[tuple[int, int]]:
+        """Return start and end of the longest phrase at each word."""
+        found = []
+        for start, word in enumerate(words):
+            fitting = [
+                len(phrase)
+                for phrase in self._by_first.get(word, ())
+                if tuple(words[start : start + len(phrase)]) == phrase
+            ]
+            if fitting:
+                found.append((start, start + max(fitting)))
+        return found
+
+
+def _in_unspaced(sentence: str) -> LanguageWish | None:
+    """Return the wish in a language without spaces between words, or in Korean."""
+    for code in ("ja", "ko", "th", "zh"):
+        patterns = _patterns(code)
+        if len(sentence) > _MAX_UNSPACED_CHARS or patterns["not"].search(sentence):
+            continue
+        if patterns["ends"].search(sentence):
+            return LanguageWish(None)
+        for kind in ("always", "again"):
+            rest = patterns[kind].sub(" ", sentence)
+            if rest != sentence and (asked := asked_language(rest.strip(" ,，、"))):
+                return LanguageWish(asked if kind == "always" else None, asked)
+    return None
+
+
+@cache
+def _tables() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(resources.files(__package__).joinpath("lasting_language.toml").read_text("utf-8"))
+
+
+@cache
+def _phrases(kind: str) -> _Phrases:
+    return _Phrases(_filled(kind))
+
+
+def _filled(kind: str) -> Iterator[tuple[str, ...]]:
+    for code, table in _tables().items():
+        for phrase in table.get(kind, "").split(",") if code not in ("ja", "ko", "th", "zh") else ():
+            if "{n}" in phrase:
+                yield from (filled for filled, _ in filled_frame(code, phrase))
+            elif words := tuple(words_of(fold(phrase))):
+                yield words
+
+
+@cache
+def _patterns(code: str) -> dict[str, re.Pattern[str]]:
+    names = "|".join(map(re.escape, sorted(language_names(code), key=len, reverse=True)))
+    table = _tables()[code]
+    return {kind: re.compile(fold(table[kind]).replace("{n}", f"(?:{names})")) for kind in table}

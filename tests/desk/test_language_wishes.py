@@ -1,0 +1,114 @@
+"""A language that is wished for all answers holds until it is ended, and is shown and forgotten."""
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import BaseMessage
+
+from qwendesk import Desk
+from qwendesk.errors import EngineError
+from qwendesk.messages import Inbound
+from tests.conftest import MakeDesk
+
+QUESTION = "What is the capital of France and why is it famous?"
+
+
+def languages(desk: Desk) -> list[str]:
+    """Return the line about the language of each prompt that the model was asked with."""
+    return [line for _, messages, _ in desk.script.calls for line in _language_lines(messages)]  # type: ignore[attr-defined]
+
+
+def _language_lines(messages: list[BaseMessage]) -> list[str]:
+    return [line for line in messages[0].text.splitlines() if line.startswith("Answer in ")]
+
+
+def always(language: str) -> str:
+    return f"Answer in {language} only, because the person asks for it."
+
+
+def script(messages: list[BaseMessage]) -> str:
+    return "Paris."
+
+
+async def test_it_holds_for_the_conversation_and_is_ended_by_words(make_desk: MakeDesk) -> None:
+    async with make_desk(script, learn_facts="off") as desk:
+        await desk.ask("From now on answer in Italian.", conversation="c")
+        await desk.ask(QUESTION, conversation="c")
+        await desk.ask("And in one sentence? Answer in German, please.", conversation="c")
+        held = await desk.ask(QUESTION, conversation="c")
+        await desk.ask(QUESTION, conversation="d")
+        await desk.ask("Please go back to the language I write.", conversation="c")
+        ended = await desk.ask(QUESTION, conversation="c")
+        shown = languages(desk)
+    assert shown[:4] == [always("Italian"), always("Italian"), always("German"), always("Italian")]
+    assert all(line.startswith("Answer in English unless") for line in shown[4:]), shown
+    assert (held.receipt.answer_language, held.receipt.lasting_language) == ("it", "conversation")
+    assert (ended.receipt.answer_language, ended.receipt.lasting_language) == (None, None)
+
+
+async def test_another_program_run_knows_it(make_desk: MakeDesk) -> None:
+    async with make_desk(script, learn_facts="off") as desk:
+        await desk.ask("Bitte immer auf Spanisch", conversation="c")
+    async with make_desk(script, learn_facts="off") as desk:
+        await desk.ask(QUESTION, conversation="c")
+        assert languages(desk) == [always("Spanish")]
+
+
+async def test_it_holds_although_its_own_answer_failed(make_desk: MakeDesk) -> None:
+    replies: list[str | Exception] = [EngineError("out of order"), "Paris."]
+    async with make_desk(replies, learn_facts="off") as desk:
+        with pytest.raises(EngineError):
+            await desk.ask("Réponds toujours en allemand. Qu'est-ce qu'un trou noir ?", conversation="c")
+        await desk.ask(QUESTION, conversation="c")
+        assert languages(desk)[-1] == always("German")
+
+
+async def test_with_facts_it_is_the_persons_and_holds_in_their_other_conversations(make_desk: MakeDesk) -> None:
+    async with make_desk(script) as desk:
+        reply = await desk.ask("Always answer in French.", conversation="c", person="Ada")
+        await desk.ask(QUESTION, conversation="d", person="Ada")
+        await desk.ask(QUESTION, conversation="e", person="Bob")
+        listed = await command(desk, "/memory")
+        forgotten = await command(desk, "/forget French")
+        await desk.ask(QUESTION, conversation="d", person="Ada")
+        shown = languages(desk)
+    assert reply.receipt.lasting_language == "person"
+    assert shown[:2] == [always("French")] * 2
+    assert all(line.startswith("Answer in English unless") for line in shown[2:])
+    assert "language of answers" in listed and "French" in listed and "French" in forgotten
+
+
+async def test_words_end_the_persons_wish_too(make_desk: MakeDesk) -> None:
+    async with make_desk(script) as desk:
+        await desk.ask("Always answer in French.", conversation="c", person="Ada")
+        await desk.ask("Antworte wieder auf Englisch.", conversation="d", person="Ada")
+        await desk.ask("Warum ist der Himmel eigentlich blau?", conversation="c", person="Ada")
+        assert languages(desk)[1] == always("English")
+        assert languages(desk)[2].startswith("Answer in German unless")
+
+
+@pytest.mark.parametrize("word", ["French", "language"])
+async def test_the_conversations_wish_is_shown_and_forgotten_by_commands(make_desk: MakeDesk, word: str) -> None:
+    async with make_desk(script, learn_facts="off") as desk:
+        await desk.ask("Always answer in French.", conversation="c")
+        listed = await command(desk, "/memory", person=Inbound("", "").person)
+        forgotten = await command(desk, f"/forget {word}", person=Inbound("", "").person)
+        await desk.ask(QUESTION, conversation="c")
+        after = await command(desk, "/memory", person=Inbound("", "").person)
+        assert languages(desk)[-1].startswith("Answer in English unless")
+    assert "French" in listed and "French" in forgotten and "French" not in after
+
+
+async def test_why_says_it(make_desk: MakeDesk) -> None:
+    from qwendesk.desk.turns.receipt import explain, explain_briefly
+
+    async with make_desk(script, learn_facts="off") as desk:
+        await desk.ask("Always answer in French.", conversation="c")
+        receipt = (await desk.ask(QUESTION, conversation="c")).receipt.as_dict()
+    assert "language: English, answered in French, as you wished for all answers here" in explain(receipt)
+    assert "Französisch" in explain_briefly(receipt, "de")
+
+
+async def command(desk: Desk, line: str, *, person: str = "Ada") -> str:
+    answer: Any = await desk.commands.run(line, person=person, channel="python", conversation="c")
+    return str(answer)

@@ -21,7 +21,7 @@ from qwendesk.routing.signals.language import english_name
 _SHORT_PROMPT = "report"
 """The template that small models follow only when the prompt is short, so that background is left out."""
 EXACT_SAMPLING: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
-"""For a call, which mostly copies from the question, and for the report of its result."""
+"""For a call under a grammar, which mostly copies from the question, and for the report of its result."""
 _UNHEARD_RECORDING = "\n[a recording came with it, which cannot be heard together with pictures]"
 
 
@@ -85,8 +85,11 @@ def call_settings(
         settings["think_budget"] = budget
     if tools:
         settings["tools"] = tools
-    if only_reports(state) or (tools and is_small(chosen_model(state).card)):
+    if only_reports(state):
         settings |= EXACT_SAMPLING
+    elif tools and is_small(chosen_model(state).card):
+        # the answer may be a text, which repeats itself without the penalty
+        settings["temperature"] = 0.0
     elif definition.temperature is not None and not state["think"]:
         settings["temperature"] = definition.temperature
     if context.seed is not None:
@@ -137,6 +140,10 @@ def _turn(state: TurnState) -> list[BaseMessage]:
     return [*state.get("retry_prompt", ()), *state["messages"][state.get("try_start", 0) :]]
 
 
+def _is_of_call(message: BaseMessage) -> bool:
+    return isinstance(message, ToolMessage) or (isinstance(message, AIMessage) and bool(message.tool_calls))
+
+
 def _is_result(message: BaseMessage) -> bool:
     return isinstance(message, ToolMessage) and message.status == "success"
 
@@ -146,7 +153,7 @@ def _small_model_turn(state: TurnState, language: str | None) -> list[BaseMessag
     turn = _turn(state)
     results = [f"Result of {message.name}: {indented(message.text)}" for message in turn if _is_result(message)]
     if not results:
-        return [turn[0], *(message for message in turn[1:] if message.text and not isinstance(message, ToolMessage))]
+        return [turn[0], *(message for message in turn[1:] if message.text and not _is_of_call(message))]
     results += [message.text for message in turn[1:] if isinstance(message, HumanMessage)]
     wanted = f"Write the answer to the question{f' in {language}' if language else ''}:"
     return [HumanMessage("\n".join([f"Question: {indented(turn[0].text)}", *results, wanted]))]

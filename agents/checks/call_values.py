@@ -31,8 +31,9 @@ _MAX_NAME_WORDS = 6
 """Words from which a text is composed, not copied."""
 _MAX_NAME_CHARS = 60
 _MIN_STEM_CHARS = 4
-_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[a-z]{2,}|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
-_CODE = re.compile(r"[^\W_]*\d(?:[\w./#:-]*\w)?|[^\W\d_]+[-_/#]?\d[\w/#-]*")
+_ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}\.[a-z]{2,}|\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
+_TOKEN = re.compile(r"[\w.,/#:-]+")
+_EDGE_SIGNS = ".,/#:-_"
 _DATE = re.compile(
     r"(?<!\d)(?:(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})|(?P<one>\d{1,2})[-/.](?P<two>\d{1,2})[-/.](?P<end>\d{4}))(?!\d)"
 )
@@ -74,7 +75,7 @@ class KnownValues:
         self._terms = frozenset(query_terms(text))
         self._plain = _plain(text)
         self._numbers = {value for number in numbers_in(text, None) for value in number.values}
-        self._runs = frozenset(map(int, re.findall(r"\d{1,9}", plain_digits(text))))
+        self._runs = frozenset(run.lstrip("0") or "0" for run in re.findall(r"\d+", plain_digits(text)))
         self._digits = frozenset(map(_significant, self._numbers))
         self._addresses = fold(text)
         self._has_number_words = _has_number_words(text)
@@ -147,10 +148,12 @@ class KnownValues:
         rest = _ADDRESS.sub(" ", text)
         verdicts += [self._of_date(found) for found in _DATE.finditer(rest)]
         rest = _TIME.sub(" ", _DATE.sub(" ", rest))
-        verdicts += [self._of_code(code) for code in _CODE.findall(plain_digits(rest))]
+        tokens = [token.strip(_EDGE_SIGNS) for token in _TOKEN.findall(plain_digits(rest))]
+        codes = [token for token in tokens if re.search(r"\d", token)]
+        verdicts += map(self._of_code, codes)
         if "made up" in verdicts:
             return "made up"
-        words = self._of_words(_CODE.sub(" ", rest))
+        words = self._of_words(_TOKEN.sub(lambda found: " " if re.search(r"\d", found[0]) else found[0], rest))
         return _joined([*verdicts, "open" if "known" in verdicts and words == "unlikely" else words])
 
     def _of_date(self, found: re.Match[str]) -> Verdict:
@@ -160,8 +163,8 @@ class KnownValues:
         days = [made for one, two in orders if (made := _day(year, int(parts[one]), int(parts[two])))]
         if any(abs((day - self._today).days) <= _NEAR_DAYS for day in days):
             return "known"
-        has_year = any(1900 <= number <= 2200 for number in self._runs)
-        known = any(day.day in self._runs and (year in self._runs or not has_year) for day in days)
+        has_year = any(len(run) == 4 and run[:2] in ("19", "20", "21") for run in self._runs)
+        known = any(str(day.day) in self._runs and (str(year) in self._runs or not has_year) for day in days)
         return "known" if known else "open" if self._has_number_words or not days else "made up"
 
     def _of_code(self, code: str) -> Verdict:
@@ -175,7 +178,7 @@ class KnownValues:
             verdicts = [self._of_number(float(value)) for value in numbers[0].values]
             return "known" if "known" in verdicts else verdicts[0]
         runs = re.findall(r"\d+", code)
-        return "open" if all(len(run) == 1 or Fraction(run) in self._numbers for run in runs) else "made up"
+        return "open" if all(len(run) == 1 or run.lstrip("0") in self._runs for run in runs) else "made up"
 
     def _of_words(self, text: str) -> Verdict:
         words = text.split()
@@ -230,7 +233,10 @@ def _plain(text: str) -> str:
 
 def _significant(number: Fraction) -> str:
     """Return a number's digits without zeros at either end, the same for 5 %, 0.05, 50 and 5 thousand."""
-    return f"{abs(float(number)):.12g}".partition("e")[0].replace(".", "").strip("0")
+    try:
+        return f"{abs(float(number)):.12g}".partition("e")[0].replace(".", "").strip("0")
+    except OverflowError:
+        return ""
 
 
 def _share_stem(one: str, other: str) -> bool:

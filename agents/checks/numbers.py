@@ -21,6 +21,8 @@ _TIME = re.compile(
 _OFFSET = re.compile(r"(?:UTC|GMT)\s?[+-]\d{1,2}(?::?\d{2})?")
 _LETTER = re.compile(r"[^\W\d_]")
 _LANGUAGES = ("en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "uk", "tr", "ar", "hi", "zh", "ja", "ko")
+_MAX_DIGITS = 300
+"""Maximum length of a number; Python converts longer ones slowly or not at all."""
 _UNIT_LENGTHS: tuple[Literal["long"], Literal["short"]] = ("long", "short")
 _UNITS = {
     "duration": ("second", "minute", "hour", "day", "week", "month", "year"),
@@ -77,7 +79,9 @@ def numbers_in(text: str, language: str | None) -> list[StatedNumber]:
         text = joined_groups(text)
     found = [_stated(number, text, language) for number in _NUMBER.finditer(text)]
     taken = [number.span() for number in _NUMBER.finditer(text)]
-    parts = [one for one in re.finditer(r"\d+", text) if not any(a <= one.start() < b for a, b in taken)]
+    parts = [
+        one for one in re.finditer(r"(?<!\d)\d{1,300}(?!\d)", text) if not any(a <= one.start() < b for a, b in taken)
+    ]
     pieces = [StatedNumber(one[0], frozenset({Fraction(one[0])}), 0, is_part=True) for one in parts]
     return [one for one in found if one] + pieces
 
@@ -117,6 +121,8 @@ def _stated(number: re.Match[str], text: str, language: str | None) -> StatedNum
 
 def _values(digits: str, language: str | None) -> list[str]:
     """Return the readings of a number; models use a decimal point in any language."""
+    if len(digits) > _MAX_DIGITS:
+        return []
     known = language if language and convention_of(language) == "point" else None
     try:
         return [one.text for one in readings(digits, known, written="")]

@@ -97,3 +97,11 @@ def test_a_paraphrase_beside_a_known_value_passes() -> None:
     known = KnownValues("a brownie recipe for Ada", (), language="en", today=TODAY)
     assert known.judge({"name": "Ada", "kind": "dessert"}, schema).made_up == {}
     assert list(known.judge({"name": "Bob", "kind": "dessert"}, schema).made_up) == ["name", "kind"]
+
+
+@pytest.mark.parametrize("piece", ["1", "a", "9a", "1.", "北", "@", "a@", "1,", "-", "20", "é"])
+def test_no_value_is_too_long_to_be_judged(piece: str) -> None:
+    long = piece * (20_000 // len(piece))
+    assert judge(long, long).made_up in ({}, {"value": long})
+    assert judge("Where is my order?", long).arguments == {"value": long}
+    assert judge(long, 10**5000).arguments == {"value": 10**5000}

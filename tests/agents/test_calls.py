@@ -150,6 +150,14 @@ async def test_a_call_with_a_value_that_nobody_gave_is_not_made(make_desk: MakeD
         assert offered(desk, 1) == []
 
 
+async def test_a_small_model_is_not_shown_its_dropped_call(make_desk: MakeDesk) -> None:
+    script = ["Let me look. " + call("order_status", number="B-12"), "Which number is it?"]
+    async with make_desk(script, cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Where is my order?")
+    assert [message.type for message in desk.script.calls[1][1]] == ["system", "human"]
+    assert reply.text == "Let me look.\n\nWhich number is it?"
+
+
 async def test_a_model_that_makes_values_up_again_and_again_is_stopped(make_desk: MakeDesk) -> None:
     script = [call("order_status", number=f"B-{number}") for number in range(10, 20)]
     async with make_desk(script, cards=LARGE, tools=[order_status], max_tool_rounds=3) as desk:

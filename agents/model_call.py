@@ -64,8 +64,7 @@ def _picture(part: Attachment) -> dict[str, Any]:
 def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool = False) -> list[BaseMessage]:
     """Return the messages of a call: system prompt, older turns, this turn so far."""
     language = english_name(answer_language(state))
-    asked = bool(state.get("asked_language"))
-    system = render(template, folder=context.prompts, language=language, asked=asked, tools=tools)
+    system = system_prompt(state, template, context, tools=tools)
     if context.system_context and template != _SHORT_PROMPT:
         text = Block(context.system_context.strip())
         system = f"{system}\n\n{render('system_context', folder=context.prompts, system_context=text)}"
@@ -73,6 +72,12 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
         system = f"{system}\n\n{background}"
     turn = _small_model_turn(state, language) if is_small(chosen_model(state).card) else _turn(state)
     return [SystemMessage(system), *state["history"], *turn]
+
+
+def system_prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool = False) -> str:
+    """Return the role's part of the system prompt, without the operators' text and the background."""
+    language, asked = english_name(answer_language(state)), bool(state.get("asked_language"))
+    return render(template, folder=context.prompts, language=language, asked=asked, tools=tools)
 
 
 def call_settings(

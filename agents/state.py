@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Required, TypedDict, cast
 
@@ -67,6 +68,29 @@ class RetryRequest:
     """The model of the first answer."""
     first_think: bool
     """Whether that model thought."""
+    is_withdrawn: bool = False
+    """Whether the text shown in the first try does not stand; ``first_answer`` is what is left of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of an answer, in words."""
+
+    check: str
+    """The guard's name in receipts."""
+    detail: str
+    """The fault, without the text at fault."""
+    feedback: str
+    """What the second try is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardReport:
+    """What the guards found in an answer while it was written."""
+
+    checks: tuple[Check, ...] = ()
+    fault: Fault | None = None
+    """The fault that ended a first try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +165,9 @@ class TurnState(TypedDict, total=False):
     escalation: str | None
     """Reason for the second try; None in the first."""
     kept_answer: str
-    """The first try's answer, if the second gave none."""
+    """The text that stands instead of the model's: the first try's answer, or what the guards left of it."""
+    guard_report: GuardReport
+    """What the guards found in the newest answer."""
     machine_notice: str
     """States that a machine answers, if the person asks for that."""
     subquestions: tuple[SubQuestion, ...]
@@ -193,6 +219,10 @@ class TurnContext:
     """Text of the desk's operators for each system prompt."""
     seed: int | None = None
     """Seed of sampling, for repeatable answers."""
+    guards_off: frozenset[str] = frozenset()
+    """Keys of the guards that are turned off."""
+    started: float = field(default_factory=time.perf_counter)
+    """``time.perf_counter()`` when the turn began; the first text is shown not much later than without guards."""
     emit: Callable[[Event], None] = _ignore
     """Receives the turn's events. It is called on the event loop, does not raise, and may be called after the turn:
     loading a model continues for other turns."""

@@ -24,13 +24,6 @@ _LETTERS = str.maketrans({"ł": "l", "đ": "d", "ø": "o", "ı": "i", "æ": "ae"
 """Letters that Unicode does not decompose."""
 _MAX_WORDS, _MAX_WORDS_BEHIND, _MAX_OTHER_WORDS = 24, 2, 5
 """Maximum words of a question, behind its noun, and in all other sentences."""
-_CHECK_INTERVAL_CHARS, _OVERLAP_CHARS = 48, 120
-"""Characters between two searches of a streamed answer, and characters that are searched again."""
-_SENTENCE_END = re.compile(r"[.!?\n。！？]")
-_PENDING = re.compile(r"(?:[^\s.!?。！？]{1,24}\s+)?[^\s.!?。！？]{0,24}\Z")
-"""Last words of a text, which the next word may change: "human" may become "human resources"."""
-_MAX_PENDING = 60
-_OPEN_QUOTE = re.compile(r"[\"“„«「『][^\"”“»」』\n]*\Z")
 _NUMBERED = r"(?! \d+(?![\d%]))"
 """A noun with a number is a name, as in ``person 3``."""
 _MAX_UNSPACED_REST_CHARS = 14
@@ -108,50 +101,14 @@ def _is_text_task(text: str) -> bool:
     return any(one.exempt.search(text) for one in _languages())
 
 
-class HumanClaimDetector:
-    """Detects a claim to be human in a streamed answer.
-
-    Args:
-        question: the person's message; in an answer to a text task nothing counts as a claim.
-        language: the conversation's language.
-    """
-
-    def __init__(self, question: str, language: str | None = None) -> None:
-        is_work = _is_text_task(normalize(question[:_MAX_CHARS]))
-        self._is_off = is_work and asks_for_human(question, language) is None
-        self._language = language
-        self._text = ""
-        self._looked = self._came = 0
-
-    def feed(self, piece: str) -> str | None:
-        """Add a chunk; return the true statement if the text so far claims to be human.
-
-        The text is searched at the end of a sentence and every few words; ``finish`` searches the remainder.
-        """
-        self._text += piece
-        if len(self._text) - self._came < _CHECK_INTERVAL_CHARS and not _SENTENCE_END.search(piece):
-            return None
-        self._came = len(self._text)
-        return self._look(final=False)
-
-    def finish(self) -> str | None:
-        """Search the remainder; return the true statement if it claims to be human."""
-        return self._look(final=True)
-
-    def _look(self, *, final: bool) -> str | None:
-        if self._is_off or self._looked == len(self._text):
-            return None
-        unquoted = _QUOTED.sub(" ", self._text)
-        settled = unquoted if final else _without_pending(unquoted)
-        since, self._looked = self._looked, len(self._text) - (len(unquoted) - len(settled))
-        return claims_to_be_human(settled[-(len(self._text) - since + _OVERLAP_CHARS) :], self._language)
+def is_text_task(question: str) -> bool:
+    """Return whether a message asks for work on a text, such as a translation or a story, in which anyone may speak."""
+    return _is_text_task(normalize(question[:_MAX_CHARS]))
 
 
-def _without_pending(text: str) -> str:
-    """Return an answer without an open quotation and the last words, which the next chunk may change."""
-    closed = _OPEN_QUOTE.sub("", text)
-    pending = _PENDING.search(closed[-_MAX_PENDING:])
-    return closed[: len(closed) - len(pending[0])] if pending else closed
+def without_quotations(text: str) -> str:
+    """Return a text without quotations and code."""
+    return _QUOTED.sub(" ", text)
 
 
 def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
@@ -172,6 +129,8 @@ def warm_up() -> None:
 
 def normalize(text: str) -> str:
     """Return a text in lower case and without accents."""
+    if text.isascii():
+        return _SPACES.sub(" ", text.casefold())
     apart = unicodedata.normalize("NFKD", text.replace("’", "'").casefold().translate(_LETTERS))
     bare = unicodedata.normalize("NFC", "".join(char for char in apart if unicodedata.category(char) != "Mn"))
     return _SPACES.sub(" ", bare)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
 from contextlib import aclosing
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.checks.human_claims import HumanClaimDetector
+from qwendesk.agents.guarded_answer import guards_of, may_try_again
+from qwendesk.agents.guards.stream import GuardedStream
 from qwendesk.agents.model_call import (
     CollectedStream,
     answer_text,
@@ -20,10 +22,14 @@ from qwendesk.agents.model_call import (
     only_reports,
 )
 from qwendesk.agents.roles import is_small, offered_tools, role_definition
-from qwendesk.agents.state import TurnContext, TurnState, answer_language
+from qwendesk.agents.state import GuardReport, TurnContext, TurnState
 from qwendesk.errors import EngineError
-from qwendesk.messages import AnswerReset, Event, TextDelta, ThinkingDelta
-from qwendesk.models.card import SelectedModel
+from qwendesk.messages import AnswerReset, TextDelta, ThinkingDelta
+
+_MIN_HOLD_SECONDS = 0.7
+"""Seconds from the start of a turn until which its first sentence is held: channels post their first text later."""
+_HOLD_SHARE = 0.08
+"""Share of the time to the first token that a first sentence is held longer."""
 
 
 async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -58,60 +64,86 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     template = "report" if only_reports(state) else definition.prompt
     prompt = build_prompt(state, template, context, tools=bool(tools))
     collected = CollectedStream()
-    between = "\n\n" if answer_text(state) else _opening(state, collected)
-    detector = HumanClaimDetector(state["inbound"].text, answer_language(state))
-    # closed explicitly if emitting fails: an abandoned stream keeps its slot of the model's queue
-    async with aclosing(answering.stream(prompt, **settings)) as chunks:
-        async for chunk in chunks:
-            collected.add(chunk)
-            if thinking := chunk.additional_kwargs.get("reasoning_content"):
-                emit(ThinkingDelta(thinking))
-            if correction := detector.feed(chunk.text):
-                return _corrected(state, correction, collected, answering.choice, emit)
-            if chunk.text:
-                emit(TextDelta(between + chunk.text))
-                between = ""
-    if correction := detector.finish():
-        return _corrected(state, correction, collected, answering.choice, emit)
+    shown = _Shown(state, context)
+    stream = GuardedStream(guards_of(state, context), shown.add, stops=may_try_again(state, context))
+    hold: asyncio.TimerHandle | None = None
+    try:
+        # closed explicitly if emitting fails: an abandoned stream keeps its slot of the model's queue
+        async with aclosing(answering.stream(prompt, **settings)) as chunks:
+            async for chunk in chunks:
+                collected.add(chunk)
+                if thinking := chunk.additional_kwargs.get("reasoning_content"):
+                    emit(ThinkingDelta(thinking))
+                if chunk.text and not hold and shown.is_first:
+                    hold = _release_later(stream, context.started)
+                stream.feed(chunk.text)
+                if stream.is_over:
+                    break
+    finally:
+        if hold:
+            hold.cancel()
     message = collected.message()
+    has_calls = bool(message.tool_calls or message.invalid_tool_calls)
+    stream.finish(has_calls=has_calls and _may_call(state, context))
+    # a faulty first try goes into the prompt of the second one as it was said
+    said = message.text if stream.stops or not stream.findings else stream.text
+    calls: dict[str, Any] = {"tool_calls": [], "invalid_tool_calls": []} if stream.is_over else {}
+    message = message.model_copy(update={"content": f"{shown.opening}{said}", **calls})
+    if stream.is_ahead and not stream.stops:
+        emit(AnswerReset(stream.findings[0].detail, answering.choice.card.name))
+        shown.again(stream.text)
     return {
         "messages": [message],
         "thinking": "".join(collected.thinking),
-        "notes": collected.notes() + _skipped_calls(message, state, context),
+        "notes": [*collected.notes(), *stream.notes(), *_skipped_calls(message, state, context)],
         "usage": collected.usage(),
         "choice": answering.choice,
+        "guard_report": GuardReport(tuple(stream.checks()), stream.fault),
     }
 
 
 def _offered_tools(state: TurnState, context: TurnContext) -> list[dict[str, Any]]:
     """Return the tools of a call of the model; a small one is offered tools once, or it would call on and on."""
     card = chosen_model(state).card
-    if is_small(card) and any(isinstance(message, AIMessage) for message in state["messages"]):
+    if is_small(card) and any(
+        isinstance(message, AIMessage) for message in state["messages"][state.get("try_start", 0) :]
+    ):
         return []
     return offered_tools(role_definition(state["decision"].role), card, state["inbound"].text, context)
 
 
-def _opening(state: TurnState, collected: CollectedStream) -> str:
-    """Return the machine notice that opens the answer, if the person asked for it."""
-    opening = f"{notice}\n\n" if (notice := state.get("machine_notice")) else ""
-    collected.text.append(opening)
-    return opening
+class _Shown:
+    """Shows the text of one answer, behind the text of the same try and the machine notice."""
+
+    def __init__(self, state: TurnState, context: TurnContext) -> None:
+        self._emit = context.emit
+        self._before = answer_text(state)
+        self.opening = "" if self._before or not (notice := state.get("machine_notice")) else f"{notice}\n\n"
+        """The machine notice that opens the answer, if the person asked for it."""
+        self._between = "\n\n" if self._before else self.opening
+        self.is_first = not (self._before or state.get("escalation"))
+        """Whether nothing of the turn's answer was shown before."""
+
+    def add(self, text: str) -> None:
+        """Show the next piece."""
+        self._emit(TextDelta(self._between + text))
+        self._between = ""
+
+    def again(self, text: str) -> None:
+        """Show the text of the try so far, behind a reset."""
+        before = f"{self._before}\n\n" if self._before else self.opening
+        self._emit(TextDelta(before + text))
+        self._between = ""
 
 
-def _corrected(
-    state: TurnState, correction: str, collected: CollectedStream, choice: SelectedModel, emit: Callable[[Event], None]
-) -> dict[str, Any]:
-    """Replace an answer that claims to be human."""
-    emit(AnswerReset("the answer claimed to be human", choice.card.name))
-    emit(TextDelta(correction))
-    return {
-        "messages": [AIMessage(correction)],
-        "try_start": len(state["messages"]),
-        "thinking": "".join(collected.thinking),
-        "notes": ["the answer claimed to be human and was replaced"],
-        "usage": collected.usage(),
-        "choice": choice,
-    }
+def _release_later(stream: GuardedStream, started: float) -> asyncio.TimerHandle:
+    """Show the first sentence unchecked if it takes long, so that the first text is not much later than without guards.
+
+    It is withdrawn if it turns out to be at fault.
+    """
+    passed = time.perf_counter() - started
+    wait = max(_MIN_HOLD_SECONDS - passed, passed * _HOLD_SHARE)
+    return asyncio.get_running_loop().call_later(wait, stream.hurry)
 
 
 def _may_call(state: TurnState, context: TurnContext) -> bool:

@@ -18,34 +18,43 @@ from qwendesk.agents.checks.tool_results import (
     is_refusal,
     report_unchecked,
 )
+from qwendesk.agents.guarded_answer import FEEDBACK, feedback_on, guards_of, may_try_again, what_stands
+from qwendesk.agents.guards.stream import find_whole_fault
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
 from qwendesk.agents.roles import is_small, role_definition
-from qwendesk.agents.state import RetryRequest, RetryStep, TurnContext, TurnState, answer_language
+from qwendesk.agents.state import Fault, GuardReport, RetryRequest, RetryStep, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
-from qwendesk.messages import AnswerReset, Check, Notice
+from qwendesk.messages import AnswerReset, Check, Notice, TextDelta
 from qwendesk.prompt_quoting import one_line
 from qwendesk.routing.policy.policy_file import EscalationPolicy
 from qwendesk.routing.signals.language import english_name
 
-_FEEDBACK = (
-    "Your answer has a mistake: {reason}. Write the whole answer again without it. "
-    "Do not mention the mistake or this message."
-)
 _LANGUAGE_FEEDBACK = "Write the whole answer again in {language}, and only in {language}."
 _NO_MISTAKES = (ADMITS_FAILURE, ANSWER_LANGUAGE)
 """Checks whose failure is no mistake that a stronger model would mend."""
 
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Run the role's checks on the answer."""
+    """Run the guards of the whole answer and the role's checks on it."""
     context, inbound = runtime.context, state["inbound"]
     text, kept = answer_text(state), dict[str, Any]()
     request = state.get("retry_request")
     if not text and request and request.first_answer:
         text = request.first_answer
         kept = keep_first_answer(request, f"{chosen_model(state).card.name} gave no answer", context)
-    checks = list[Check]()
+    report = state.get("guard_report", GuardReport())
+    checks = list(report.checks)
+    if (
+        text
+        and not (kept or state.get("kept_answer"))
+        and (fault := report.fault or _whole_fault(state, context, text))
+    ):
+        if may_try_again(state, context):
+            return {"checks": [], "retry_request": await _guard_retry(state, context, text, fault)}
+        kept = _withdraw(state, context, text, fault)
+        text = kept["kept_answer"]
+        checks.append(Check(fault.check, "failed", fault.detail))
     if state["tool_uses"]:
         # in a thread: the first comparison reads the words for units from a file
         checks += await asyncio.to_thread(_compare_with_results, text, state, context.toolbox.all_names)
@@ -56,6 +65,35 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         checks += await asyncio.to_thread(check_answer_language, text, asked)
     second = await _retry_request(state, context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
+
+
+def _whole_fault(state: TurnState, context: TurnContext, text: str) -> Fault | None:
+    """Return the first fault that only the whole answer shows."""
+    found = find_whole_fault(guards_of(state, context), text)
+    return found.fault if found else None
+
+
+def _withdraw(state: TurnState, context: TurnContext, text: str, fault: Fault) -> dict[str, Any]:
+    """Replace an answer by what stands of it, and return the state with it."""
+    kept = what_stands(text, guards_of(state, context), with_whole=True).text
+    context.emit(AnswerReset(fault.detail, chosen_model(state).card.name))
+    context.emit(TextDelta(kept))
+    return {"kept_answer": kept, "notes": [f"{fault.detail}; it was replaced"]}
+
+
+async def _guard_retry(state: TurnState, context: TurnContext, text: str, fault: Fault) -> RetryRequest:
+    """Return the second try of an answer at fault: with a stronger model, else with the same one."""
+    choice, think = chosen_model(state), state["think"]
+    step = await select_retry(context, state["inbound"], state["decision"], choice, think)
+    return RetryRequest(
+        f"the check {fault.check!r} failed: {fault.detail}",
+        step or RetryStep(choice, think),
+        feedback_on(fault),
+        first_answer=what_stands(text, guards_of(state, context), with_whole=True).text,
+        first_choice=choice,
+        first_think=think,
+        is_withdrawn=True,
+    )
 
 
 async def after_check(state: TurnState) -> Literal["retry", "reply"]:
@@ -113,7 +151,7 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
     choice, think = chosen_model(state), state["think"]
     step = found and await select_retry(context, state["inbound"], state["decision"], choice, think)
     if found and step:
-        feedback = _FEEDBACK.format(reason=one_line(found)) if text and failed else ""
+        feedback = FEEDBACK.format(reason=one_line(found)) if text and failed else ""
         request = RetryRequest(found, step, feedback, text, first_choice=choice, first_think=think)
         return {"retry_request": request}
     notes = [f"{found}; there is no stronger model here to ask"] if found else []
@@ -137,7 +175,9 @@ async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     try:
         await context.pool.load(step.choice, context.progress)
     except EngineError as error:
-        return {"retry_request": None, "notes": [f"{request.reason}; {name} could not be asked: {error}"]}
+        note = f"{request.reason}; {name} could not be asked: {error}"
+        kept = keep_first_answer(request, note, context) if request.is_withdrawn else {"notes": [note]}
+        return {**kept, "retry_request": None}
     context.emit(AnswerReset(request.reason, name))
     return {
         "choice": step.choice,

@@ -17,6 +17,8 @@ from qwendesk.agents.checks.tool_results import (
     failure_reason,
     unresolved_failures,
 )
+from qwendesk.agents.guarded_answer import without_orders
+from qwendesk.agents.guards.all_guards import GUARD_CHECKS
 from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
@@ -31,13 +33,12 @@ _MISSING_MODEL_HINTS = {
 """By role that may lack a model: the key of the sentence, and the command that adds such a model."""
 _TITLES = {STATES_RESULT: "calculated", NAMES_CHOICES: "looked_up", GROUNDED: "looked_up"}
 """By failed check: the heading of the tool's result that is added."""
-_UNMARKED = (ADMITS_FAILURE, ANSWER_LANGUAGE)
-"""Checks whose failure adds no line with their detail: another line says it, or the answer shows it."""
+_UNMARKED = (ADMITS_FAILURE, ANSWER_LANGUAGE, *GUARD_CHECKS)
+"""Checks whose failure adds no line: another line says it, the answer shows it, or what was at fault is not in it."""
 _PASSAGE = re.compile(r"^\[(\d+)\] (.+)\n((?:(?!^\[\d+\] ).*\n?)*)", re.MULTILINE)
 _CITED = re.compile(r"\[(\d+)\]")
 _MIN_SHARED_TERMS = 2
 """Terms that an answer without citations must share with a passage to count as taken from it."""
-_NO_ANSWER = "I have no answer to that. Please put the question in another way."
 
 
 async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -45,13 +46,14 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     emit = runtime.context.emit
     if text := answer_text(state):
         cited = "\n".join(cited_sources(text, state["tool_uses"]))
-        added = [f"\n\n{part}" for part in (*_appended_paragraphs(state, runtime.context), cited) if part]
+        parts = [without_orders(part, state, runtime.context) for part in _appended_paragraphs(state, runtime.context)]
+        added = [f"\n\n{part}" for part in (*parts, cited) if part]
         for part in added:
             emit(TextDelta(part))
         return {"text": "".join([text, *added])}
-    results = [use.result for use in state["tool_uses"] if use.ok]
+    results = [without_orders(use.result, state, runtime.context) for use in state["tool_uses"] if use.ok][-1:]
     failed = _failures(state, runtime.context)
-    instead = "\n\n".join([*results[-1:], *failed]) or _NO_ANSWER
+    instead = "\n\n".join([*results, *failed]) or phrase("no_answer", answer_language(state))
     emit(TextDelta(instead))
     return {"text": instead, "notes": ["the model itself gave no text"]}
 
@@ -108,7 +110,7 @@ def missing_model_text(role: Role, language: str | None, *, hint: bool = True) -
         hint: whether to add how an operator installs such a model.
     """
     if role not in _MISSING_MODEL_HINTS:
-        return _NO_ANSWER
+        return phrase("no_answer", language)
     refusal, how = _MISSING_MODEL_HINTS[role]
     added = f" {phrase('can_be_added', language).format(how=how)}" if hint else ""
     return f"{phrase(refusal, language)}{added}"

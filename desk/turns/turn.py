@@ -56,6 +56,8 @@ class EventCollector:
     text: list[str]
     limit: asyncio.Timeout
     seconds: float
+    started: float
+    """``time.perf_counter()`` when the turn began."""
 
     def add(self, event: Event) -> None:
         """Add an event."""
@@ -170,7 +172,7 @@ class TurnRunner:
         text: list[str] = []
         try:
             async with asyncio.timeout(self._timeout) as limit:
-                collector = EventCollector(events, text, limit, self._timeout)
+                collector = EventCollector(events, text, limit, self._timeout, stopwatch.started)
                 ingested = await self._ingest_documents(inbound, last.language, collector)
                 state = await self._answer(inbound, stored, last, lasting, ingested, collector)
             reply = _with_documents(write_reply(state, inbound.conversation, stopwatch), ingested, collector)
@@ -217,7 +219,7 @@ class TurnRunner:
             "conversation_context": routing_context(stored.messages, last.role),
             "documents": ingested.prompt,
         }
-        context = replace(self._context, emit=collector.add)
+        context = replace(self._context, emit=collector.add, started=collector.started)
         return await run_graph(self._graph, begin, context)
 
     async def _last_turn(self, inbound: Inbound, history: list[StoredMessage]) -> LastTurn:

@@ -151,6 +151,25 @@ class HttpSettings(BaseModel):
     """Bearer token that another machine needs for the details of ``/healthz``."""
 
 
+class GuardSettings(BaseModel):
+    """Which guards look at every answer: the table ``[guards]``. One that is off finds nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    echo: bool = True
+    """Answers that only repeat the question."""
+    citations: bool = True
+    """Passages, sources and own documents that were not searched."""
+    human_claims: bool = True
+    """Claims that a human answers."""
+    promises: bool = True
+    """Actions that are claimed or promised, and that no tool has done."""
+    leaks: bool = True
+    """Instructions, names of tools and signs of the prompt."""
+    orders: bool = True
+    """Orders that stand in documents and results of tools."""
+
+
 class Settings(BaseSettings):
     """All settings; arguments override the environment, then ``.env``, then ``qwendesk.toml``."""
 
@@ -210,6 +229,8 @@ class Settings(BaseSettings):
     """Context window requested from local engines, in tokens; the model's limit still applies."""
     max_tool_rounds: int = Field(default=4, ge=0)
     """Maximum rounds of tool calls in one turn."""
+    guards: GuardSettings = GuardSettings()
+    """Which guards look at every answer."""
     tenant: str = Field(default="default", min_length=1)
     """Tenant of all conversations and people; data of other tenants in the same database is not accessible."""
     learn_facts: Literal["auto", "on", "off"] = "auto"
@@ -345,7 +366,12 @@ class Settings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, file
 
 
-_TABLES: dict[str, type[BaseModel]] = {"http": HttpSettings, "fallback": FallbackSettings, "servers": ServerSettings}
+_TABLES: dict[str, type[BaseModel]] = {
+    "http": HttpSettings,
+    "fallback": FallbackSettings,
+    "guards": GuardSettings,
+    "servers": ServerSettings,
+}
 """Tables whose names are fixed."""
 
 

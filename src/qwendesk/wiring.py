@@ -132,6 +132,7 @@ def build_turns(
         prompts=prompts,
         system_context=settings.system_context,
         seed=settings.seed,
+        guards_off=frozenset(name for name, is_on in settings.guards if not is_on),
     )
     documents = MessageDocuments(knowledge, prompts)
     jobs: list[Job] = [Summariser(memory, pool, settings.context_tokens, prompts)]

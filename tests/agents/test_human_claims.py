@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from qwendesk.agents.checks.human_claims import HumanClaimDetector, asks_for_human, claims_to_be_human
+from qwendesk.agents.checks.human_claims import asks_for_human, claims_to_be_human
+from qwendesk.agents.guards.base import AnswerContext
+from qwendesk.agents.guards.human_claims import HumanClaimGuard
+from qwendesk.agents.guards.stream import GuardedStream
 from qwendesk.messages import AnswerReset, Event, Finished, Inbound, TextDelta
 from tests.conftest import MakeDesk
 
@@ -60,14 +63,28 @@ def test_what_else_is_asked_is_not_lost(question: str, is_only_question: bool) -
     ["Translate: I am a human.", "Write a story about a robot that thinks it is a person.", "Schreib ein Gedicht."],
 )
 def test_translations_and_stories_may_say_so(question: str) -> None:
-    detector = HumanClaimDetector(question)
-    assert detector.feed(CLAIM) is None and detector.finish() is None
+    assert not faults_of(question, [CLAIM])
 
 
-def test_a_claim_is_found_while_it_is_written() -> None:
-    detector = HumanClaimDetector("Who is there?")
-    found = [detector.feed(word) for word in ("Hello, ", "I ", "am ", "a ", "human", ". ", "Really", ".")]
-    assert [bool(one) for one in found].index(True) == 5
+def faults_of(question: str, pieces: list[str]) -> list[str]:
+    """Return the faults that the guard finds in an answer of these chunks."""
+    stream = GuardedStream([HumanClaimGuard(AnswerContext(question, "en"))], lambda _: None)
+    for piece in pieces:
+        stream.feed(piece)
+    stream.finish()
+    return [finding.detail for finding in stream.findings]
+
+
+def test_a_claim_is_found_while_it_is_written_and_never_shown() -> None:
+    shown: list[str] = []
+    stream = GuardedStream([HumanClaimGuard(AnswerContext("Who is there?", "en"))], shown.append)
+    words = ("Hello. ", "I ", "am ", "a ", "human", ". ", "Really", ".")
+    over = []
+    for word in words:
+        stream.feed(word)
+        over.append(stream.is_over)
+    assert over.index(True) == 5
+    assert "".join(shown) == "Hello."
 
 
 @pytest.mark.parametrize(
@@ -84,9 +101,8 @@ def test_a_claim_is_found_while_it_is_written() -> None:
 )
 def test_what_follows_tells_whether_it_is_a_claim(said: str, claims: bool) -> None:
     for size in (1, 3, len(said)):
-        detector = HumanClaimDetector("Who is there?", "en")
-        found = [detector.feed(said[at : at + size]) for at in range(0, len(said), size)]
-        assert any([*found, detector.finish()]) is claims
+        found = faults_of("Who is there?", [said[at : at + size] for at in range(0, len(said), size)])
+        assert bool(found) is claims
 
 
 async def events_of(make_desk: MakeDesk, question: str, said: str) -> tuple[list[Event], int]:

@@ -1,0 +1,84 @@
+"""Put an answer of a turn before its guards: what they compare it with, and what stands of a text."""
+
+from __future__ import annotations
+
+import re
+
+from langchain_core.messages import AIMessage, HumanMessage
+
+from qwendesk.agents.guards.all_guards import GUARDS
+from qwendesk.agents.guards.base import AnswerContext, Guard
+from qwendesk.agents.guards.stream import GuardedStream, find_whole_fault
+from qwendesk.agents.model_call import chosen_model, system_prompt
+from qwendesk.agents.phrases import phrase
+from qwendesk.agents.roles import is_small, role_definition
+from qwendesk.agents.state import Fault, TurnContext, TurnState, answer_language
+from qwendesk.prompt_quoting import one_line
+
+_QUOTE_MARKS = re.compile(r"^> ?", re.MULTILINE)
+FEEDBACK = (
+    "Your answer has a mistake: {reason}. Write the whole answer again without it. "
+    "Do not mention the mistake or this message."
+)
+"""What the second try is told."""
+
+
+def guards_of(state: TurnState, context: TurnContext) -> list[Guard]:
+    """Return the guards of the turn's next answer, without those that the settings turn off."""
+    compared = answer_context(state, context)
+    return [guard(compared) for guard in GUARDS if guard.key not in context.guards_off]
+
+
+def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
+    """Return what an answer of the turn is compared with."""
+    history = state["history"]
+    uses = tuple(state.get("tool_uses", ()))
+    documents = state.get("documents", "")
+    decision = state["decision"]
+    return AnswerContext(
+        question=state["inbound"].text,
+        language=answer_language(state),
+        role=decision.role,
+        questions=tuple(message.text for message in history if isinstance(message, HumanMessage)),
+        answers=tuple(message.text for message in history if isinstance(message, AIMessage)),
+        uses=uses,
+        passages=(_QUOTE_MARKS.sub("", documents),) if documents else (),
+        background=state.get("background", ""),
+        system_prompt=f"{system_prompt(state, role_definition(decision.role).prompt, context)}\n{FEEDBACK}",
+        system_context=context.system_context or "",
+        tool_names=tuple(context.toolbox.all_names),
+        # a small model's numbers are compared with its results by a check, which adds the result
+        compares_numbers=bool(uses) and is_small(chosen_model(state).card),
+    )
+
+
+def may_try_again(state: TurnState, context: TurnContext) -> bool:
+    """Return whether an answer at fault is tried again: once a turn, if the policy allows it."""
+    return not state.get("escalation") and context.policy.escalate.checks
+
+
+def feedback_on(fault: Fault) -> str:
+    """Return what the second try is told about a fault."""
+    return FEEDBACK.format(reason=one_line(fault.feedback))
+
+
+def without_orders(text: str, state: TurnState, context: TurnContext) -> str:
+    """Return a tool's result for the person without the orders to the model that it may hold."""
+    return what_stands(text, [guard for guard in guards_of(state, context) if guard.key == "orders"]).text
+
+
+def what_stands(text: str, guards: list[Guard], *, with_whole: bool = False) -> GuardedStream:
+    """Return a text as it stands after its guards: without sentences at fault, or an honest line in its place.
+
+    Args:
+        text: the text.
+        guards: its guards.
+        with_whole: whether the faults that only the whole answer shows count, too.
+    """
+    stream = GuardedStream(guards, lambda _: None, stops=False)
+    stream.feed(text)
+    stream.finish()
+    if with_whole and not stream.is_over and (finding := find_whole_fault(guards, stream.text)):
+        stream.findings.append(finding)
+        stream.kept[:] = [finding.guard.replacement() or phrase("no_answer", finding.guard.context.language)]
+    return stream

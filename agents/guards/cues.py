@@ -1,0 +1,64 @@
+"""The words by which guards know a kind of sentence, in many languages (``cues.toml``)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from qwendesk.agents.checks.human_claims import normalize
+from qwendesk.agents.guards.base import AnswerContext, Sentence
+
+CueKind = Literal["leaks", "instructions", "orders", "order_hints", "source_heading", "own_documents", "text_work"]
+"""Tables of the file."""
+_ALL = "all"
+"""Cues of any language."""
+
+
+def find_cue(kind: CueKind, sentence: Sentence, context: AnswerContext | None = None) -> re.Match[str] | None:
+    """Return the first cue in a sentence, of the languages that it may be in and that of the answer."""
+    return next(
+        (found for pattern in _patterns(kind, sentence, context) if (found := pattern.search(sentence.folded))), None
+    )
+
+
+def find_cues(kind: CueKind, sentence: Sentence) -> set[str]:
+    """Return all cues in a sentence."""
+    return {found[0] for pattern in _patterns(kind, sentence, None) for found in pattern.finditer(sentence.folded)}
+
+
+def is_text_work(context: AnswerContext) -> bool:
+    """Return whether the person asks for a text in which anyone may speak, such as a letter or a translation."""
+    return find_cue("text_work", Sentence(context.question[:_MAX_QUESTION]), context) is not None
+
+
+_MAX_QUESTION = 2_000
+
+
+def bounded(line: str) -> str:
+    """Return an expression in folded letters that begins at a word, in scripts with spaces between words."""
+    plain = normalize(line)
+    first = next((sign for sign in plain if sign.isalpha()), "")
+    return rf"(?<!\w)(?:{plain})" if first < "\u0e00" else f"(?:{plain})"
+
+
+def _patterns(kind: CueKind, sentence: Sentence, context: AnswerContext | None) -> list[re.Pattern[str]]:
+    codes = dict.fromkeys((*sentence.languages, context.language if context else None, _ALL))
+    table = _table()[kind]
+    return [_pattern(kind, code) for code in codes if code and _LIKE.get(code, code) in table]
+
+
+@cache
+def _pattern(kind: CueKind, code: str) -> re.Pattern[str]:
+    return re.compile("|".join(map(bounded, _table()[kind][_LIKE.get(code, code)])))
+
+
+_LIKE = {"nb": "no", "nn": "no", "sk": "cs"}
+"""Languages whose cues are those of another one."""
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("cues.toml").read_text("utf-8"))

@@ -1,0 +1,41 @@
+"""An answer does not claim that a human writes it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from qwendesk.agents.checks.human_claims import asks_for_human, claims_to_be_human, is_text_task
+from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, Sentence
+
+
+class HumanClaimGuard(Guard):
+    """Finds claims to be human in 30 languages, outside quotations; in answers to text tasks nothing counts as one."""
+
+    key: ClassVar[GuardName] = "human_claims"
+    name: ClassVar[str] = "does not claim to be human"
+    feedback: ClassVar[str] = "You are a machine and must not say that you are human"
+    voids_answer: ClassVar[bool] = True
+
+    def __init__(self, context: AnswerContext) -> None:
+        super().__init__(context)
+        self._statement = ""
+
+    def check_sentence(self, sentence: Sentence) -> str | None:
+        """Search a sentence."""
+        if sentence.is_code:
+            return None
+        statement = claims_to_be_human(sentence.text, self.context.language)
+        if statement is None or self._is_off:
+            return None
+        self._statement = statement
+        return "the answer claimed to be human"
+
+    def replacement(self) -> str:
+        """Return the true statement, in the language of the claim."""
+        return self._statement
+
+    @cached_property
+    def _is_off(self) -> bool:
+        question = self.context.question
+        return is_text_task(question) and asks_for_human(question, self.context.language) is None

@@ -1,0 +1,210 @@
+"""An answer claims and promises no action that no tool of the turn has done."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from typing import Any, ClassVar
+
+from qwendesk.agents.checks.human_claims import normalize, without_quotations
+from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, KnownRuns, Sentence, tokens_of
+from qwendesk.agents.guards.cues import bounded, is_text_work
+from qwendesk.agents.guards.sentences import sentences_of
+from qwendesk.messages import ToolUse
+from qwendesk.tools.knowledge import TOOL_NAME
+
+_BUILT_IN = ("algebra", "clock", "python", TOOL_NAME)
+"""Tools that do nothing outside of the desk."""
+_QUESTION = re.compile(r"[?？؟;]\s*[\"'”’»)\]*_]*\s*\Z")
+_NEAR, _FAR = 2, 12
+"""Words between "I have" and the verb, in languages that put it behind the object too."""
+_LIKE = {"nb": "no", "nn": "no", "sk": "cs"}
+"""Languages whose expressions are those of another one."""
+_MAX_QUESTION = 2_000
+_MIN_QUOTED = 0.5
+"""Share of a sentence that stands in what was read; then the sentence quotes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Language:
+    """The patterns of one language."""
+
+    any: re.Pattern[str]
+    """Says that something was done or will be done."""
+    condition: re.Pattern[str]
+    """Words of offers, conditions and refusals."""
+    code: str
+
+
+class PromiseGuard(Guard):
+    """Finds claims such as "I have cancelled your order" and promises such as "I will forward this" in 25 languages.
+
+    A promise is kept by a successful call of a tool that does such a thing, in this turn, or if the desk said the same
+    in an earlier answer. Offers, questions and conditions are no promises.
+    """
+
+    key: ClassVar[GuardName] = "promises"
+    name: ClassVar[str] = "promises only what was done"
+    feedback: ClassVar[str] = (
+        "You said that something was done or will be done, but nothing did it: do not claim or promise actions, "
+        "say only what you know and what the person can do"
+    )
+    instead: ClassVar[str | None] = "not_done"
+    waits: ClassVar[bool] = True
+
+    def __init__(self, context: AnswerContext) -> None:
+        super().__init__(context)
+        self._kept = dict[str, str]()
+
+    def check_sentence(self, sentence: Sentence) -> str | None:
+        """Look for an action that no tool did."""
+        if sentence.is_code or self.context.role in ("coder", "math"):
+            return None
+        for kind, is_personal in promised_actions(sentence, self.context.language):
+            if done_by := self._done_by(kind):
+                self._kept[kind] = done_by
+            elif not self._may_be_said(sentence, kind, is_personal=is_personal):
+                return f"says {kind!r} was or will be done, but no tool did it"
+        return None
+
+    def check_answer(self, text: str) -> str | None:
+        """Compare the whole answer with the calls of the turn, which may have failed."""
+        return next(filter(None, map(self.check_sentence, sentences_of(text))), None)
+
+    def compared(self) -> str | None:
+        """Return which tool did what the answer says."""
+        return ", ".join(f"{kind!r}: done by {tool}" for kind, tool in self._kept.items()) or None
+
+    def _done_by(self, kind: str) -> str | None:
+        used = [use for use in self.context.uses if use.ok]
+        if kind == "check":
+            return used[-1].name if used else None
+        return next((use.name for use in reversed(used) if _does(use, kind)), None)
+
+    def _may_be_said(self, sentence: Sentence, kind: str, *, is_personal: bool) -> bool:
+        """Return whether a sentence is no promise of this turn: part of a text, a quotation, or said before."""
+        if self._is_text_work or kind in self._said_before:
+            return True
+        if not is_personal and (self._has_read or kind in self._asked):
+            return True
+        covered = self._read.longest(sentence.tokens)[1]
+        return covered > 0 and covered >= len(sentence.tokens) * _MIN_QUOTED
+
+    @cached_property
+    def _asked(self) -> set[str]:
+        """The kinds of actions that the person says were done."""
+        parts = sentences_of(self.context.question[:_MAX_QUESTION])
+        return {kind for part in parts for kind, _ in promised_actions(part, self.context.language)}
+
+    @cached_property
+    def _is_text_work(self) -> bool:
+        return is_text_work(self.context)
+
+    @cached_property
+    def _has_read(self) -> bool:
+        context = self.context
+        return bool(context.passages or any(use.ok and use.name not in _BUILT_IN[:3] for use in context.uses))
+
+    @cached_property
+    def _read(self) -> KnownRuns:
+        runs = KnownRuns(3)
+        for text in (*self.context.results, *self.context.passages, self.context.system_context):
+            runs.add(text)
+        return runs
+
+    @cached_property
+    def _said_before(self) -> set[str]:
+        parts = [part for answer in self.context.answers for part in sentences_of(answer)]
+        return {kind for part in parts for kind, _ in promised_actions(part, self.context.language)}
+
+
+def promised_actions(sentence: Sentence, language: str | None = None) -> list[tuple[str, bool]]:
+    """Return the kinds of actions that a sentence says were or will be done, and whether by the desk itself.
+
+    Args:
+        sentence: the sentence.
+        language: the conversation's language, whose words are searched in any case.
+    """
+    if _QUESTION.search(sentence.text):
+        return []
+    plain = normalize(without_quotations(sentence.text))
+    found = dict[str, bool]()
+    for code in dict.fromkeys((*sentence.languages, language)):
+        known = _language(_LIKE.get(code or "", code or ""))
+        if known is None or not known.any.search(plain) or known.condition.search(plain):
+            continue
+        for kind in _table()["actions"]:
+            personal, impersonal = _kind(known.code, kind)
+            is_personal = personal.search(plain) is not None
+            if is_personal or impersonal.search(plain):
+                found[kind] = found.get(kind, False) or is_personal
+    return list(found.items())
+
+
+def _does(use: ToolUse, kind: str) -> bool:
+    """Return whether a tool may have done such a thing; a tool whose name says nothing may have done anything."""
+    if use.name in _BUILT_IN:
+        return False
+    name = normalize(use.name)
+    if _tool_words(kind).search(name):
+        return True
+    is_lookup = any(_lookups().match(word) for word in tokens_of(name.replace("_", " ")))
+    is_other = any(_tool_words(other).search(name) for other in _table()["actions"])
+    return not (is_lookup or is_other)
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("promises.toml").read_text("utf-8"))
+
+
+@cache
+def _language(code: str) -> _Language | None:
+    """Compile the patterns of a language when it is needed: all of them take two seconds."""
+    values = _table().get(code)
+    if values is None or code in ("actions", "lookups"):
+        return None
+    personal, impersonal = _lines(values, list(_table()["actions"]))
+    return _Language(_pattern([*personal, *impersonal]), _pattern([values["ask"]] if "ask" in values else []), code)
+
+
+@cache
+def _kind(code: str, kind: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    personal, impersonal = _lines(_table()[code], [kind])
+    return _pattern(personal), _pattern(impersonal)
+
+
+def _lines(values: dict[str, Any], kinds: list[str]) -> tuple[list[str], list[str]]:
+    """Return the expressions of some kinds of actions, of the desk itself and others."""
+    done, do = ([values[form][kind] for kind in kinds if kind in values.get(form, {})] for form in ("done", "do"))
+    far = _FAR if values.get("far") else _NEAR
+    personal = [line for kind in kinds for line in values.get("say", {}).get(kind, ())]
+    impersonal = list[str]()
+    if done:
+        personal.append(_frame(values["have"], done, values["no"], far))
+        impersonal.append(_frame(values["been"], done, values["no"], _NEAR))
+    if do:
+        personal.append(_frame(values["will"], do, values["no"], far))
+    return personal, impersonal
+
+
+def _frame(before: str, verbs: list[str], no: str, words: int) -> str:
+    gap = rf"(?:(?!(?:{no})\b)[^\s,.;:!?()]+ ){{0,{words}}}"
+    return rf"(?:{before}) {gap}(?:{'|'.join(verbs)})\b"
+
+
+def _pattern(lines: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(bounded(line).replace("ه", "[هة]") for line in lines) or r"(?!)")
+
+
+@cache
+def _tool_words(kind: str) -> re.Pattern[str]:
+    return re.compile(_table()["actions"][kind] or r"(?!)")
+
+
+@cache
+def _lookups() -> re.Pattern[str]:
+    return re.compile(_table()["lookups"]["words"])

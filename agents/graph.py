@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
@@ -19,7 +20,7 @@ from qwendesk.agents.nodes.reply import decline, reply
 from qwendesk.agents.nodes.review_calls import after_review, review_calls
 from qwendesk.agents.nodes.route import after_route, perceive, route, route_subquestion
 from qwendesk.agents.nodes.subquestion import SubquestionInput, merge, subquestion_node
-from qwendesk.agents.nodes.tools import tools
+from qwendesk.agents.nodes.tools import after_tools, tools
 from qwendesk.agents.state import TurnContext, TurnInput, TurnState
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
@@ -28,7 +29,17 @@ _AFTER_ROUTE = ["decline", "calculate", "answer"]
 
 @cache
 def build_graph() -> TurnGraph:
-    """Compile the graph of a turn, once for all desks; its dependencies come with each run as a ``TurnContext``.
+    """Compile the graph of a turn, once for all desks; its dependencies come with each run as a ``TurnContext``."""
+    return _turn_graph().compile()
+
+
+def build_interruptible_graph(saver: BaseCheckpointSaver[str]) -> TurnGraph:
+    """Compile the graph of a turn that stops before risky calls, with the saver of its state."""
+    return _turn_graph().compile(checkpointer=saver)
+
+
+def _turn_graph() -> StateGraph[TurnState, TurnContext, TurnInput, TurnState]:
+    """Build the graph.
 
     Nodes and conditions are coroutines because LangGraph runs plain functions in threads.
     """
@@ -43,7 +54,7 @@ def build_graph() -> TurnGraph:
     graph.add_edge("subquestion", "merge")
     graph.add_edge("merge", END)
     _add_answer_nodes(graph)
-    return graph.compile()
+    return graph
 
 
 def _subquestion_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState, TurnState]:
@@ -69,7 +80,7 @@ def _add_answer_nodes(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> No
     graph.add_edge("calculate", "tools")
     graph.add_conditional_edges("answer", after_answer)
     graph.add_conditional_edges("review_calls", after_review)
-    graph.add_edge("tools", "answer")
+    graph.add_conditional_edges("tools", after_tools)
     graph.add_conditional_edges("check", after_check)
     graph.add_conditional_edges("retry", after_retry)
     graph.add_edge("reply", END)

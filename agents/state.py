@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, Required, TypedDict, cast
 
 from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
 
+from qwendesk.agents.tool_policy import ApprovalMode
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Check, Event, Inbound, Notice, Role, SubAnswer, ToolUse
@@ -115,23 +118,27 @@ class LastingLanguage:
     """Whether the wish is kept for the conversation or as a fact about the person."""
 
 
-class TurnInput(TypedDict):
-    """The input of a turn."""
+class ConversationInput(TypedDict):
+    """The parts of a turn's input that are read from the conversation, also when a turn goes on."""
 
     background: NotRequired[str]
     """Summary and facts about the person, for the system prompt."""
+    history: list[BaseMessage]
+    """Older turns of the conversation, oldest first."""
+    conversation_context: ConversationContext
+    """The conversation's last turns, for the router."""
+
+
+class TurnInput(ConversationInput):
+    """The input of a turn."""
 
     documents: NotRequired[str]
     """Text about the documents attached to the message, for the prompt."""
     inbound: Inbound
-    history: list[BaseMessage]
-    """Older turns of the conversation, oldest first."""
     language: str | None
     """The conversation's language so far."""
     lasting_language: NotRequired[LastingLanguage | None]
     """The language that the person wishes for all answers."""
-    conversation_context: ConversationContext
-    """The conversation's last turns, for the router."""
 
 
 class TurnState(TypedDict, total=False):
@@ -208,6 +215,12 @@ class TurnContext:
     """Tools of the embedding program, offered to every role."""
     max_tool_rounds: int = 4
     """Maximum number of tool rounds in a turn."""
+    is_part: bool = False
+    """Whether the message is one question of several."""
+    approve_risky: ApprovalMode = "always"
+    """Which calls of risky tools need an approval."""
+    pending_tools: frozenset[str] = frozenset()
+    """Tools of the calls that a resumed turn waits for, which are risky whatever the settings say by now."""
     thinking: Literal["auto", "on", "off"] = "auto"
     policy: RoutingPolicy = RoutingPolicy()
     """Routing policy of the user."""
@@ -239,8 +252,18 @@ def answer_language(state: TurnState) -> str | None:
 
 async def run_graph(
     graph: CompiledStateGraph[TurnState, TurnContext, Any, TurnState],
-    begin: TurnInput | TurnState,
+    begin: TurnInput | TurnState | Command[Any],
     context: TurnContext,
+    config: RunnableConfig | None = None,
 ) -> TurnState:
-    """Run a graph and return its final state; events go to ``context.emit`` while it runs."""
-    return cast(TurnState, await graph.ainvoke(cast(Any, begin), context=context))
+    """Run a graph and return its final state; events go to ``context.emit`` while it runs.
+
+    Args:
+        graph: the graph.
+        begin: its input, or the answer to its interrupt.
+        context: the dependencies of its nodes.
+        config: the thread of a graph that may be interrupted.
+    """
+    # written at the end only: a turn that is not interrupted is never resumed
+    durability: Literal["exit"] | None = "exit" if config else None
+    return cast(TurnState, await graph.ainvoke(cast(Any, begin), config, context=context, durability=durability))

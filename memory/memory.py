@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qwendesk.memory.conversations.feedback import TurnFeedback
 from qwendesk.memory.conversations.history import History
+from qwendesk.memory.conversations.pending import PendingTurns
 from qwendesk.memory.conversations.summaries import Summaries
 from qwendesk.memory.conversations.turns import Turns
 from qwendesk.memory.database import Database, upsert
@@ -24,6 +25,7 @@ class Memory:
 
     Attributes:
         turns: begins and closes turns.
+        pending: turns that wait for an approval.
         history: conversations and their messages.
         feedback: past turns and ratings.
         summaries: summaries of older turns.
@@ -57,6 +59,7 @@ class Memory:
         self.text_caches = TextCaches()
         self.text_caches.register("statements", self._drop_statements)
         self.turns = Turns(self.scope, _ACCOUNT)
+        self.pending = PendingTurns(self.scope, _ACCOUNT)
         self.history = History(self.scope, _ACCOUNT)
         self.feedback = TurnFeedback(self.scope, _ACCOUNT)
         self.summaries = Summaries(self.scope, _ACCOUNT)

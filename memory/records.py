@@ -159,6 +159,19 @@ class StoredTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPendingTurn:
+    """A turn that waits for the approval of a risky call."""
+
+    turn: str
+    """Id of the turn."""
+    sequence: int
+    calls: list[dict[str, Any]]
+    """The calls that wait, as plain JSON types."""
+    state: bytes = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationInfo:
     """An entry in the list of conversations."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from langchain_core.tools import BaseTool, InjectedToolArg
 
 from qwendesk.errors import ToolError
-from qwendesk.tools.base import NOT_RERUN, ClosableTool, ToolContext
+from qwendesk.tools.base import NOT_RERUN, TRUSTED, ClosableTool, ToolContext
 from qwendesk.tools.json_worker import JsonWorker
 from qwendesk.tools.notation import MAX_EXPRESSION_CHARS
 from qwendesk.tools.number_formats import Reading, plain_digits, readings
@@ -99,7 +99,7 @@ def algebra_tool(engine: Algebra | None = None) -> BaseTool:
             raise ToolError(NOT_RERUN)
         return await own.work(operation, expression, variable, language=context.locale, written=context.inbound.text)
 
-    return ClosableTool.from_function(coroutine=algebra, name="algebra", on_close=own.aclose)
+    return ClosableTool.from_function(coroutine=algebra, name="algebra", on_close=own.aclose, metadata={TRUSTED: True})
 
 
 def separated_expression(text: str) -> str | None:

@@ -1,11 +1,11 @@
-"""Base of tools: the context of a call, and tools that hold a resource."""
+"""Base of tools: the context of a call, the marks of tools, and tools that hold a resource."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from langchain_core.tools import StructuredTool
+from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import Field
 
 from qwendesk.messages import Inbound
@@ -14,6 +14,15 @@ DESK_TOOLS = ("python", "algebra", "clock", "search_knowledge")
 """Names of the tools that come with the desk."""
 NOT_RERUN = "Not run: an earlier try to answer this message ended the desk's process, so nothing is run for it."
 """The error of code and algebra for a message whose ``has_ended_a_run`` is set."""
+RISKY = "risky"
+"""Mark in the ``metadata`` of a LangChain tool: its calls need an approval."""
+TRUSTED = "trusted"
+"""Mark in the ``metadata`` of a LangChain tool: its results hold nothing but what it computes from its arguments."""
+
+
+def is_marked(tool: BaseTool, mark: str) -> bool:
+    """Return whether a tool has a mark."""
+    return bool((tool.metadata or {}).get(mark))
 
 
 @dataclass(frozen=True, slots=True)

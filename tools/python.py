@@ -7,7 +7,7 @@ from typing import Annotated
 from langchain_core.tools import BaseTool, InjectedToolArg
 
 from qwendesk.errors import ToolError
-from qwendesk.tools.base import NOT_RERUN, ClosableTool, ToolContext
+from qwendesk.tools.base import NOT_RERUN, TRUSTED, ClosableTool, ToolContext
 from qwendesk.tools.bubblewrap import RunResult
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.value_text import MAX_OUTPUT_CHARS, cut
@@ -30,7 +30,7 @@ def python_tool(sandbox: PythonSandbox | None = None) -> BaseTool:
         """Run Python code and return what it prints. For exact arithmetic and data; no files, no network."""
         return describe(await own.run(code, inbound=context.inbound if context else None))
 
-    return ClosableTool.from_function(coroutine=python, name="python", on_close=own.aclose)
+    return ClosableTool.from_function(coroutine=python, name="python", on_close=own.aclose, metadata={TRUSTED: True})
 
 
 def describe(result: RunResult) -> str:

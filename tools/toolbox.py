@@ -20,8 +20,8 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import ErrorDetails
 
 from qwendesk import plugins
-from qwendesk.errors import ConfigError, ToolError
-from qwendesk.tools.base import ToolContext
+from qwendesk.errors import ConfigError, ToolError, no_such
+from qwendesk.tools.base import RISKY, TRUSTED, ToolContext, is_marked
 
 _LIKE = 'like this: async def weather(city: str) -> str: """Tell the weather in a city."""'
 log = logging.getLogger(__name__)
@@ -51,6 +51,19 @@ def as_tool(given: BaseTool | Callable[..., Any]) -> BaseTool:
         raise ConfigError(f"The function {name!r} cannot become a tool: {error} Write it {_LIKE}") from error
 
 
+def risky(tool: BaseTool | Callable[..., Any]) -> BaseTool:
+    """Mark a tool whose calls need an approval, and return it; also a decorator of a typed function.
+
+    The mark is LangChain's ``metadata={"risky": True}``.
+
+    Raises:
+        ConfigError: it is neither a tool nor a function that can become one.
+    """
+    made = as_tool(tool)
+    made.metadata = {**(made.metadata or {}), RISKY: True}
+    return made
+
+
 def _lacking(function: Callable[..., Any]) -> str:
     """Return the information that a function lacks for models; empty if it lacks nothing."""
     if not inspect.getdoc(function):
@@ -73,13 +86,30 @@ class Toolbox:
     Args:
         tools: LangChain tools, or typed asynchronous functions with a docstring; None: all installed tools.
         time_limit: seconds that one call may take.
+        risky_names: tools whose calls need an approval, besides those that are marked.
+
+    Raises:
+        ConfigError: a function is no tool, or there is no tool of a risky name.
     """
 
     def __init__(
-        self, tools: Sequence[BaseTool | Callable[..., Any]] | None = None, *, time_limit: float = 20.0
+        self,
+        tools: Sequence[BaseTool | Callable[..., Any]] | None = None,
+        *,
+        time_limit: float = 20.0,
+        risky_names: Sequence[str] = (),
     ) -> None:
         found = installed() if tools is None else map(as_tool, tools)
         self._tools = {tool.name: tool for tool in found}
+        # a mistyped name must not leave a tool without its approval
+        for name in risky_names:
+            if name not in self._tools:
+                raise ConfigError(no_such("QWENDESK_RISKY_TOOLS names no tool", name, self._tools))
+        marked = {name for name, tool in self._tools.items() if is_marked(tool, RISKY)}
+        self.risky_names = frozenset(risky_names) | marked
+        """Names of the tools whose calls need an approval."""
+        self.trusted_names = frozenset(name for name, tool in self._tools.items() if is_marked(tool, TRUSTED))
+        """Names of the tools whose results hold no text of others."""
         self._schemas: dict[str, dict[str, Any]] = {}
         self._time_limit = time_limit
 

@@ -166,8 +166,12 @@ def check_failures(text: str, uses: Sequence[ToolUse], known: Container[str]) ->
 
 
 def unresolved_failures(uses: Sequence[ToolUse], known: Container[str]) -> list[ToolUse]:
-    """Return the failed calls without a later success, the last one of each tool."""
-    open_calls = [use for index, use in enumerate(uses) if not use.ok and not _is_resolved(index, uses, known)]
+    """Return the failed calls without a later success, the last one of each tool; the desk tells those it held."""
+    open_calls = [
+        use
+        for index, use in enumerate(uses)
+        if not use.ok and use.held is None and not _is_resolved(index, uses, known)
+    ]
     return list({use.name: use for use in open_calls}.values())
 
 

@@ -138,7 +138,9 @@ def _find_fault(text: str, failed: Check | None, *, has_result: bool, policy: Es
 
 
 async def _retry_request(state: TurnState, context: TurnContext, text: str, checks: list[Check]) -> dict[str, Any]:
-    """Return the request for a second try, at most one a turn."""
+    """Return the request for a second try, at most one a turn, and none after a call that was not approved."""
+    if any(use.held for use in state["tool_uses"]):
+        return {"retry_request": None}
     has_result, policy = any(use.ok for use in state["tool_uses"]), context.policy.escalate
     failed = next((check for check in checks if check.outcome == "failed" and check.name not in _NO_MISTAKES), None)
     found = _find_fault(text, failed, has_result=has_result, policy=policy)

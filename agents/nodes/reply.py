@@ -22,7 +22,7 @@ from qwendesk.agents.guards.all_guards import GUARD_CHECKS
 from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
-from qwendesk.messages import Check, Role, TextDelta, ToolUse
+from qwendesk.messages import Check, Held, PendingCall, Role, TextDelta, ToolUse
 from qwendesk.search_terms import query_terms
 from qwendesk.tools.knowledge import TOOL_NAME
 
@@ -39,6 +39,11 @@ _PASSAGE = re.compile(r"^\[(\d+)\] (.+)\n((?:(?!^\[\d+\] ).*\n?)*)", re.MULTILIN
 _CITED = re.compile(r"\[(\d+)\]")
 _MIN_SHARED_TERMS = 2
 """Terms that an answer without citations must share with a passage to count as taken from it."""
+_HELD_PHRASES: dict[Held, str] = {
+    "declined": "not_approved",
+    "nobody to ask": "nobody_approves",
+    "one of several questions": "ask_alone",
+}
 
 
 async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -47,13 +52,15 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if text := answer_text(state):
         cited = "\n".join(cited_sources(text, state["tool_uses"]))
         parts = [without_orders(part, state, runtime.context) for part in _appended_paragraphs(state, runtime.context)]
-        added = [f"\n\n{part}" for part in (*parts, cited) if part]
+        held = held_calls(state)
+        added = [f"\n\n{part}" for part in (*parts, held, cited) if part]
         for part in added:
             emit(TextDelta(part))
         return {"text": "".join([text, *added])}
     results = [without_orders(use.result, state, runtime.context) for use in state["tool_uses"] if use.ok][-1:]
     failed = _failures(state, runtime.context)
-    instead = "\n\n".join([*results, *failed]) or phrase("no_answer", answer_language(state))
+    said = "\n\n".join(filter(None, [*results, *failed, held_calls(state)]))
+    instead = said or phrase("no_answer", answer_language(state))
     emit(TextDelta(instead))
     return {"text": instead, "notes": ["the model itself gave no text"]}
 
@@ -86,10 +93,27 @@ def _failures(state: TurnState, context: TurnContext) -> list[str]:
     return [text.format(tool=name, reason=f": {why}" if why else "") for name, why in uses]
 
 
+def approval_question(state: TurnState, calls: Iterable[PendingCall]) -> str:
+    """Return the sentence that asks for an approval."""
+    return _about("approval_needed", [call.tool for call in calls], state)
+
+
+def held_calls(state: TurnState) -> str:
+    """Return what was not done because nobody approved it; empty if there is nothing."""
+    names = {why: [use.name for use in state["tool_uses"] if use.held == why] for why in _HELD_PHRASES}
+    return "\n".join(_about(_HELD_PHRASES[why], held, state) for why, held in names.items() if held)
+
+
+def _about(name: str, tools: Iterable[str], state: TurnState) -> str:
+    """Return a sentence about calls, with their tools for operators; arguments may be an order of others."""
+    sentence = phrase(name, answer_language(state))
+    return f"{sentence} ({', '.join(dict.fromkeys(tools))})" if state["inbound"].for_operator else sentence
+
+
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Answer without a model: no model for the role, the machine notice, or a missing picture."""
+    """Answer without a model: a call that is not approved, no model, the machine notice, or a missing picture."""
     decision, language = state["decision"], answer_language(state)
-    text = state.get("machine_notice", "")
+    text = held_calls(state) or state.get("machine_notice", "")
     if not text:
         hint = state["inbound"].for_operator
         text = (

@@ -157,7 +157,7 @@ async def _answer(
 ) -> SubquestionResult:
     state, question, index, merged = sent["state"], sent["question"], sent["index"], sent["merged"]
     begin: TurnState = {
-        "inbound": replace(state["inbound"], text=question.text),
+        "inbound": replace(state["inbound"], text=question.text, can_approve=False),
         "whole_text": state["inbound"].text,
         "history": state["history"],
         "language": state["language"],
@@ -173,7 +173,9 @@ async def _answer(
         if isinstance(event, AnswerReset):
             merged.emit(index, TextDelta(heading))
 
-    done = await run_graph(graph, begin, replace(context, emit=emit))
+    # a part that could wait for an approval elsewhere is told to be asked alone
+    part = replace(context, emit=emit, is_part=state["inbound"].can_approve)
+    done = await run_graph(graph, begin, part)
     return SubquestionResult(index, heading + done["text"], _receipt(question.text, done), done)
 
 

@@ -38,16 +38,20 @@ def newest_facts(facts: Iterable[KnownFact], characters: int = _MAX_FACTS_CHARS)
 
 @dataclass(frozen=True, slots=True)
 class LastTurn:
-    """Language and role of a conversation's last turn."""
+    """A conversation's last turn, as far as the next one uses it."""
 
     language: str | None = None
     role: Role | None = None
+    waits_for: tuple[str, ...] = ()
+    """Tools whose calls wait for an approval."""
 
 
 def last_turn_of(turn: StoredTurn | None) -> LastTurn:
-    """Return language and role of a stored turn."""
+    """Return what the next turn uses of a stored one."""
     receipt = turn.receipt if turn else None
-    return LastTurn(receipt.get("language"), as_role(str(receipt.get("role")))) if receipt else LastTurn()
+    if not receipt:
+        return LastTurn()
+    return LastTurn(receipt.get("language"), as_role(str(receipt.get("role"))), tuple(receipt.get("waits_for", ())))
 
 
 def routing_context(history: Sequence[StoredMessage], role: Role | None) -> ConversationContext:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from qwendesk.agents.checks.tool_results import ADMITS_FAILURE, GROUNDED, NAMES_CHOICES, STATES_RESULT
+from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.desk.translations import language_name, say
-from qwendesk.messages import Receipt, Reply
+from qwendesk.messages import PendingCall, Receipt, Reply, ReplyStatus
 from qwendesk.routing.signals.language import english_name
 from qwendesk.tools.knowledge import TOOL_NAME as SEARCH
 
@@ -37,7 +38,18 @@ class Stopwatch:
 
 def write_reply(state: TurnState, conversation: str, watch: Stopwatch) -> Reply:
     """Return the finished reply with its receipt."""
-    return Reply(state["text"], conversation, _receipt(state, watch), state.get("thinking", ""))
+    held = any(use.held for use in state.get("tool_uses", ()))
+    status: ReplyStatus = "held" if held else "answered"
+    thinking = state.get("thinking", "")
+    return Reply(state["text"], conversation, _receipt(state, watch), thinking, status)
+
+
+def write_pending(state: TurnState, calls: tuple[PendingCall, ...], question: str, watch: Stopwatch) -> Reply:
+    """Return the reply of a turn that waits for an approval, with the text so far."""
+    receipt = replace(_receipt(state, watch), waits_for=tuple(call.tool for call in calls))
+    text = "\n\n".join(filter(None, (answer_text(state), question)))
+    conversation, thinking = state["inbound"].conversation, state.get("thinking", "")
+    return Reply(text, conversation, receipt, thinking, "needs_approval", calls)
 
 
 def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
@@ -107,6 +119,7 @@ def explain(receipt: dict[str, Any]) -> str:
         lines.append(f"- second try: {receipt['escalation']}")
     lines += [_part(number, part) for number, part in enumerate(receipt.get("sub_answers", ()), 1)]
     lines += [_tool(use) for use in receipt["tools"]]
+    lines += [f"- waits for an approval: {tool}" for tool in receipt.get("waits_for", ())]
     lines += [_check(check) for check in receipt["checks"]] or ["- not checked: nothing here could be compared"]
     lines += [f"- note: {note}" for note in receipt["notes"]]
     lines.append(

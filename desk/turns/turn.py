@@ -1,18 +1,27 @@
-"""Run a turn: check the message, load the context, run the graph, store the reply; one at a time in a conversation."""
+"""Run a turn: check the message, load the context, run the graph, store the reply; one at a time in a conversation.
+
+A turn that the graph interrupts before a risky call is stored with its state, and goes on by ``TurnRunner.resume``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 from weakref import WeakValueDictionary
 
 from cachetools import FIFOCache
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 from qwendesk.agents.graph import TurnGraph
-from qwendesk.agents.state import LastingLanguage, TurnContext, TurnInput, TurnState, run_graph
+from qwendesk.agents.nodes.reply import approval_question
+from qwendesk.agents.state import ConversationInput, TurnContext, TurnInput, TurnState, run_graph
 from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.desk.turns.conversation_context import (
     LastTurn,
@@ -22,20 +31,32 @@ from qwendesk.desk.turns.conversation_context import (
 )
 from qwendesk.desk.turns.knowledge import DeskKnowledge, IngestedDocuments, MessageDocuments
 from qwendesk.desk.turns.language_wishes import LanguageWishes
-from qwendesk.desk.turns.receipt import Stopwatch, write_reply
+from qwendesk.desk.turns.pending import (
+    checkpoint_bytes,
+    interrupted_calls,
+    pending_calls,
+    read_checkpoint,
+    thread,
+)
+from qwendesk.desk.turns.receipt import Stopwatch, write_pending, write_reply
 from qwendesk.engines.context_window import estimate_text_tokens
-from qwendesk.errors import EngineError, EngineTimeout, InputError, QwendeskError
+from qwendesk.errors import EngineError, EngineTimeout, InputError, QwendeskError, no_such
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import StoredContext, StoredMessage
 from qwendesk.messages import (
     AnswerReset,
+    Approval,
+    ApprovalNeeded,
     Event,
     Finished,
     Inbound,
     Notice,
+    PendingCall,
     Reply,
+    Role,
     Routed,
     TextDelta,
+    ToolFinished,
     resolve_virtual_model,
     storable_text,
 )
@@ -46,6 +67,9 @@ from qwendesk.text_caches import Forgotten
 _NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _MAX_CACHED_CONVERSATIONS = 1000
 """Conversations whose last turn is cached."""
+_NOTHING_PENDING = "The conversation's last turn waits for no approval: it was decided, or a newer message came."
+Answered = tuple[Reply, FinishedTurn | None]
+"""A reply, and the background jobs' view of the turn; None while it is pending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +82,15 @@ class EventCollector:
     seconds: float
     started: float
     """``time.perf_counter()`` when the turn began."""
+    done: list[str]
+    """Tools that have returned a result."""
 
     def add(self, event: Event) -> None:
         """Add an event."""
         if isinstance(event, TextDelta):
             self.text.append(event.text)
+        elif isinstance(event, ToolFinished) and event.use.ok:
+            self.done.append(event.use.name)
         elif isinstance(event, Notice | Routed | AnswerReset):
             if isinstance(event, AnswerReset):
                 self.text.clear()
@@ -85,6 +113,8 @@ class TurnRunner:
         documents: ingests documents that come with a message.
         knowledge: the knowledge base that the models search.
         keeps_facts: whether facts about people may be kept.
+        saver: the saver of the graph's state; None: the graph cannot be interrupted.
+        approval_hours: hours for which a turn waits for an approval.
     """
 
     def __init__(
@@ -99,7 +129,11 @@ class TurnRunner:
         documents: MessageDocuments | None = None,
         knowledge: DeskKnowledge | None = None,
         keeps_facts: bool = True,
+        saver: InMemorySaver | None = None,
+        approval_hours: float = 24.0,
     ) -> None:
+        self._saver = saver
+        self._approval_hours = approval_hours
         self._graph = graph
         self._context = context
         self._memory = memory
@@ -125,10 +159,38 @@ class TurnRunner:
         check_limits(inbound, max_chars=self._max_chars)
         if self._knowledge:
             await self._knowledge.refresh()
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
         role, model = resolve_virtual_model(inbound.role, inbound.model)
         inbound = replace(inbound, text=storable_text(inbound.text), role=role, model=model)
-        task = asyncio.create_task(self._turn(inbound, events))
+        async with aclosing(self._events(inbound, partial(self._run_turn, inbound))) as events:
+            async for event in events:
+                yield event
+
+    async def resume(self, inbound: Inbound, approval: Approval) -> AsyncGenerator[Event, None]:
+        """Yield the events of a pending turn that goes on; the last one carries the stored reply.
+
+        Args:
+            inbound: channel, conversation and person; the message is that of the turn.
+            approval: the decision on its calls.
+
+        Raises:
+            InputError: the conversation's newest turn waits for no approval, or for one of a tool that is gone.
+            QwendeskError: the turn failed; it is not pending any more.
+        """
+        async with aclosing(self._events(inbound, partial(self._resume_turn, inbound, approval))) as events:
+            async for event in events:
+                yield event
+
+    async def pending(self, conversation: str, *, channel: str) -> tuple[PendingCall, ...]:
+        """Return the calls of a conversation's newest turn that wait for an approval."""
+        found = await self._memory.pending.find(conversation, channel=channel)
+        return pending_calls(found.calls) if found and found.expires_at > datetime.now(UTC) else ()
+
+    async def _events(
+        self, inbound: Inbound, work: Callable[[asyncio.Queue[Event | None]], Awaitable[None]]
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the events of work that runs alone in its conversation."""
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.create_task(self._alone(inbound, events, work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _: events.put_nowait(None))
@@ -156,11 +218,16 @@ class TurnRunner:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _turn(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
+    async def _alone(
+        self,
+        inbound: Inbound,
+        events: asyncio.Queue[Event | None],
+        work: Callable[[asyncio.Queue[Event | None]], Awaitable[None]],
+    ) -> None:
         lock = self._locks.setdefault((inbound.channel, inbound.conversation), asyncio.Lock())
         async with lock:
             with self.background.turn():
-                await self._run_turn(inbound, events)
+                await work(events)
 
     async def _run_turn(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
         stopwatch = Stopwatch()
@@ -169,16 +236,84 @@ class TurnRunner:
         last = await self._last_turn(inbound, stored.messages)
         turn = await self._memory.turns.begin(inbound)
         lasting = await self._wishes.current(inbound, stored)
-        text: list[str] = []
+
+        async def answer(collector: EventCollector) -> Answered:
+            ingested = await self._ingest_documents(inbound, last.language, collector)
+            begin: TurnInput = {
+                "inbound": inbound,
+                "language": last.language,
+                "lasting_language": lasting,
+                "documents": ingested.prompt,
+                **self._conversation(stored, last.role),
+            }
+            reply, finished = await self._answer(turn, begin, self._context, stored, stopwatch, collector)
+            return _with_dropped(_with_documents(reply, ingested, collector), last), finished
+
+        if last.waits_for:
+            await self._memory.pending.drop(inbound.conversation, channel=inbound.channel)
+        await self._finish(turn, inbound, events, stopwatch.started, answer)
+
+    async def _resume_turn(self, inbound: Inbound, approval: Approval, events: asyncio.Queue[Event | None]) -> None:
+        stopwatch = Stopwatch()
+        found = await self._memory.pending.find(inbound.conversation, channel=inbound.channel)
+        if self._saver is None or found is None:
+            raise InputError(_NOTHING_PENDING)
+        if found.expires_at <= datetime.now(UTC):
+            raise InputError(f"The approval was asked for until {found.expires_at:%Y-%m-%d %H:%M} UTC; ask again.")
+        saver, turn = self._saver, found.turn
+        calls = pending_calls(found.calls)
+        self._check_decision(calls, approval)
+        # the settings may have changed meanwhile; the decision holds for these calls all the same
+        tools = frozenset(call.tool for call in calls)
+        context = replace(self._context, approve_risky="always", pending_tools=tools)
+        checkpoint = read_checkpoint(found.state)
+        asked = checkpoint.inbound
+        stored = await self._memory.turns.context(replace(asked, sequence=found.sequence))
+        if not await self._memory.pending.claim(turn):
+            raise InputError(_NOTHING_PENDING)
+        self._last_turns.pop((asked.channel, asked.conversation), None)
+
+        async def answer(collector: EventCollector) -> Answered:
+            await checkpoint.restore(saver, turn, self._conversation(stored, None))
+            go_on: Command[Any] = Command(resume=approval.as_dict())
+            return await self._answer(turn, go_on, context, stored, stopwatch, collector)
+
+        await self._finish(turn, asked, events, stopwatch.started, answer)
+
+    def _check_decision(self, calls: Sequence[PendingCall], approval: Approval) -> None:
+        """Check that the approved calls can be made.
+
+        Raises:
+            InputError: a tool is gone, or arguments are given for no pending call.
+        """
+        known = self._context.toolbox.all_names
+        gone = sorted({call.tool for call in calls} - set(known)) if approval.approve else []
+        if gone:
+            raise InputError(
+                no_such("An approved call is of a tool that is gone", gone[0], known, otherwise="; decline the call")
+            )
+        strange = set(approval.arguments) - {call.id for call in calls}
+        if strange:
+            raise InputError(no_such("No pending call has the id", min(strange), [call.id for call in calls]))
+
+    async def _finish(
+        self,
+        turn: str,
+        inbound: Inbound,
+        events: asyncio.Queue[Event | None],
+        started: float,
+        answer: Callable[[EventCollector], Awaitable[Answered]],
+    ) -> None:
+        """Answer within the time limit, and store the reply or why there is none."""
+        text, done = list[str](), list[str]()
         try:
             async with asyncio.timeout(self._timeout) as limit:
-                collector = EventCollector(events, text, limit, self._timeout, stopwatch.started)
-                ingested = await self._ingest_documents(inbound, last.language, collector)
-                state = await self._answer(inbound, stored, last, lasting, ingested, collector)
-            reply = _with_documents(write_reply(state, inbound.conversation, stopwatch), ingested, collector)
-            self._remember(inbound, LastTurn(reply.receipt.language, reply.receipt.role))
+                reply, finished = await answer(EventCollector(events, text, limit, self._timeout, started, done))
+            receipt = reply.receipt
+            self._remember(inbound, LastTurn(receipt.language, receipt.role, receipt.waits_for))
             await self._memory.turns.finish(turn, reply)
-            self.background.schedule(_finished(inbound, stored, state))
+            if finished:
+                self.background.schedule(finished)
         except asyncio.CancelledError:
             reason = "the desk was closed" if self._is_closing else "stopped by the person"
             await asyncio.shield(self._memory.turns.fail(turn, "stopped", reason, "".join(text)))
@@ -190,6 +325,9 @@ class TurnRunner:
         except Exception as error:
             await self._memory.turns.fail(turn, "failed", redact(str(error)), "".join(text))
             raise
+        finally:
+            if self._saver:
+                await self._saver.adelete_thread(turn)
         events.put_nowait(Finished(reply))
 
     async def _ingest_documents(
@@ -201,26 +339,44 @@ class TurnRunner:
         known = inbound.locale or identify_language(inbound.text) or language
         return await self._documents.ingest(inbound, known, collector.add)
 
-    async def _answer(
-        self,
-        inbound: Inbound,
-        stored: StoredContext,
-        last: LastTurn,
-        lasting: LastingLanguage | None,
-        ingested: IngestedDocuments,
-        collector: EventCollector,
-    ) -> TurnState:
-        begin: TurnInput = {
-            "inbound": inbound,
+    def _conversation(self, stored: StoredContext, role: Role | None) -> ConversationInput:
+        """Return the parts of the graph's input that are read from the conversation."""
+        return {
             "history": as_messages(stored.messages),
             "background": background_prompt(stored, self._context.prompts),
-            "language": last.language,
-            "lasting_language": lasting,
-            "conversation_context": routing_context(stored.messages, last.role),
-            "documents": ingested.prompt,
+            "conversation_context": routing_context(stored.messages, role),
         }
-        context = replace(self._context, emit=collector.add, started=collector.started)
-        return await run_graph(self._graph, begin, context)
+
+    async def _answer(
+        self,
+        turn: str,
+        begin: TurnInput | Command[Any],
+        context: TurnContext,
+        stored: StoredContext,
+        stopwatch: Stopwatch,
+        collector: EventCollector,
+    ) -> Answered:
+        """Run the graph to its end, or to an interrupt, at which its state is stored."""
+        context = replace(context, emit=collector.add, started=collector.started)
+        try:
+            state = await run_graph(self._graph, begin, context, thread(turn) if self._saver else None)
+        except EngineError as error:
+            ran = [name for name in collector.done if name in context.toolbox.risky_names]
+            if not ran:
+                raise
+            # not an outage, after which the turn could be run again
+            raise EngineError(f"{', '.join(ran)} was carried out, but there is no answer: {error}") from error
+        calls = interrupted_calls(state)
+        inbound = state["inbound"]
+        if self._saver is None or not calls:
+            return write_reply(state, inbound.conversation, stopwatch), _finished(inbound, stored, state)
+        data = await checkpoint_bytes(self._saver, turn)
+        until = datetime.now(UTC) + timedelta(hours=self._approval_hours)
+        await self._memory.pending.add(turn, [asdict(call) for call in calls], data, until)
+        question = approval_question(state, calls)
+        collector.add(TextDelta(f"\n\n{question}" if collector.text else question))
+        collector.add(ApprovalNeeded(calls))
+        return write_pending(state, calls, question, stopwatch), None
 
     async def _last_turn(self, inbound: Inbound, history: list[StoredMessage]) -> LastTurn:
         """Return the conversation's last turn, from the cache or the memory."""
@@ -257,6 +413,12 @@ def _with_documents(reply: Reply, ingested: IngestedDocuments, collector: EventC
         collector.add(TextDelta("\n\n" + "\n".join(ingested.problems)))
     text = "\n\n".join(filter(None, (reply.text, "\n".join(ingested.problems))))
     return replace(reply, text=text, receipt=replace(reply.receipt, notes=(*reply.receipt.notes, *ingested.notes)))
+
+
+def _with_dropped(reply: Reply, last: LastTurn) -> Reply:
+    """Return the reply with a note on the calls that waited for an approval when its message came."""
+    notes = [f"{tool} was not called: a new message came before it was approved" for tool in last.waits_for]
+    return replace(reply, receipt=replace(reply.receipt, notes=(*reply.receipt.notes, *notes))) if notes else reply
 
 
 def _finished(inbound: Inbound, stored: StoredContext, state: TurnState) -> FinishedTurn:

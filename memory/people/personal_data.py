@@ -16,6 +16,7 @@ from qwendesk.memory.tables.conversations import (
     Base,
     Conversation,
     Message,
+    PendingTurn,
     Person,
     PersonIdentity,
     StoredAttachment,
@@ -139,6 +140,9 @@ async def erase(connection: TenantConnection, person: str, answering: str | None
     counts["conversation_summary"] = await run(
         delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(written_in))
     )
+    # A state that waits for an approval may quote what others have written in its conversation.
+    waiting = select(Turn.id).where(Turn.conversation_id.in_(written_in))
+    counts["pending_turn"] = await run(delete(PendingTurn).where(PendingTurn.turn_id.in_(waiting)))
     # Passages, vectors and index entries are deleted with their documents.
     counts["kb_document"] = await run(delete(KbDocument).where(KbDocument.person_id == person))
     counts["fact"] = await run(delete(StoredFact).where(StoredFact.person_id == person))

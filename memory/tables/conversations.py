@@ -178,6 +178,23 @@ class Turn(Base):
     finished_at: Mapped[datetime | None]
 
 
+class PendingTurn(Base):
+    """The state of a turn that waits for the approval of a risky call; it is deleted when the turn goes on."""
+
+    __tablename__ = "pending_turn"
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    turn_id: Mapped[str] = mapped_column(Text, ForeignKey("turn.id", ondelete="CASCADE"), unique=True)
+    person_id: Mapped[str] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    """Who asked."""
+    calls: Mapped[list[dict[str, Any]]]
+    """The calls that wait, with their arguments and reasons."""
+    state: Mapped[bytes]
+    """LangGraph's checkpoint without the conversation, which is read again."""
+    expires_at: Mapped[datetime]
+
+
 class Feedback(Base):
     """A person's rating of an answer; a newer rating replaces the older one."""
 

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from qwendesk.memory.records import StoredMessage as StoredMessage
     from qwendesk.memory.records import StoredTurn as StoredTurn
     from qwendesk.messages import AnswerReset as AnswerReset
+    from qwendesk.messages import ApprovalNeeded as ApprovalNeeded
     from qwendesk.messages import Attachment as Attachment
     from qwendesk.messages import Check as Check
     from qwendesk.messages import Event as Event
     from qwendesk.messages import Finished as Finished
     from qwendesk.messages import Inbound as Inbound
     from qwendesk.messages import Notice as Notice
+    from qwendesk.messages import PendingCall as PendingCall
     from qwendesk.messages import Receipt as Receipt
     from qwendesk.messages import Reply as Reply
     from qwendesk.messages import Role as Role
@@ -43,8 +45,10 @@ if TYPE_CHECKING:
     from qwendesk.settings import FallbackSettings as FallbackSettings
     from qwendesk.settings import ServerSettings as ServerSettings
     from qwendesk.settings import Settings as Settings
+    from qwendesk.tools.toolbox import risky as risky
 
 _HOMES = {
+    "ApprovalNeeded": "messages",
     "Attachment": "messages",
     "Audio": "app",
     "ChannelError": "errors",
@@ -66,6 +70,7 @@ _HOMES = {
     "Memory": "memory.memory",
     "ModelStoreError": "errors",
     "Notice": "messages",
+    "PendingCall": "messages",
     "PluginError": "errors",
     "QwendeskError": "errors",
     "Receipt": "messages",
@@ -84,10 +89,12 @@ _HOMES = {
     "ToolFinished": "messages",
     "ToolStarted": "messages",
     "ToolUse": "messages",
+    "risky": "tools.toolbox",
 }
 
 __all__ = [
     "AnswerReset",
+    "ApprovalNeeded",
     "Attachment",
     "Audio",
     "ChannelError",
@@ -109,6 +116,7 @@ __all__ = [
     "Memory",
     "ModelStoreError",
     "Notice",
+    "PendingCall",
     "PluginError",
     "QwendeskError",
     "Receipt",
@@ -127,6 +135,7 @@ __all__ = [
     "ToolStarted",
     "ToolUse",
     "__version__",
+    "risky",
 ]
 
 __version__ = "0.1.0"

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
 from qwendesk.errors import ConfigError, EngineError, InputError, no_such
-from qwendesk.messages import ROLES, Event, Finished, Inbound, Reply, Role
+from qwendesk.messages import ROLES, Approval, Event, Finished, Inbound, PendingCall, Reply, Role
 from qwendesk.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class Desk:
     ) -> Reply:
         """Return the reply to a message.
 
+        ``Reply.status`` is ``needs_approval`` where a risky tool is to be called; ``resume`` goes on.
+
         Args:
             text: the message.
             conversation: its conversation's name; None begins a new one.
@@ -197,12 +199,50 @@ class Desk:
         pictures, recordings = [await read_image(one) for one in images], [await read_audio(one) for one in audio]
         attachments = (*pictures, *recordings, *[await read_document(one) for one in files])
         name = conversation or uuid4().hex
-        inbound = Inbound(text, name, attachments, role, model, think, channel=channel or PYTHON_CHANNEL, locale=locale)
+        where = channel or PYTHON_CHANNEL
+        inbound = Inbound(text, name, attachments, role, model, think, channel=where, locale=locale, can_approve=True)
         if person is not None or channel is not None:
             inbound = await self._on_behalf(inbound, person)
         async with aclosing(self.turns.run(inbound)) as events:
             async for event in events:
                 yield _named(event, name)
+
+    async def resume(
+        self,
+        conversation: str,
+        *,
+        approve: bool,
+        arguments: Mapping[str, Mapping[str, Any]] | None = None,
+        person: str | None = None,
+        channel: str | None = None,
+    ) -> Reply:
+        """Go on with a turn that waits for an approval, also one of an earlier process; return its reply.
+
+        The reply may need an approval again, of a further call.
+
+        Args:
+            conversation: its name, as ``ask`` was given it or returned it.
+            approve: whether the pending calls are made; a declined call is not, and the answer says so.
+            arguments: arguments that replace those of an approved call, by the call's ``id``.
+            person: the person that ``ask`` was given.
+            channel: the channel that ``ask`` was given.
+
+        Raises:
+            InputError: the person may not ask on the channel, or no turn waits here: it was decided before, has waited
+                too long, or a newer message came; or the tool of an approved call is not there any more.
+            QwendeskError: there is no reply; the text says why and what to do.
+        """
+        inbound = Inbound("", conversation, channel=channel or PYTHON_CHANNEL)
+        if person is not None or channel is not None:
+            inbound = await self._on_behalf(inbound, person)
+        reply = await reply_of(self.turns.resume(inbound, Approval(approve, arguments or {})))
+        return replace(reply, conversation=conversation)
+
+    async def pending(
+        self, conversation: str, *, channel: str = PYTHON_CHANNEL, person: str | None = None
+    ) -> tuple[PendingCall, ...]:
+        """Return the calls of a conversation that wait for an approval, by the names that ``ask`` was given."""
+        return await self.turns.pending(conversation_of(person, conversation), channel=channel)
 
     async def retry(self, conversation: str, *, channel: str | None = None, person: str | None = None) -> Reply:
         """Answer a conversation's last question again, by a stronger model or with thinking, where one is there.
@@ -221,7 +261,7 @@ class Desk:
         asked = next((message for message in reversed(history) if message.role == "user"), None)
         if asked is None:
             raise InputError(f"The conversation {conversation!r} has no question yet that could be answered again.")
-        inbound = Inbound(asked.text, conversation, asked.attachments, channel=where, retry=True)
+        inbound = Inbound(asked.text, conversation, asked.attachments, channel=where, retry=True, can_approve=True)
         if person is not None or channel is not None:
             inbound = await self._on_behalf(inbound, person)
         return replace(await reply_of(self.turns.run(inbound)), conversation=conversation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -10,6 +11,12 @@ Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
 """The roles a message can be routed to."""
 Kind = Literal["image", "audio", "document"]
 """The kinds of attachments."""
+Held = Literal["declined", "nobody to ask", "one of several questions"]
+"""Why the call of a risky tool was not run: its approval was declined; nobody can be asked; or its question is one of
+several in a message, which must be asked alone."""
+ReplyStatus = Literal["answered", "needs_approval", "held"]
+"""``answered``: the turn is complete. ``needs_approval``: it waits for ``Desk.resume``. ``held``: it is complete, and
+the desk did not run a risky call of it."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 VIRTUAL_MODELS: dict[str, Role | None] = {"qwen-auto": None, **{f"qwen-{role}": role for role in ROLES}}
@@ -96,6 +103,8 @@ class Inbound:
     """Network address of an anonymous sender, for a shared rate limit; it is not stored."""
     for_operator: bool = True
     """Whether the answer may name models, settings and operator commands; False for customers."""
+    can_approve: bool = False
+    """Whether calls of risky tools wait for an approval; False: nobody can be asked, so they are refused."""
 
     @property
     def is_empty(self) -> bool:
@@ -163,6 +172,32 @@ class ToolUse:
     """Reason of a failure for the person; empty if only the tool's developer can fix it."""
     round: int = 1
     """Number of the round of calls in the turn; calls of one round run in parallel."""
+    held: Held | None = None
+    """Why the desk did not run the call of a risky tool; None if it ran, or failed by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A call of a risky tool that waits for an approval."""
+
+    id: str
+    tool: str
+    arguments: dict[str, Any]
+    reason: str
+    """Why it needs an approval, and which of its arguments do not stand in the person's message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's decision on the pending calls of a turn."""
+
+    approve: bool
+    arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Arguments that replace those of a call, by the call's id."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the decision as plain types, for the interrupted graph."""
+        return {"approve": self.approve, "arguments": {key: dict(value) for key, value in self.arguments.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +269,8 @@ class Receipt:
     """Where that language is kept, if it was wished for all answers."""
     sub_answers: tuple[SubAnswer, ...] = ()
     """Answers to the questions of a message with several, in order; ``tools`` and ``checks`` cover all of them."""
+    waits_for: tuple[str, ...] = ()
+    """Tools whose calls wait for an approval."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the receipt as plain JSON types."""
@@ -249,10 +286,19 @@ class Reply:
     receipt: Receipt
     thinking: str = field(default="", repr=False)
     """The model's thinking before the answer; it is never sent to a model again."""
+    status: ReplyStatus = "answered"
+    pending: tuple[PendingCall, ...] = ()
+    """The calls that wait for an approval."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return text, conversation and receipt as plain JSON types."""
-        return {"text": self.text, "conversation": self.conversation, "receipt": self.receipt.as_dict()}
+        """Return text, conversation, status, pending calls and receipt as plain JSON types."""
+        return {
+            "text": self.text,
+            "conversation": self.conversation,
+            "status": self.status,
+            "pending": [asdict(call) for call in self.pending],
+            "receipt": self.receipt.as_dict(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +349,13 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalNeeded:
+    """The turn stops before calls of risky tools; ``Finished`` follows, and ``Desk.resume`` goes on."""
+
+    calls: tuple[PendingCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Information for the person during the turn, such as a model that is loaded or pulled."""
 
@@ -320,5 +373,7 @@ class Finished:
     reply: Reply
 
 
-Event = Routed | TextDelta | ThinkingDelta | AnswerReset | ToolStarted | ToolFinished | Notice | Finished
+Event = (
+    Routed | TextDelta | ThinkingDelta | AnswerReset | ToolStarted | ToolFinished | ApprovalNeeded | Notice | Finished
+)
 """The events that ``Desk.stream`` yields."""

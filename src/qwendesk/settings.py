@@ -231,6 +231,13 @@ class Settings(BaseSettings):
     """Maximum rounds of tool calls in one turn."""
     guards: GuardSettings = GuardSettings()
     """Which guards look at every answer."""
+    risky_tools: tuple[str, ...] = ()
+    """Tools that run only after an approval, besides those that are marked in their code."""
+    approve_risky: Literal["always", "untrusted"] = "always"
+    """Which calls of risky tools need an approval; ``untrusted``: all but those whose arguments stand in the person's
+    message, in a turn that holds no text of others (results, documents, earlier messages)."""
+    approval_hours: float = Field(default=24, gt=0)
+    """Hours for which a turn waits for an approval; afterwards it is dropped."""
     tenant: str = Field(default="default", min_length=1)
     """Tenant of all conversations and people; data of other tenants in the same database is not accessible."""
     learn_facts: Literal["auto", "on", "off"] = "auto"

@@ -15,7 +15,7 @@ from typing import Any
 from langchain_core.tools import BaseTool
 
 from qwendesk.agents.checks import human_claims
-from qwendesk.agents.graph import build_graph
+from qwendesk.agents.graph import build_graph, build_interruptible_graph
 from qwendesk.agents.state import TurnContext
 from qwendesk.channel_wiring import asks_for_feedback, machine_notice
 from qwendesk.desk.access_repository import AccessRepository
@@ -32,6 +32,7 @@ from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.turns.background import BackgroundJobs, Job
 from qwendesk.desk.turns.knowledge import DeskKnowledge, MessageDocuments
 from qwendesk.desk.turns.memory_jobs import FactLearner, Summariser
+from qwendesk.desk.turns.pending import turn_saver
 from qwendesk.desk.turns.receipt import explain, explain_briefly
 from qwendesk.desk.turns.turn import TurnRunner
 from qwendesk.engines.base import Engine, EngineParts
@@ -126,6 +127,7 @@ def build_turns(
         slow_router=isinstance(router, TrainedRouter) and router.uses_embeddings,
         own_tools=own_tools,
         max_tool_rounds=settings.max_tool_rounds,
+        approve_risky=settings.approve_risky,
         thinking=settings.thinking,
         policy=policy,
         think_budget=settings.think_budget,
@@ -135,12 +137,14 @@ def build_turns(
         guards_off=frozenset(name for name, is_on in settings.guards if not is_on),
     )
     documents = MessageDocuments(knowledge, prompts)
+    # a turn without risky tools is never interrupted, and does not pay for a saver
+    saver = turn_saver() if toolbox.risky_names else None
     jobs: list[Job] = [Summariser(memory, pool, settings.context_tokens, prompts)]
     if settings.learn_facts != "off":
         jobs.append(FactLearner(memory, pool, settings.learn_facts, prompts))
     jobs.append(documents.embed_rest)
     return TurnRunner(
-        build_graph(),
+        build_interruptible_graph(saver) if saver else build_graph(),
         context,
         memory,
         max_chars=settings.max_input_chars,
@@ -149,6 +153,8 @@ def build_turns(
         documents=documents,
         knowledge=knowledge,
         keeps_facts=settings.learn_facts != "off",
+        saver=saver,
+        approval_hours=settings.approval_hours,
     )
 
 
@@ -213,7 +219,10 @@ async def open_desk(
         stack.push_async_callback(knowledge.aclose)
         given = [as_tool(tool) for tool in tools]
         own = {tool.name for tool in given}
-        toolbox = await stack.enter_async_context(Toolbox([*installed(), knowledge.tool, *given]))
+        offered = [*installed(), knowledge.tool, *given]
+        toolbox = await stack.enter_async_context(Toolbox(offered, risky_names=settings.risky_tools))
+        if toolbox.risky_names:
+            await memory.pending.drop_expired()
         sandbox = PythonSandbox()
         stack.push_async_callback(sandbox.aclose)
         pool = build_pool(settings, engines)

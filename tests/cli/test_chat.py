@@ -36,7 +36,7 @@ def run_here(*arguments: str, **environment: str) -> Result:
 def test_json_output_is_one_object_with_the_receipt() -> None:
     done = run_here("-m", "What is 2 + 2?", "--json")
     answer = json.loads(done.stdout)
-    assert answer.keys() == {"text", "conversation", "receipt"}
+    assert answer.keys() == {"text", "conversation", "status", "pending", "receipt"}
     assert answer["receipt"].keys() >= KEYS
     assert (answer["receipt"]["role"], answer["receipt"]["engine"]) == ("math", "scripted")
     assert "What is 2 + 2?" in answer["text"]

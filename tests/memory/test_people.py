@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -130,6 +130,12 @@ async def filled(memory: Memory) -> str:
         unread = await memory.summaries.pending(conversation)
         assert unread and await memory.summaries.add(unread, unread.lines[-1].sequence, "ada_summary", "m")
     await memory.people.new_code("ada")
+    # what Bob waits for quotes the conversation, and so Ada
+    for conversation, person in (("c1", "ada"), ("group", "bob")):
+        turn = await memory.turns.begin(Inbound(f"{person}-pay", conversation, person=person))
+        until = datetime.now(UTC) + timedelta(days=1)
+        await memory.pending.add(turn, [{"tool": "pay", "arguments": {"to": "ada_bank"}}], b"ada_state", until)
+        await memory.turns.fail(turn, "stopped", "not approved")
     return ada.id
 
 
@@ -139,11 +145,13 @@ async def test_an_export_has_everything(memory: Memory) -> None:
     assert [row["external_user_id"] for row in export["person_identity"]] == ["ada"]
     assert [row["text"] for row in export["messages"] if row["role"] == "user"] == [
         "ada_word-1 I live in ada_town",
+        "ada-pay",
         "ada_word-2",
     ]
+    assert [row["calls"][0]["arguments"] for row in export["pending_turn"]] == [{"to": "ada_bank"}]
     assert base64.b64decode(export["attachments"][0]["content"]) == PICTURE.data
     assert [row["value"] for row in export["fact"]] == ["ada_town"]
-    assert len(export["conversations"]) == len(export["turns"]) == len(export["tool_calls"]) == 2
+    assert len(export["conversations"]) == len(export["tool_calls"]) == 2 and len(export["turns"]) == 3
     assert "bob" not in json.dumps(export)
 
 
@@ -173,11 +181,12 @@ async def test_who_is_forgotten_is_in_no_row(memory: Memory) -> None:
         "fact": 1,
         "inbound_event": 0,
         "kb_document": 0,
-        "message": 4,
+        "message": 5,
+        "pending_turn": 2,
         "person": 1,
         "person_identity": 1,
     }
-    assert [message.text for message in await memory.history.messages("group")] == ["bob-word", "bob-echo"]
+    assert [message.text for message in await memory.history.messages("group")] == ["bob-word", "bob-echo", "bob-pay"]
     assert [fact.value for fact in await memory.facts.known((await memory.people.get_or_create("bob")).id)] == [
         "bob-town"
     ]

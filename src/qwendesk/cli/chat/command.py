@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from qwendesk.app import Desk, reply_of
-from qwendesk.cli.chat.console_channel import ConsoleChannel, Session
+from qwendesk.cli.chat.console_channel import ConsoleChannel, Session, is_approved
 from qwendesk.cli.chat.larger_model_offer import LargerModelOffer, card_to_offer
 from qwendesk.cli.chat.terminal_commands import (
     TerminalCommands,
@@ -26,7 +26,7 @@ from qwendesk.cli.chat.terminal_commands import (
 from qwendesk.cli.chat.view import NoticeLine, printable, view_for
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
 from qwendesk.errors import ConfigError, QwendeskError, no_such
-from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, resolve_virtual_model
+from qwendesk.messages import ROLES, Approval, Inbound, Notice, Reply, Role, resolve_virtual_model
 from qwendesk.models.card import SelectedModel
 from qwendesk.settings import load_settings
 
@@ -121,6 +121,8 @@ async def run_chat(options: ChatOptions) -> None:
         )
         if is_retry(message):
             inbound = await last_question(desk.memory, options.conversation)
+        has_person = sys.stdin.isatty() and sys.stdout.isatty() and not options.as_json
+        inbound = replace(inbound, can_approve=has_person)
         await _check_names(desk, options.engine, role, model)
         reply = await (_collect_reply if options.as_json else _stream_reply)(desk, inbound)
         if options.as_json:
@@ -182,7 +184,15 @@ async def _converse(desk: Desk, session: Session) -> None:
 
     models = await _models(desk)
     console = ConsoleChannel(
-        session, commands.why, check, history=history, out=out, err=err, commands=command, models=models
+        session,
+        commands.why,
+        check,
+        history=history,
+        out=out,
+        err=err,
+        commands=command,
+        models=models,
+        resume=desk.turns.resume,
     )
     if offered is None:
         await console.converse(desk.turns.run)
@@ -225,8 +235,13 @@ def _greeting(choice: SelectedModel | None, *, names_larger: bool) -> str:
 
 
 async def _stream_reply(desk: Desk, inbound: Inbound) -> Reply:
-    with view_for(Console(), Console(stderr=True)) as view:
-        return await reply_of(desk.turns.run(inbound), view.show)
+    events = desk.turns.run(inbound)
+    while True:
+        with view_for(Console(), Console(stderr=True)) as view:
+            reply = await reply_of(events, view.show)
+        if reply.status != "needs_approval":
+            return reply
+        events = desk.turns.resume(inbound, Approval(await is_approved()))
 
 
 async def _collect_reply(desk: Desk, inbound: Inbound) -> Reply:

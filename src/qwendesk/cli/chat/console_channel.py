@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from rich.console import Console
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Handler, Manifest
 from qwendesk.cli.chat.view import markdown, printable, view_for
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import ROLES, VIRTUAL_MODELS, Inbound, Outbound, Role, as_role
+from qwendesk.messages import ROLES, VIRTUAL_MODELS, Approval, Event, Finished, Inbound, Outbound, Role, as_role
 from qwendesk.settings import PRIVATE_FILE_MODE
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ Explain = Callable[[str], Awaitable[str | None]]
 """Explains a conversation's last answer; None if there is none."""
 Answer = Callable[[str], Awaitable[str | None]]
 """Answers a command common to all channels; None for other commands."""
+Resume = Callable[[Inbound, Approval], AsyncGenerator[Event, None]]
+"""Goes on with a turn that waits for an approval."""
 CheckModel = Callable[[str], Awaitable[None]]
 """Raises ``QwendeskError`` if a model does not exist."""
 Take = Callable[[str], Awaitable[bool]]
@@ -86,7 +88,9 @@ class ConsoleChannel(Channel):
         err: Console,
         commands: Answer | None = None,
         models: Sequence[str] = (),
+        resume: Resume | None = None,
     ) -> None:
+        self._resume = resume
         self._session = session
         self._explain = explain
         self._check_model = check_model
@@ -173,8 +177,14 @@ class ConsoleChannel(Channel):
         return message.key
 
     async def answer(self, inbound: Inbound, handler: Handler) -> None:
-        """Show one streamed answer; Ctrl-C stops only this answer."""
-        task = asyncio.ensure_future(self._show(inbound, handler))
+        """Show one streamed answer, and ask for the approvals that it needs; Ctrl-C stops only this answer."""
+        waits = await self._stoppable(handler(inbound))
+        while waits and self._resume:
+            waits = await self._stoppable(self._resume(inbound, Approval(await is_approved())))
+
+    async def _stoppable(self, events: AsyncGenerator[Event, None]) -> bool:
+        """Show the events of a turn until Ctrl-C; return whether the turn waits for an approval."""
+        task = asyncio.ensure_future(self._show(events))
         with _interrupts(task):
             await asyncio.wait([task])
         if task.cancelled():
@@ -183,12 +193,18 @@ class ConsoleChannel(Channel):
             if not isinstance(error, QwendeskError):
                 raise error
             self._err.print(str(error), style="red", markup=False, highlight=False)
+        else:
+            return task.result()
+        return False
 
-    async def _show(self, inbound: Inbound, handler: Handler) -> None:
+    async def _show(self, turn: AsyncGenerator[Event, None]) -> bool:
+        waits = False
         with view_for(self._out, self._err) as view:
-            async with aclosing(handler(inbound)) as events:
+            async with aclosing(turn) as events:
                 async for event in events:
                     view.show(event)
+                    waits = isinstance(event, Finished) and event.reply.status == "needs_approval"
+        return waits
 
     async def _read(self, prompt: PromptSession[str]) -> str:
         line = await self._prompted(prompt, "you> ")
@@ -225,7 +241,17 @@ class ConsoleChannel(Channel):
 
     def _inbound(self, line: str) -> Inbound:
         session, channel = self._session, self.manifest.name
-        return Inbound(line, session.conversation, (), session.role, session.model, session.think, channel=channel)
+        can_approve = self._resume is not None
+        return Inbound(
+            line,
+            session.conversation,
+            (),
+            session.role,
+            session.model,
+            session.think,
+            channel=channel,
+            can_approve=can_approve,
+        )
 
     async def _command(self, name: str = "help", argument: str = "") -> None:
         match name.lower():
@@ -285,6 +311,17 @@ class ConsoleChannel(Channel):
         self._out.print(text, style="dim", markup=False, highlight=False)
 
 
+async def is_approved() -> bool:
+    """Ask at the terminal whether the pending calls are made; all but a yes declines them."""
+    from prompt_toolkit import PromptSession
+
+    try:
+        answer = await PromptSession[str]().prompt_async("Approve? [y/N] ")
+    except (EOFError, KeyboardInterrupt):
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
 def line_completer(models: Sequence[str]) -> Completer:
     """Return the completer: commands, and the roles and models of ``/model``."""
     from prompt_toolkit.completion import WordCompleter
@@ -296,7 +333,7 @@ def line_completer(models: Sequence[str]) -> Completer:
 class _interrupts:
     """Make Ctrl-C cancel the current task instead of ending the program."""
 
-    def __init__(self, task: asyncio.Future[None]) -> None:
+    def __init__(self, task: asyncio.Future[bool]) -> None:
         self._task = task
 
     def __enter__(self) -> None:

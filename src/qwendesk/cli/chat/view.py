@@ -18,6 +18,7 @@ from qwendesk.channels.markup.render import markdown_parser, render
 from qwendesk.channels.markup.split import has_visible_output
 from qwendesk.messages import (
     AnswerReset,
+    ApprovalNeeded,
     Event,
     Finished,
     Notice,
@@ -130,11 +131,9 @@ class TerminalView:
                 self._settle_thinking()
                 self._text = ""
                 self._print(Text(f"↻ {event.model}: {printable(event.reason)} (what is above is void)", style="dim"))
-            case ToolStarted():
-                self._print(Text(f"→ {event.name}({_arguments(event.arguments)})", style="dim"))
-            case ToolFinished():
-                mark = "✓" if event.use.ok else "✗"
-                self._print(Text(f"{mark} {_one_line(event.use.result)}", style="dim"))
+            case ToolStarted() | ToolFinished() | ApprovalNeeded():
+                for line in _tool_lines(event):
+                    self._print(Text(line, style="dim"))
             case Finished():
                 self._notes = event.reply.receipt.notes
 
@@ -205,6 +204,19 @@ class PlainView:
             self._notes = event.reply.receipt.notes
         elif isinstance(event, Notice):
             self._notices.show(event)
+
+
+def _tool_lines(event: ToolStarted | ToolFinished | ApprovalNeeded) -> list[str]:
+    """Return what is shown of a call: a line, or all arguments where they are to be approved, and why."""
+    if isinstance(event, ToolStarted):
+        return [f"→ {event.name}({_arguments(event.arguments)})"]
+    if isinstance(event, ToolFinished):
+        return [f"{'✓' if event.use.ok else '✗'} {_one_line(event.use.result)}"]
+    lines = list[str]()
+    for call in event.calls:
+        lines += [f"? {printable(call.tool)}: {printable(call.reason)}"]
+        lines += [f"    {printable(name)} = {printable(repr(value))}" for name, value in call.arguments.items()]
+    return lines
 
 
 def view_for(out: Console, notices: Console) -> View:

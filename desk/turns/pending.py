@@ -1,0 +1,152 @@
+"""Turns that wait for an approval: LangGraph's checkpoint of a turn as bytes, and back.
+
+A checkpoint is kept in memory while its turn runs, as it is, since most turns are never interrupted. One that is
+interrupted is written to the database, without the conversation, which may be forgotten or go on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from qwendesk.agents.state import TurnState
+from qwendesk.errors import InputError
+from qwendesk.messages import Inbound, PendingCall
+
+_LEFT_OUT = ("history", "background", "conversation_context", "signals")
+"""Parts of the state that hold the conversation: read again when the turn goes on, or not needed any more."""
+
+
+class _Unchanged(SerializerProtocol):
+    """Keeps values as they are, for a saver that does not outlive the process."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, Any]:
+        """Return the value."""
+        return "object", obj
+
+    def loads_typed(self, data: tuple[str, Any]) -> Any:
+        """Return the value."""
+        return data[1]
+
+
+def turn_saver() -> InMemorySaver:
+    """Return a saver for the turns of a desk."""
+    return InMemorySaver(serde=_Unchanged())
+
+
+def thread(turn: str) -> RunnableConfig:
+    """Return the configuration of a turn's run."""
+    return {"configurable": {"thread_id": turn, "checkpoint_ns": ""}}
+
+
+def interrupted_calls(state: TurnState) -> tuple[PendingCall, ...]:
+    """Return the calls that a run has stopped before; none if it has ended."""
+    interrupts: Sequence[Any] = state.get("__interrupt__", ())  # type: ignore[assignment]
+    return pending_calls(call for interrupt in interrupts for call in interrupt.value)
+
+
+def pending_calls(stored: Iterable[Mapping[str, Any]]) -> tuple[PendingCall, ...]:
+    """Return calls that were stored as plain values."""
+    return tuple(PendingCall(**call) for call in stored)
+
+
+async def checkpoint_bytes(saver: InMemorySaver, turn: str) -> bytes:
+    """Return the checkpoint of an interrupted turn, without the conversation."""
+    found = await saver.aget_tuple(thread(turn))
+    if found is None:
+        raise RuntimeError(f"The turn {turn!r} has no checkpoint.")
+    values = {name: value for name, value in found.checkpoint["channel_values"].items() if name not in _LEFT_OUT}
+    checkpoint = {**found.checkpoint, "channel_values": values}
+    kind, data = _serializer().dumps_typed((checkpoint, dict(found.metadata), list(found.pending_writes or ())))
+    return b":".join((kind.encode(), data))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint that was read from the database."""
+
+    checkpoint: dict[str, Any]
+    metadata: dict[str, Any]
+    writes: Sequence[tuple[str, str, Any]]
+
+    @property
+    def inbound(self) -> Inbound:
+        """The message of the turn."""
+        inbound: Inbound = self.checkpoint["channel_values"]["inbound"]
+        return inbound
+
+    async def restore(self, saver: InMemorySaver, turn: str, conversation: Mapping[str, Any]) -> None:
+        """Give the checkpoint to a saver.
+
+        Args:
+            saver: the saver of the graph that goes on.
+            turn: id of the turn.
+            conversation: the parts of the state that are read again.
+        """
+        values = {**self.checkpoint["channel_values"], **conversation}
+        if usage := values.get("usage"):
+            values["usage"] = replace(usage, first_at=None)  # measured by the clock of the process that has ended
+        restored: Any = {**self.checkpoint, "channel_values": values}
+        metadata: Any = self.metadata
+        config = await saver.aput(thread(turn), restored, metadata, restored["channel_versions"])
+        for task in dict.fromkeys(task for task, _, _ in self.writes):
+            of_task = [(channel, value) for other, channel, value in self.writes if other == task]
+            await saver.aput_writes(config, of_task, task)
+
+
+def read_checkpoint(data: bytes) -> StoredCheckpoint:
+    """Return a stored checkpoint.
+
+    Raises:
+        InputError: it cannot be read, as after an upgrade.
+    """
+    kind, _, content = data.partition(b":")
+    try:
+        checkpoint, metadata, writes = _serializer().loads_typed((kind.decode(), content))
+        stored = StoredCheckpoint(_with_tuples(checkpoint), metadata, [tuple(write) for write in writes])
+        if isinstance(stored.inbound, Inbound):
+            return stored
+    except Exception as error:
+        raise InputError(_UNREADABLE) from error
+    raise InputError(_UNREADABLE)
+
+
+_UNREADABLE = "The state of the waiting turn cannot be read, as after an upgrade: send the message again."
+
+
+def _with_tuples(value: Any) -> Any:
+    """Return a value whose dataclasses hold tuples: the serializer writes a tuple as a list."""
+    if is_dataclass(value) and not isinstance(value, type):
+        held = {one.name: _with_tuples(getattr(value, one.name)) for one in fields(value)}
+        return replace(value, **{name: tuple(one) if isinstance(one, list) else one for name, one in held.items()})
+    if isinstance(value, dict):
+        return {key: _with_tuples(one) for key, one in value.items()}
+    return [_with_tuples(one) for one in value] if isinstance(value, list) else value
+
+
+@cache
+def _serializer() -> JsonPlusSerializer:
+    """Return LangGraph's serializer, which makes no objects but those of a turn's state."""
+    return JsonPlusSerializer(allowed_msgpack_modules=sorted(_types_of(TurnState), key=repr))
+
+
+def _types_of(kind: type) -> set[tuple[str, ...]]:
+    """Return the dataclasses that a type's fields hold, theirs included."""
+    found = set[type]()
+    hints = get_type_hints(kind)
+    waiting = list(hints.values())
+    while waiting:
+        hint = waiting.pop()
+        waiting += get_args(hint)
+        if isinstance(hint, type) and is_dataclass(hint) and hint not in found:
+            found.add(hint)
+            of_class = get_type_hints(hint)
+            waiting += [of_class[one.name] for one in fields(hint)]
+    return {(one.__module__, one.__qualname__) for one in found}

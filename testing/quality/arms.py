@@ -8,14 +8,28 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from qwendesk import __version__
 from qwendesk.engines.chat import QwenChat
 from qwendesk.errors import EngineUnavailable, QwendeskError
 from qwendesk.messages import Receipt, Reply
-from qwendesk.testing.quality.base import Answer, Question, ScriptedTool, Suite, SuiteDocument, ToolCall
+from qwendesk.testing.quality.base import (
+    Answer,
+    Question,
+    ScriptedConversation,
+    ScriptedTool,
+    Suite,
+    SuiteDocument,
+    ToolCall,
+)
+
+_ROUNDS_A_LINE = 8
+"""Rounds of calls that the bare model may make before it speaks to a customer."""
+_CONVERSATION = "bench"
+"""Name of the conversation with a customer."""
 
 
 class Arm(ABC):
@@ -77,6 +91,8 @@ class BareArm(Arm):
         self._temperature = self._temperature_of(question.text)
 
     async def _ask(self, question: Question) -> dict[str, Any]:
+        if conversation := self._suite.conversation(question):
+            return await self._converse(conversation)
         messages: list[BaseMessage] = [HumanMessage(self._suite.bare_prompt(question))]
         model = self._chat.bind_tools([_openai_tool(tool) for tool in question.tools]) if question.tools else self._chat
         settings: dict[str, Any] = {"seed": self._seed, "temperature": self._temperature}
@@ -93,6 +109,48 @@ class BareArm(Arm):
                 break
             messages += [answer, *_results(answer, made)]
         return {"text": answer.text, "calls": tuple(calls), "tokens_in": tokens_in, "tokens_out": tokens_out}
+
+    async def _converse(self, conversation: ScriptedConversation) -> dict[str, Any]:
+        """Talk with a scripted customer until they leave."""
+        tools = {tool.name: tool for tool in conversation.tools()}
+        model = self._chat.bind_tools([convert_to_openai_tool(tool) for tool in tools.values()])
+        settings: dict[str, Any] = {"seed": self._seed, "temperature": self._temperature}
+        messages: list[BaseMessage] = [SystemMessage(conversation.system)]
+        calls: list[ToolCall] = []
+        spoken: list[str] = []
+        tokens_in = tokens_out = 0
+        line: str | None = conversation.opening
+        while line is not None:
+            messages.append(HumanMessage(line))
+            spoken.append(_quoted(line))
+            text = ""
+            for _ in range(_ROUNDS_A_LINE):
+                answer = await model.ainvoke(messages, **settings)
+                usage = answer.usage_metadata
+                tokens_in += usage["input_tokens"] if usage else 0
+                tokens_out += usage["output_tokens"] if usage else 0
+                messages.append(answer)
+                text = answer.text
+                if not answer.tool_calls:
+                    break
+                for call in answer.tool_calls:
+                    tool = tools.get(call["name"])
+                    result = str(await tool.ainvoke(call["args"])) if tool else "Error: there is no such tool."
+                    messages.append(ToolMessage(result, tool_call_id=call["id"] or "", name=call["name"]))
+                    calls.append(ToolCall(call["name"], call["args"], len(spoken), result))
+            spoken.append(text)
+            line = conversation.reply(text)
+        return {
+            "text": "\n\n".join(spoken),
+            "calls": tuple(calls),
+            "tokens_in": tokens_in,
+            "tokens_out": tokens_out,
+        }
+
+
+def _quoted(line: str) -> str:
+    """Return a customer's line as it stands in a transcript."""
+    return "\n".join(f"> {part}" for part in line.splitlines())
 
 
 def _openai_tool(tool: ScriptedTool) -> dict[str, Any]:
@@ -124,9 +182,23 @@ class AskedDesk(Protocol):
     async def ask(self, text: str, *, conversation: str | None = None) -> Reply:
         """Return the reply to a message."""
 
+    async def resume(self, conversation: str, *, approve: bool) -> Reply:
+        """Go on with a turn that waits for an approval."""
 
-OpenDesk = Callable[[Sequence[BaseTool], Sequence[SuiteDocument]], AbstractAsyncContextManager[AskedDesk]]
-"""Opens a desk with further tools and with documents in its knowledge base."""
+
+class OpenDesk(Protocol):
+    """Opens a desk."""
+
+    def __call__(
+        self, tools: Sequence[BaseTool], documents: Sequence[SuiteDocument], system: str | None = None
+    ) -> AbstractAsyncContextManager[AskedDesk]:
+        """Return an open desk.
+
+        Args:
+            tools: further tools.
+            documents: documents of its knowledge base.
+            system: what every role is told about the desk.
+        """
 
 
 class DeskArm(Arm):
@@ -142,14 +214,18 @@ class DeskArm(Arm):
     name = "desk"
 
     def __init__(self, suite: Suite, open_desk: OpenDesk) -> None:
+        self._suite = suite
         self._documents = suite.documents()
         self._open_desk = open_desk
         self._open = AsyncExitStack()
         self._desk: AskedDesk | None = None
         self._tools: tuple[ScriptedTool, ...] = ()
+        self._conversation: ScriptedConversation | None = None
 
     async def _ask(self, question: Question) -> dict[str, Any]:
         assert self._desk  # opened by prepare
+        if self._conversation:
+            return await self._converse(self._desk, self._conversation)
         reply = await self._desk.ask(question.text)
         receipt = reply.receipt
         return {
@@ -161,12 +237,44 @@ class DeskArm(Arm):
         }
 
     async def prepare(self, question: Question) -> None:
-        """Open a desk with the tools of the question."""
+        """Open a desk with the tools of the question, or with those of its conversation."""
+        self._conversation = self._suite.conversation(question)
+        if self._conversation:
+            await self.aclose()
+            opened = self._open_desk(self._conversation.tools(), self._documents, self._conversation.system)
+            self._desk = await self._open.enter_async_context(opened)
+            return
         if self._desk is None or self._tools != question.tools:
             await self.aclose()
             tools = [_langchain_tool(tool) for tool in question.tools]
             self._desk = await self._open.enter_async_context(self._open_desk(tools, self._documents))
             self._tools = question.tools
+
+    async def _converse(self, desk: AskedDesk, conversation: ScriptedConversation) -> dict[str, Any]:
+        """Talk with a scripted customer until they leave."""
+        calls: list[ToolCall] = []
+        spoken: list[str] = []
+        notes: list[str] = []
+        tokens_in = tokens_out = 0
+        line: str | None = conversation.opening
+        while line is not None:
+            reply = await desk.ask(line, conversation=_CONVERSATION)
+            while reply.status == "needs_approval":
+                # the customer agrees to everything, so that the calls of both arms have their effect
+                reply = await desk.resume(_CONVERSATION, approve=True)
+            receipt = reply.receipt
+            spoken += [_quoted(line), reply.text]
+            calls += [ToolCall(use.name, use.arguments, len(spoken) // 2, use.result) for use in receipt.tools]
+            notes += _notes(receipt)
+            tokens_in, tokens_out = tokens_in + receipt.tokens_in, tokens_out + receipt.tokens_out
+            line = conversation.reply(reply.text)
+        return {
+            "text": "\n\n".join(spoken),
+            "calls": tuple(calls),
+            "tokens_in": tokens_in,
+            "tokens_out": tokens_out,
+            "notes": tuple(dict.fromkeys(notes)),
+        }
 
     async def aclose(self) -> None:
         """Close the desk."""

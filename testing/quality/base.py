@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from langchain_core.tools import BaseTool
+
 from qwendesk.tools.sandbox import PythonSandbox
 
 ARMS = ("bare", "desk")
@@ -110,6 +112,23 @@ class SuiteDocument:
     text: str
 
 
+class ScriptedConversation(ABC):
+    """A conversation with a scripted customer, and the tools that the agent may use in it."""
+
+    system: str
+    """The rules for the agent."""
+    opening: str
+    """The customer's first line."""
+
+    @abstractmethod
+    def tools(self) -> Sequence[BaseTool]:
+        """Return the tools, which share the data of this conversation."""
+
+    @abstractmethod
+    def reply(self, text: str) -> str | None:
+        """Return the customer's next line after what the agent said; None: the customer leaves."""
+
+
 class Suite(ABC):
     """Questions of one kind, with the rule that scores an answer."""
 
@@ -144,6 +163,10 @@ class Suite(ABC):
     def documents(self) -> Sequence[SuiteDocument]:
         """Return the documents of the questions: the desk's knowledge base, and the bare model's prompt."""
         return ()
+
+    def conversation(self, question: Question) -> ScriptedConversation | None:
+        """Return the conversation that a question begins; None: the question has one answer."""
+        return None
 
     def bare_prompt(self, question: Question) -> str:
         """Return the message that the bare model reads."""

@@ -13,6 +13,7 @@ from qwendesk.testing.quality.suites.function_calls import FunctionCalls, Irrele
 from qwendesk.testing.quality.suites.handover import Handover
 from qwendesk.testing.quality.suites.injection import Injection
 from qwendesk.testing.quality.suites.instructions import Instructions
+from qwendesk.testing.quality.suites.retail import Retail
 from qwendesk.testing.quality.suites.word_problems import WordProblems
 
 SUITES: tuple[Suite, ...] = (
@@ -26,6 +27,7 @@ SUITES: tuple[Suite, ...] = (
     Instructions(),
     ShopQuestions(),
     Injection(),
+    Retail(),
     Handover(),
 )
 """All suites."""

@@ -61,12 +61,14 @@ class BenchedModel:
 
     @asynccontextmanager
     async def _open_desk(
-        self, tools: Sequence[BaseTool], documents: Sequence[SuiteDocument]
+        self, tools: Sequence[BaseTool], documents: Sequence[SuiteDocument], system: str | None = None
     ) -> AsyncIterator[AskedDesk]:
         """Open a desk with an empty database of its own."""
         with TemporaryDirectory(prefix="qwendesk-bench-") as folder:
             file = quote(str(Path(folder) / "bench.db"), safe="/:")
-            settings = self.settings.model_copy(update={"database_url": f"sqlite+aiosqlite:///{file}"})
+            settings = self.settings.model_copy(
+                update={"database_url": f"sqlite+aiosqlite:///{file}", "system_context": system}
+            )
             engines = {self.choice.engine: self.engine}
             async with Desk(settings, engines=engines, tools=tools, router=self.router) as desk:
                 for document in documents:

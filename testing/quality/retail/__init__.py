@@ -1,0 +1,1 @@
+"""Support conversations about orders: a shop with its tools, scripted customers, and their tasks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from langchain_core.messages import AIMessage, HumanMessage
@@ -27,6 +28,18 @@ def guards_of(state: TurnState, context: TurnContext) -> list[Guard]:
     """Return the guards of the turn's next answer, without those that the settings turn off."""
     compared = answer_context(state, context)
     return [guard(compared) for guard in GUARDS if guard.key not in context.guards_off]
+
+
+async def prepared_guards(state: TurnState, context: TurnContext) -> list[Guard]:
+    """Return the guards after they have read in a thread what they compare with."""
+    guards = guards_of(state, context)
+    await asyncio.to_thread(_prepare, guards)
+    return guards
+
+
+def _prepare(guards: list[Guard]) -> None:
+    for guard in guards:
+        guard.prepare()
 
 
 def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:

@@ -114,12 +114,14 @@ def without_quotations(text: str) -> str:
 def claims_to_be_human(answer: str, language: str | None = None) -> str | None:
     """Return the true statement if an answer claims to be human outside quotations; else None."""
     plain = normalize(_QUOTED.sub(" ", answer))
-    if not _any_claim().search(plain):
-        return None
-    for one in _by_preference(language):
-        if one.claim.search(plain) and not one.admits.search(plain):
-            return one.statement
-    return None
+    return claim_in(plain, [one.code for one in _by_preference(language)]) if _any_claim().search(plain) else None
+
+
+def claim_in(folded: str, codes: Iterable[str | None]) -> str | None:
+    """Return the true statement if a folded text claims to be human in one of some languages; else None."""
+    known = _by_code()
+    found = (known[code] for code in codes if code in known)
+    return next((one.statement for one in found if one.claim.search(folded) and not one.admits.search(folded)), None)
 
 
 def warm_up() -> None:
@@ -138,6 +140,11 @@ def normalize(text: str) -> str:
 
 def _by_preference(language: str | None) -> Iterable[_LanguageCues]:
     return sorted(_languages(), key=lambda one: one.code != language)
+
+
+@cache
+def _by_code() -> dict[str | None, _LanguageCues]:
+    return {one.code: one for one in _languages()}
 
 
 @cache

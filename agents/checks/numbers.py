@@ -49,6 +49,7 @@ _CURRENCY_SIGNS = {
     "chf": "CHF",
     "₹": "INR",
 }
+_MAX_PREFIX_CHARS = 8
 _CURRENCY_PREFIX = re.compile(r"([€$£¥₹]|\b(?:EUR|USD|GBP|CHF))\s?-?\Z")
 
 
@@ -77,11 +78,10 @@ def numbers_in(text: str, language: str | None) -> list[StatedNumber]:
     text = plain_digits(text).replace("{,}", ",").replace("−", "-")
     with suppress(ValueError):  # a mixed number, or a fraction of a grouped one: its parts are numbers too
         text = joined_groups(text)
-    found = [_stated(number, text, language) for number in _NUMBER.finditer(text)]
-    taken = [number.span() for number in _NUMBER.finditer(text)]
-    parts = [
-        one for one in re.finditer(r"(?<!\d)\d{1,300}(?!\d)", text) if not any(a <= one.start() < b for a, b in taken)
-    ]
+    numbers = list(_NUMBER.finditer(text))
+    found = [_stated(number, text, language) for number in numbers]
+    taken = {at for number in numbers for at in range(number.start(), number.end())}
+    parts = [one for one in re.finditer(r"(?<!\d)\d{1,300}(?!\d)", text) if one.start() not in taken]
     pieces = [StatedNumber(one[0], frozenset({Fraction(one[0])}), 0, is_part=True) for one in parts]
     return [one for one in found if one] + pieces
 
@@ -132,7 +132,7 @@ def _values(digits: str, language: str | None) -> list[str]:
 
 def _find_unit(text: str, number: re.Match[str]) -> tuple[str, str]:
     """Return the unit behind a number or the currency before it, and the number as written."""
-    if before := _CURRENCY_PREFIX.search(text[: number.start()]):
+    if before := _CURRENCY_PREFIX.search(text[max(0, number.start() - _MAX_PREFIX_CHARS) : number.start()]):
         return _CURRENCY_SIGNS[before[1].lower()], f"{before[0]}{number[0]}"
     behind = text[number.end() : number.end() + 40]
     for word in _unit_candidates(behind):

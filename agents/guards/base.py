@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import regex
 
-from qwendesk.agents.checks.human_claims import normalize
+from qwendesk.agents.checks.human_claims import normalize, without_quotations
 from qwendesk.agents.guards.languages import likely_languages
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import Fault
@@ -70,6 +70,12 @@ class Sentence:
         return normalize(self.text)
 
     @cached_property
+    def unquoted(self) -> str:
+        """The folded text without quotations."""
+        bare = without_quotations(self.text)
+        return self.folded if bare == self.text else normalize(bare)
+
+    @cached_property
     def tokens(self) -> list[str]:
         """The words of the text; each sign of scripts without spaces is one."""
         return tokens_of(self.folded)
@@ -122,6 +128,9 @@ class Guard:
 
     def __init__(self, context: AnswerContext) -> None:
         self.context = context
+
+    def prepare(self) -> None:
+        """Do what takes time and does not depend on the answer; called in a thread before it begins."""
 
     def check_sentence(self, sentence: Sentence) -> str | None:
         """Return the fault of a sentence in words; None if there is none."""

@@ -17,6 +17,7 @@ _CITED = re.compile(
 )
 _FORMULA = re.compile(r"`[^`\n]*`|\$[^$\n]{0,300}\$|\\\[.{0,300}?\\\]")
 _FILE = re.compile(r"(?<![\w/.-])[\w-]+(?: [\w-]+)?\.(?:pdf|docx?|xlsx?|md|txt|html?|pptx?|csv|odt)\b", re.IGNORECASE)
+_HEADING = re.compile(r"[^\w\n]*[\w ]{3,40}[:：]")
 _MIN_NAME_LETTERS = 3
 
 
@@ -62,7 +63,7 @@ class CitationGuard(Guard):
 
     def _names_source(self, sentence: Sentence) -> str | None:
         """Return the fault of a source that is named but was not read."""
-        heading = find_cue("source_heading", sentence)
+        heading = find_cue("source_heading", sentence) if _HEADING.match(sentence.text) else None
         if heading and not re.search(r"\w", sentence.folded[: heading.start()]) and not self._is_text_work:
             names = [word for word in tokens_of(sentence.folded[heading.end() :]) if _is_name(word)]
             if names and not set(names) & self._read and not self._cited:

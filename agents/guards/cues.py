@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -37,11 +38,16 @@ def is_text_work(context: AnswerContext) -> bool:
 _MAX_QUESTION = 2_000
 
 
-def bounded(line: str) -> str:
-    """Return an expression in folded letters that begins at a word, in scripts with spaces between words."""
-    plain = normalize(line)
-    first = next((sign for sign in plain if sign.isalpha()), "")
-    return rf"(?<!\w)(?:{plain})" if first < "\u0e00" else f"(?:{plain})"
+def any_of(lines: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern of expressions in folded text, which begin at a word in scripts with spaces between words."""
+    bounded, free = list[str](), list[str]()
+    for line in lines:
+        plain = normalize(line)
+        first = next((sign for sign in plain if sign.isalpha()), "")
+        (bounded if first < "\u0e00" else free).append(f"(?:{plain})")
+    # one look behind for all of them: each would be tried at every letter
+    parts = [rf"(?<!\w)(?:{'|'.join(bounded)})"] if bounded else []
+    return re.compile("|".join(parts + free) or r"(?!)")
 
 
 def _patterns(kind: CueKind, sentence: Sentence, context: AnswerContext | None) -> list[re.Pattern[str]]:
@@ -52,7 +58,7 @@ def _patterns(kind: CueKind, sentence: Sentence, context: AnswerContext | None) 
 
 @cache
 def _pattern(kind: CueKind, code: str) -> re.Pattern[str]:
-    return re.compile("|".join(map(bounded, _table()[kind][_LIKE.get(code, code)])))
+    return any_of(_table()[kind][_LIKE.get(code, code)])
 
 
 _LIKE = {"nb": "no", "nn": "no", "sk": "cs"}

@@ -59,7 +59,7 @@ class EchoGuard(Guard):
     def check_answer(self, text: str) -> str | None:
         """Compare the words of the answer with those of the question."""
         asked = self._asked
-        if len(asked) < _MIN_WORDS or len(text) > _MAX_CHARS:
+        if len(asked) < _MIN_WORDS or len(text) > _MAX_CHARS or "```" in text:
             return None
         known = set(asked)
         said = tokens_of(normalize(text))

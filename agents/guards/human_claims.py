@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
-from qwendesk.agents.checks.human_claims import asks_for_human, claims_to_be_human, is_text_task
+from qwendesk.agents.checks.human_claims import asks_for_human, claim_in, is_text_task
 from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, Sentence
 
 
@@ -25,7 +25,7 @@ class HumanClaimGuard(Guard):
         """Search a sentence."""
         if sentence.is_code:
             return None
-        statement = claims_to_be_human(sentence.text, self.context.language)
+        statement = claim_in(sentence.unquoted, dict.fromkeys((self.context.language, *sentence.languages)))
         if statement is None or self._is_off:
             return None
         self._statement = statement

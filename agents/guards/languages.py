@@ -58,7 +58,9 @@ def likely_languages(folded: str, tokens: list[str]) -> tuple[str, ...]:
     if _LATIN.search(folded):
         known = _languages_by_word()
         counts = Counter(code for word in tokens for code in known.get(word, ()))
-        codes.update(dict.fromkeys(code for code, _ in counts.most_common(_MAX_LATIN)))
+        best = max(counts.values(), default=0)
+        # languages share short words: the others are left out where one has many more
+        codes.update(dict.fromkeys(code for code, n in counts.most_common(_MAX_LATIN) if n * 2 > best))
         if not counts and not codes and (found := identify_language(folded)):
             codes[found] = None
     return tuple(codes)

@@ -9,9 +9,9 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import Any, ClassVar
 
-from qwendesk.agents.checks.human_claims import normalize, without_quotations
+from qwendesk.agents.checks.human_claims import normalize
 from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, KnownRuns, Sentence, tokens_of
-from qwendesk.agents.guards.cues import bounded, is_text_work
+from qwendesk.agents.guards.cues import any_of, is_text_work
 from qwendesk.agents.guards.sentences import sentences_of
 from qwendesk.messages import ToolUse
 from qwendesk.tools.knowledge import TOOL_NAME
@@ -58,6 +58,11 @@ class PromiseGuard(Guard):
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
         self._kept = dict[str, str]()
+
+    def prepare(self) -> None:
+        """Compile the patterns of the answer's language."""
+        for code in ("en", self.context.language):
+            _language(_LIKE.get(code or "", code or ""))
 
     def check_sentence(self, sentence: Sentence) -> str | None:
         """Look for an action that no tool did."""
@@ -130,7 +135,7 @@ def promised_actions(sentence: Sentence, language: str | None = None) -> list[tu
     """
     if _QUESTION.search(sentence.text):
         return []
-    plain = normalize(without_quotations(sentence.text))
+    plain = sentence.unquoted
     found = dict[str, bool]()
     for code in dict.fromkeys((*sentence.languages, language)):
         known = _language(_LIKE.get(code or "", code or ""))
@@ -197,7 +202,8 @@ def _frame(before: str, verbs: list[str], no: str, words: int) -> str:
 
 
 def _pattern(lines: list[str]) -> re.Pattern[str]:
-    return re.compile("|".join(bounded(line).replace("ه", "[هة]") for line in lines) or r"(?!)")
+    # the two endings of an Arabic word are written alike
+    return any_of(line.replace("ه", "[هة]") for line in lines)
 
 
 @cache

@@ -13,6 +13,8 @@ _END = regex.compile(
     rf"\n|[.!?…؟۔।॥፧‼⁇;]+{_CLOSERS}(?=\s)|[。！？｡]+{_CLOSERS}(?=[^\"'”’»)\]」』）】*_。！？])|"
     r"(?<=[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])[ ](?=\S)"
 )
+_END_SIGNS = frozenset("\n.!?…؟۔।॥፧‼⁇;。！？｡")
+_UNSPACED = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 _QUOTATION = regex.compile(r"\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』")
 _OPEN_QUOTE = regex.compile(r"[\"“„«「『]")
 _ABBREVIATION = regex.compile(
@@ -37,16 +39,20 @@ class SentenceSplitter:
         """The text of the part that is not complete yet."""
         self._searched = 0
         self._is_code = False
+        self._has_no_end = False
 
     def feed(self, text: str) -> list[Sentence]:
         """Add a chunk; return the parts that it completes."""
         self.pending += text
+        if self._has_no_end and _END_SIGNS.isdisjoint(text) and len(self.pending) <= _MAX_PART:
+            return []
         parts, start = list[Sentence](), 0
         while (end := self._end_of_part(start)) is not None:
             parts.append(self._part(self.pending[start:end]))
             start = self._searched = end
         self.pending = self.pending[start:]
         self._searched = max(0, len(self.pending) - _LOOK_BACK)
+        self._has_no_end = _END_SIGNS.isdisjoint(self.pending) and not _UNSPACED.search(self.pending)
         return parts
 
     def flush(self) -> list[Sentence]:

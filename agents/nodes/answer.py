@@ -10,7 +10,7 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.guarded_answer import guards_of, may_try_again
+from qwendesk.agents.guarded_answer import may_try_again, prepared_guards
 from qwendesk.agents.guards.stream import GuardedStream
 from qwendesk.agents.model_call import (
     CollectedStream,
@@ -65,7 +65,8 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     prompt = build_prompt(state, template, context, tools=bool(tools))
     collected = CollectedStream()
     shown = _Shown(state, context)
-    stream = GuardedStream(guards_of(state, context), shown.add, stops=may_try_again(state, context))
+    guards = await prepared_guards(state, context)
+    stream = GuardedStream(guards, shown.add, stops=may_try_again(state, context))
     hold: asyncio.TimerHandle | None = None
     try:
         # closed explicitly if emitting fails: an abandoned stream keeps its slot of the model's queue

@@ -160,6 +160,8 @@ class GuardSettings(BaseModel):
     """Answers that only repeat the question."""
     citations: bool = True
     """Passages, sources and own documents that were not searched."""
+    numbers: bool = True
+    """Figures and dates that stand in no result, document or message, where the answer rests on such."""
     human_claims: bool = True
     """Claims that a human answers."""
     promises: bool = True

@@ -50,6 +50,10 @@ CASES: dict[str, tuple[str, list[str], str, str, str]] = {
         "How long may I return goods?", [], "You may return goods within a month [3].", "I do not know that.",
         phrase("no_answer", "en"),
     ),
+    "numbers": (
+        "Where is my order B-77?", [LOOK_UP], "It was shipped on 9 June and costs 49 EUR.", "It was shipped on 3 May.",
+        phrase("no_source", "en"),
+    ),
     "promises": (
         "Please cancel my order B-77.", [], "I have cancelled your order B-77.",
         "You can cancel it on our web site.", phrase("not_done", "en"),
@@ -137,8 +141,8 @@ async def test_a_promise_that_a_call_keeps_is_said(make_desk: MakeDesk) -> None:
     events, asked = await run(make_desk, "Please cancel my order B-77.", script)
     reply = reply_of(events)
     assert reply.text == f"{said}\n\nI have cancelled your order B-77." and len(asked) == 2
-    (check,) = reply.receipt.checks
-    assert (check.outcome, check.detail) == ("passed", "'cancel': done by cancel_order")
+    passed = {check.name: check.detail for check in reply.receipt.checks if check.outcome == "passed"}
+    assert passed["promises only what was done"] == "'cancel': done by cancel_order"
 
 
 async def test_a_promise_that_only_a_lookup_followed_is_withdrawn(make_desk: MakeDesk) -> None:
@@ -163,7 +167,8 @@ async def test_a_slow_first_sentence_is_shown_while_it_is_written(make_desk: Mak
     bad = "Certainly, and without any further delay from my side, I have cancelled your order."
     async with make_desk([bad, "You can cancel it on our web site."]) as desk:
         desk.script.delay = 0.12  # type: ignore[attr-defined]
-        texts, withdrawn = [], []
+        texts: list[str] = []
+        withdrawn: list[Event] = []
         async for event in desk.stream("Please cancel my order B-77.", role="general"):
             texts += [event.text] if isinstance(event, TextDelta) and not withdrawn else []
             withdrawn += [event] if isinstance(event, AnswerReset) else []

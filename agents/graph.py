@@ -1,7 +1,8 @@
 """The graph of one turn.
 
-The calls of an answer are reviewed before they are run. An answer that fails its checks is retried once. Each of
-several questions in one message runs a subgraph; ``merge`` joins their answers.
+Documents are searched before the model is asked, and decide the answer of a small one. The calls of an answer are
+reviewed before they are run. An answer that fails its checks is retried once. Each of several questions in one message
+runs a subgraph; ``merge`` joins their answers.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from qwendesk.agents.nodes.answer import after_answer, answer
 from qwendesk.agents.nodes.calculate import calculate
 from qwendesk.agents.nodes.check import after_check, after_retry, check, retry
 from qwendesk.agents.nodes.reply import decline, reply
+from qwendesk.agents.nodes.retrieve import after_retrieve, quote, retrieve
 from qwendesk.agents.nodes.review_calls import after_review, review_calls
 from qwendesk.agents.nodes.route import after_route, perceive, route, route_subquestion
 from qwendesk.agents.nodes.subquestion import SubquestionInput, merge, subquestion_node
@@ -24,7 +26,7 @@ from qwendesk.agents.nodes.tools import after_tools, tools
 from qwendesk.agents.state import TurnContext, TurnInput, TurnState
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
-_AFTER_ROUTE = ["decline", "calculate", "answer"]
+_AFTER_ROUTE = ["decline", "retrieve", "calculate", "answer"]
 
 
 @cache
@@ -70,6 +72,8 @@ def _subquestion_graph() -> CompiledStateGraph[TurnState, TurnContext, TurnState
 def _add_answer_nodes(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> None:
     """Add the nodes behind ``route``, which both graphs have."""
     graph.add_node(decline)
+    graph.add_node(retrieve)
+    graph.add_node(quote)
     graph.add_node(calculate)
     graph.add_node(answer)
     graph.add_node(review_calls)
@@ -77,6 +81,8 @@ def _add_answer_nodes(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> No
     graph.add_node(check)
     graph.add_node(retry)
     graph.add_node(reply)
+    graph.add_conditional_edges("retrieve", after_retrieve)
+    graph.add_edge("quote", END)
     graph.add_edge("calculate", "tools")
     graph.add_conditional_edges("answer", after_answer)
     graph.add_conditional_edges("review_calls", after_review)

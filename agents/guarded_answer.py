@@ -15,6 +15,7 @@ from qwendesk.agents.phrases import phrase
 from qwendesk.agents.roles import is_small, role_definition
 from qwendesk.agents.state import Fault, TurnContext, TurnState, answer_language
 from qwendesk.prompt_quoting import one_line
+from qwendesk.tools.knowledge import format_passage
 
 _QUOTE_MARKS = re.compile(r"^> ?", re.MULTILINE)
 FEEDBACK = (
@@ -46,7 +47,9 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
     """Return what an answer of the turn is compared with."""
     history = state["history"]
     uses = tuple(state.get("tool_uses", ()))
-    documents = state.get("documents", "")
+    documents, retrieval = state.get("documents", ""), state.get("retrieval")
+    sources = retrieval.search.sources if retrieval else ()
+    read = [documents, *(format_passage(number, source) for number, source in enumerate(sources, 1))]
     decision = state["decision"]
     return AnswerContext(
         question=state["inbound"].text,
@@ -55,7 +58,7 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
         questions=tuple(message.text for message in history if isinstance(message, HumanMessage)),
         answers=tuple(message.text for message in history if isinstance(message, AIMessage)),
         uses=uses,
-        passages=(_QUOTE_MARKS.sub("", documents),) if documents else (),
+        passages=tuple(_QUOTE_MARKS.sub("", text) for text in read if text),
         background=state.get("background", ""),
         system_prompt=f"{system_prompt(state, role_definition(decision.role).prompt, context)}\n{FEEDBACK}",
         system_context=context.system_context or "",

@@ -17,6 +17,7 @@ from qwendesk.models.card import SelectedModel
 from qwendesk.prompt_quoting import Block, indented
 from qwendesk.prompts import render
 from qwendesk.routing.signals.language import english_name
+from qwendesk.tools.knowledge import format_passage
 
 _SHORT_PROMPT = "report"
 """The template that small models follow only when the prompt is short, so that background is left out."""
@@ -70,7 +71,10 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
         system = f"{system}\n\n{render('system_context', folder=context.prompts, system_context=text)}"
     if template != _SHORT_PROMPT and (background := state.get("background")):
         system = f"{system}\n\n{background}"
-    turn = _small_model_turn(state, language) if is_small(chosen_model(state).card) else _turn(state)
+    if is_small(chosen_model(state).card):
+        turn = _small_model_turn(state, language)
+    else:
+        turn = _with_passages(_turn(state), state, context)
     return [SystemMessage(system), *state["history"], *turn]
 
 
@@ -147,6 +151,16 @@ def _turn(state: TurnState) -> list[BaseMessage]:
 
 def _is_of_call(message: BaseMessage) -> bool:
     return isinstance(message, ToolMessage) or (isinstance(message, AIMessage) and bool(message.tool_calls))
+
+
+def _with_passages(turn: list[BaseMessage], state: TurnState, context: TurnContext) -> list[BaseMessage]:
+    """Put the passages that were found for the question before it."""
+    retrieval = state.get("retrieval")
+    if retrieval is None or not retrieval.search.sources:
+        return turn
+    passages = [format_passage(number, source) for number, source in enumerate(retrieval.search.sources, 1)]
+    text = render("passages", folder=context.prompts, passages=passages, question=Block(turn[0].text))
+    return [HumanMessage(text), *turn[1:]]
 
 
 def _is_result(message: BaseMessage) -> bool:

@@ -19,6 +19,7 @@ from qwendesk.agents.state import TurnContext
 from qwendesk.agents.tool_cues import called_for
 from qwendesk.messages import Check, Inbound, Role
 from qwendesk.models.card import ModelCard
+from qwendesk.tools.knowledge import TOOL_NAME as SEARCH
 from qwendesk.tools.sandbox import PythonSandbox
 
 Checker = Callable[[str, PythonSandbox, Inbound], Awaitable[list[Check]]]
@@ -89,4 +90,7 @@ def offered_tools(definition: RoleDefinition, card: ModelCard, text: str, contex
     others = [name for name in context.toolbox.names if name not in own]
     if definition.tools is not None:
         others = [name for name in others if name in definition.tools]
-    return context.toolbox.schemas([*own, *(called_for(others, text) if is_small(card) else others)])
+    if is_small(card):
+        # each message is searched for before a small model is asked
+        others = called_for([name for name in others if name != SEARCH], text)
+    return context.toolbox.schemas([*own, *others])

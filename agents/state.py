@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, Required, TypedDict, cast
+from typing import Annotated, Any, Literal, NotRequired, Protocol, Required, TypedDict, cast
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
@@ -18,7 +18,7 @@ from langgraph.types import Command
 from qwendesk.agents.tool_policy import ApprovalMode
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import Check, Event, Inbound, Notice, Role, SubAnswer, ToolUse
+from qwendesk.messages import Check, DocumentSearch, Event, Inbound, Notice, Role, SubAnswer, ToolUse
 from qwendesk.models.card import SelectedModel
 from qwendesk.routing.base import ConversationContext, Decision, Router, Signals
 from qwendesk.routing.policy.policy_file import RoutingPolicy
@@ -94,6 +94,23 @@ class GuardReport:
     checks: tuple[Check, ...] = ()
     fault: Fault | None = None
     """The fault that ended a first try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What the documents hold on a message."""
+
+    search: DocumentSearch
+    """The search and its decision; its sources are the passages for a prompt."""
+    quotes: tuple[str, ...] = ()
+    """The sentences or rows of the first sources that answer the message, in the documents' words."""
+
+
+class DocumentRetriever(Protocol):
+    """Searches the documents that the sender of a message may read."""
+
+    async def __call__(self, inbound: Inbound, question: str) -> Retrieval | None:
+        """Search for a question of the message; None: there is no document that the sender may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +201,10 @@ class TurnState(TypedDict, total=False):
     messages: Annotated[list[BaseMessage], add_messages]
     """This turn's messages: the question, tool calls, their results, the answer. A message replaces one of its id."""
     tool_uses: Annotated[list[ToolUse], operator.add]
+    retrieval: Retrieval | None
+    """The search that decided how the message is answered; None without documents."""
+    searches: Annotated[list[DocumentSearch], operator.add]
+    """The searches in the documents, those of the models included."""
     tool_rounds: int
     """Number of tool rounds so far."""
     tools_stopped: str | None
@@ -209,6 +230,10 @@ class TurnContext:
     sandbox: PythonSandbox
     """Runs code that a model wrote, for checks."""
     router: Router
+    retriever: DocumentRetriever | None = None
+    """Searches the documents before a model answers."""
+    offers_to_pass_on: bool = False
+    """Whether somebody takes the questions that no document answers, so that the answer may offer to pass them on."""
     slow_router: bool = False
     """Whether the router runs in a thread, so that it does not block the event loop."""
     own_tools: tuple[str, ...] = ()

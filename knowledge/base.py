@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qwendesk.messages import Source
+
 Vectors = NDArray[np.float32]
 """One row for each text, normalised to length 1."""
 IngestStatus = Literal["added", "updated", "unchanged", "refused"]
@@ -106,6 +108,12 @@ class Passage:
     def citation(self) -> str:
         """Document and place in one line."""
         return ", ".join(filter(None, (self.title, self.headings, self.place)))
+
+    @property
+    def source(self) -> Source:
+        """The passage as an answer names it; only web pages have an address that a person can open."""
+        url = self.uri if self.uri.startswith(("http://", "https://")) else ""
+        return Source(self.title, url, ", ".join(filter(None, (self.headings, self.place))), self.text)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the passage as plain JSON types."""

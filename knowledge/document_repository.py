@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils import uuid7
@@ -14,7 +16,7 @@ from uuid_utils import uuid7
 from qwendesk.knowledge.base import Chunk, KnowledgeState, Passage, StoredDocument, Vectors
 from qwendesk.knowledge.chunking import CONVERSION_VERSION, embedded_text
 from qwendesk.knowledge.fulltext import indexed_terms
-from qwendesk.knowledge.vectors import VectorIndex, pack_vector
+from qwendesk.knowledge.vectors import VectorIndex, pack_vector, unpack_vector
 from qwendesk.memory.database import Database
 from qwendesk.memory.documents import increment_revision, increment_revision_after_removal
 from qwendesk.memory.records import DocumentScope
@@ -123,6 +125,14 @@ class DocumentRepository:
         statement = select(KbEmbedding.chunk_id).where(KbEmbedding.chunk_id.in_(numbers), KbEmbedding.model == model)
         async with self._database.read() as connection:
             return set((await connection.execute(statement)).scalars().all())
+
+    async def vectors(self, numbers: Sequence[int], model: str) -> dict[int, NDArray[np.float32]]:
+        """Return the vectors of the given passages that have one of the model."""
+        columns = (KbEmbedding.chunk_id, KbEmbedding.vector)
+        statement = select(*columns).where(KbEmbedding.chunk_id.in_(numbers), KbEmbedding.model == model)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return {row[0]: unpack_vector(row[1]) for row in rows}
 
     async def remove(self, tenant: str, ids: Sequence[str]) -> int:
         """Delete documents with their passages and vectors; return the number of documents."""

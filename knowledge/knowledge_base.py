@@ -9,6 +9,7 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from qwendesk.errors import ConfigError, EngineError
+from qwendesk.knowledge.answerability import Verdict
 from qwendesk.knowledge.base import EmbeddingModel, IngestResult, KnowledgeState, Passage, StoredDocument
 from qwendesk.knowledge.document_repository import DocumentRepository
 from qwendesk.knowledge.fulltext import FullTextIndex, PostgresFullTextIndex, SqliteFullTextIndex, renew_terms
@@ -164,6 +165,18 @@ class KnowledgeBase:
             EngineError: ``mode`` is "vectors" and the embedding model does not answer.
         """
         return await self._search.find(question, self._checked(scope), limit, mode)
+
+    async def judge(
+        self, question: str, scope: DocumentScope | None = None, language: str | None = None
+    ) -> Verdict | None:
+        """Decide whether the documents that the scope may read answer a question; None: there are no documents."""
+        if not await self.has_documents(scope):
+            return None
+        return await self._search.judge(question, self._checked(scope), language)
+
+    async def quote(self, question: str, passage: Passage) -> str:
+        """Return the sentences or rows of a passage that answer a question best; all of a short one."""
+        return await self._search.quote(question, passage)
 
     async def explain_no_results(self, scope: DocumentScope | None = None) -> str:
         """Return one line for the operator: why a search found nothing, and the next step."""

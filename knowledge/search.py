@@ -6,13 +6,25 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import numpy as np
+
 from qwendesk.errors import EngineError
+from qwendesk.knowledge.answerability import (
+    OUTCOMES,
+    Verdict,
+    content_words,
+    judge_by_meaning,
+    judge_by_words,
+    load_weights,
+)
 from qwendesk.knowledge.base import EmbeddingModel, Passage
 from qwendesk.knowledge.document_repository import DocumentRepository
 from qwendesk.knowledge.fulltext import FullTextIndex
+from qwendesk.knowledge.quotation import MAX_QUOTE_CHARS, choose_quote, split_sentences
 from qwendesk.knowledge.vectors import VectorIndex
 from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
+from qwendesk.search_terms import index_terms, query_terms
 
 SearchMode = Literal["hybrid", "words", "vectors"]
 CANDIDATES_PER_RANKING = 50
@@ -54,6 +66,61 @@ class HybridSearch:
         scores = fuse_rankings([words, alike or {}])
         best = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[: limit * 2])
         return (await self._repository.passages(best, scope))[:limit] if best else []
+
+    async def judge(self, question: str, scope: DocumentScope, language: str | None = None) -> Verdict | None:
+        """Decide whether passages that the scope may read answer a question; None: there are none that could.
+
+        By vectors where the weights fit the embedding model and the passages have their vectors, else by words.
+        """
+        question = question.strip()[:_MAX_QUESTION_CHARS]
+        covers = await self._word_coverage(content_words(question), scope)
+        if self._embedder is None or self._embedder.name != load_weights().model:
+            return await self._judge_others(question, scope, covers)
+        try:
+            vector = await self._embedder.embed_query(question)
+        except EngineError:
+            return await self._judge_others(question, scope, covers)
+        name = self._embedder.name
+        alike = await self._vector_index.find(name, vector, scope, CANDIDATES_PER_RANKING)
+        numbers = [*dict.fromkeys([*alike, *covers])]
+        passages = await self._repository.passages(dict.fromkeys(numbers, 0.0), scope) if numbers else []
+        vectors = await self._repository.vectors(numbers, name) if numbers else {}
+        embedded = [passage for passage in passages if passage.chunk in vectors]
+        by_words = [(passage, covers.get(passage.chunk, 0.0)) for passage in passages if passage.chunk not in vectors]
+        verdicts = []
+        if embedded:
+            rows = np.array([vectors[passage.chunk] for passage in embedded])
+            verdicts.append(judge_by_meaning(question, language, vector, embedded, rows))
+        if by_words:
+            by_words.sort(key=lambda item: -item[1])
+            verdicts.append(judge_by_words(question, by_words))
+        return min(verdicts, key=lambda verdict: OUTCOMES.index(verdict.outcome), default=None)
+
+    async def quote(self, question: str, passage: Passage) -> str:
+        """Return the part of a passage that is quoted as the answer to a question."""
+        if len(passage.text) <= MAX_QUOTE_CHARS:
+            return passage.text
+        sentences = split_sentences(passage.text)
+        try:
+            if self._embedder is None:
+                raise EngineError("There is no embedding model.")
+            vector = await self._embedder.embed_query(question)
+            rows = await self._embedder.embed_documents(sentences)
+            scores = [float(score) for score in rows @ vector]
+        except EngineError:
+            asked = set(query_terms(question))
+            scores = [float(len(asked & set(index_terms(sentence)))) for sentence in sentences]
+        return choose_quote(passage.text, scores)
+
+    async def _judge_others(self, question: str, scope: DocumentScope, covers: Mapping[int, float]) -> Verdict | None:
+        """Decide by words; passages that only an embedding model without weights finds may answer."""
+        passages = await self._repository.passages(covers, scope) if covers else []
+        verdict = judge_by_words(question, [(passage, passage.score) for passage in passages])
+        if self._embedder is None or verdict.outcome == "answered":
+            return verdict
+        found = await self.find(question, scope)
+        outcome = "possible" if found and verdict.outcome == "unknown" else verdict.outcome
+        return Verdict(outcome, tuple(found), verdict.reason)
 
     async def _rankings(
         self, question: str, scope: DocumentScope, mode: SearchMode

@@ -229,5 +229,10 @@ def pack_vector(vector: NDArray[np.float32]) -> bytes:
     return vector.astype(STORED_DTYPE).tobytes()
 
 
+def unpack_vector(stored: bytes) -> NDArray[np.float32]:
+    """Return a vector from its stored form."""
+    return np.frombuffer(stored, STORED_DTYPE).astype(np.float32)
+
+
 def _unpack_vectors(stored: Sequence[bytes]) -> Half:
     return np.frombuffer(b"".join(stored), STORED_DTYPE).reshape(len(stored), -1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import Field
 
-from qwendesk.messages import Inbound
+from qwendesk.messages import DocumentSearch, Inbound
 
 DESK_TOOLS = ("python", "algebra", "clock", "search_knowledge")
 """Names of the tools that come with the desk."""
@@ -35,6 +35,8 @@ class ToolContext:
     inbound: Inbound
     language: str | None = None
     """ISO 639-1 code of the turn's language; None if it is not known."""
+    searches: list[DocumentSearch] = field(default_factory=list)
+    """The searches in the documents, which the tools that make them add."""
 
     @property
     def locale(self) -> str | None:

@@ -8,8 +8,8 @@ from typing import Annotated, Protocol, cast
 from langchain_core.tools import InjectedToolArg, StructuredTool
 from pydantic import Field
 
-from qwendesk.messages import Inbound
-from qwendesk.prompt_quoting import one_line, quoted
+from qwendesk.messages import DocumentSearch, Inbound, Source
+from qwendesk.prompt_quoting import Block, one_line, quoted
 from qwendesk.tools.base import ToolContext
 
 TOOL_NAME = "search_knowledge"
@@ -19,8 +19,8 @@ _MAX_PASSAGE_CHARS = 1_200
 NOTHING_FOUND = "No passage about this was found. Say that you do not know; do not make anything up."
 
 
-class FoundPassage(Protocol):
-    """A passage, as the knowledge base returns it."""
+class CitedText(Protocol):
+    """A text with the line that names its document and place."""
 
     @property
     def citation(self) -> str:
@@ -28,7 +28,15 @@ class FoundPassage(Protocol):
 
     @property
     def text(self) -> str:
-        """Text of the passage."""
+        """The text."""
+
+
+class FoundPassage(CitedText, Protocol):
+    """A passage, as the knowledge base returns it."""
+
+    @property
+    def source(self) -> Source:
+        """The passage as an answer names it."""
 
 
 Search = Callable[[str, Inbound | None, int], Awaitable[Sequence[FoundPassage]]]
@@ -52,12 +60,15 @@ def knowledge_tool(search: Search) -> KnowledgeTool:
     async def search_knowledge(query: str, context: Annotated[ToolContext | None, InjectedToolArg] = None) -> str:
         """Search this desk's own documents (products, prices, rules, manuals). Cite a passage you use as [1]."""
         found = await search(query, context.inbound if context else None, MAX_PASSAGES)
+        if context:
+            sources = tuple(passage.source for passage in found)
+            context.searches.append(DocumentSearch(query, "found", "a model searched", sources))
         return "\n\n".join(format_passage(number, passage) for number, passage in enumerate(found, 1)) or NOTHING_FOUND
 
     return cast(KnowledgeTool, KnowledgeTool.from_function(coroutine=search_knowledge, name=TOOL_NAME))
 
 
-def format_passage(number: int, passage: FoundPassage) -> str:
+def format_passage(number: int, passage: CitedText) -> Block:
     """Return a passage as a model reads it, quoted under the number it is cited by."""
     text = passage.text if len(passage.text) <= _MAX_PASSAGE_CHARS else passage.text[:_MAX_PASSAGE_CHARS] + "…"
-    return f"[{number}] {one_line(passage.citation)}\n{quoted(text)}"
+    return Block(f"[{number}] {one_line(passage.citation)}\n{quoted(text)}")

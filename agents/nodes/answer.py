@@ -21,6 +21,7 @@ from qwendesk.agents.model_call import (
     keep_first_answer,
     only_reports,
 )
+from qwendesk.agents.nodes.retrieve import is_decided
 from qwendesk.agents.roles import is_small, offered_tools, role_definition
 from qwendesk.agents.state import GuardReport, TurnContext, TurnState
 from qwendesk.errors import EngineError
@@ -47,13 +48,18 @@ async def answer(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, A
         return keep_first_answer(request, f"{chosen_model(state).card.name} failed: {error}", runtime.context)
 
 
-async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["review_calls", "check"]:
-    """Review the calls that the model asks for, if it may call; otherwise check the answer."""
+async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["review_calls", "quote", "check"]:
+    """Review the calls that the model asks for, if it may call; otherwise check the answer.
+
+    A model that was asked for the sake of its tools only, and calls none, gives way to the documents.
+    """
     if state.get("kept_answer"):
         return "check"
     last = state["messages"][-1]
     asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)
-    return "review_calls" if asks and _may_call(state, runtime.context) else "check"
+    if asks and _may_call(state, runtime.context):
+        return "review_calls"
+    return "quote" if is_decided(state) else "check"
 
 
 async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from qwendesk.agents.checks.tool_results import (
 from qwendesk.agents.guarded_answer import without_orders
 from qwendesk.agents.guards.all_guards import GUARD_CHECKS
 from qwendesk.agents.model_call import answer_text
+from qwendesk.agents.nodes.retrieve import source_link
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
-from qwendesk.messages import Check, Held, PendingCall, Role, TextDelta, ToolUse
+from qwendesk.messages import Check, DocumentSearch, Held, PendingCall, Role, Source, TextDelta
 from qwendesk.search_terms import query_terms
-from qwendesk.tools.knowledge import TOOL_NAME
 
 _MISSING_MODEL_HINTS = {
     "vision": ("no_vision_model", "'qwendesk models pull qwen2.5-vl-3b' / Ollama: qwen2.5vl:3b"),
@@ -35,7 +35,6 @@ _TITLES = {STATES_RESULT: "calculated", NAMES_CHOICES: "looked_up", GROUNDED: "l
 """By failed check: the heading of the tool's result that is added."""
 _UNMARKED = (ADMITS_FAILURE, ANSWER_LANGUAGE, *GUARD_CHECKS)
 """Checks whose failure adds no line: another line says it, the answer shows it, or what was at fault is not in it."""
-_PASSAGE = re.compile(r"^\[(\d+)\] (.+)\n((?:(?!^\[\d+\] ).*\n?)*)", re.MULTILINE)
 _CITED = re.compile(r"\[(\d+)\]")
 _MIN_SHARED_TERMS = 2
 """Terms that an answer without citations must share with a passage to count as taken from it."""
@@ -50,7 +49,7 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     """Finish the model's answer; if it gave none, answer with the last tool's result."""
     emit = runtime.context.emit
     if text := answer_text(state):
-        cited = "\n".join(cited_sources(text, state["tool_uses"]))
+        cited = "\n".join(cited_sources(text, state.get("searches", ())))
         parts = [without_orders(part, state, runtime.context) for part in _appended_paragraphs(state, runtime.context)]
         held = held_calls(state)
         added = [f"\n\n{part}" for part in (*parts, held, cited) if part]
@@ -140,18 +139,27 @@ def missing_model_text(role: Role, language: str | None, *, hint: bool = True) -
     return f"{phrase(refusal, language)}{added}"
 
 
-def cited_sources(answer: str, uses: Iterable[ToolUse]) -> list[str]:
-    """Return document and place of the passages that an answer cites, or of the closest passage."""
-    found = [use.result for use in uses if use.ok and use.name == TOOL_NAME]
-    if not found:
-        return []
-    passages = {number: (place, text) for number, place, text in _PASSAGE.findall(found[-1])}
+def cited_sources(answer: str, searches: Iterable[DocumentSearch]) -> list[str]:
+    """Return title and link of the passages of this turn's searches that an answer cites, or of the closest one.
+
+    A number stands for a passage of the last search that has as many.
+    """
+    passages: dict[str, Source] = {}
+    for search in searches:
+        if search.outcome != "unrelated":
+            passages |= {str(number): source for number, source in enumerate(search.sources, 1)}
     cited = [number for number in dict.fromkeys(_CITED.findall(answer)) if number in passages]
-    return [f"[{number}] {passages[number][0]}" for number in cited or _closest_passage(answer, passages)]
+    lines: dict[str, list[str]] = {}
+    for number in cited or _closest_passage(answer, passages):
+        lines.setdefault(source_link(passages[number]), []).append(f"[{number}]")
+    return [f"{' '.join(numbers)} {link}" for link, numbers in lines.items()]
 
 
-def _closest_passage(answer: str, passages: dict[str, tuple[str, str]]) -> list[str]:
+def _closest_passage(answer: str, passages: dict[str, Source]) -> list[str]:
     stated = set(query_terms(answer))
-    shared = {number: len(stated & set(query_terms(f"{place} {text}"))) for number, (place, text) in passages.items()}
+    shared = {
+        number: len(stated & set(query_terms(f"{source.citation} {source.text}")))
+        for number, source in passages.items()
+    }
     best = max(shared, key=lambda number: shared[number], default=None)
     return [best] if best and shared[best] >= _MIN_SHARED_TERMS else []

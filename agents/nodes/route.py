@@ -25,9 +25,8 @@ from qwendesk.agents.model_selection import (
     select_model,
     select_retry,
 )
-from qwendesk.agents.nodes.calculate import may_calculate
+from qwendesk.agents.nodes.retrieve import begin_answer
 from qwendesk.agents.nodes.subquestion import send_subquestions
-from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState, answer_language
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Notice, Routed
@@ -122,10 +121,9 @@ async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | 
     """Answer with the chosen model, decline without one, or send each of several questions to its own graph."""
     if state.get("subquestions"):
         return send_subquestions(state, runtime.context)
-    choice = state["choice"]
-    if choice is None:
+    if state["choice"] is None:
         return "decline"
-    return "calculate" if is_small(choice.card) and may_calculate(state["inbound"].text, runtime.context) else "answer"
+    return "retrieve" if runtime.context.retriever else begin_answer(state, runtime.context)
 
 
 def _answered_by_desk(decision: Decision, asked: HumanQuestion) -> dict[str, Any]:

@@ -147,6 +147,7 @@ async def merge(state: TurnState) -> dict[str, Any]:
         + [f"part {result.index + 1} was not answered: {result.error}" for result in results if result.error],
         "escalation": "; ".join(filter(None, escalations)) or None,
         "sub_answers": sub_answers,
+        "searches": [search for one in done for search in one.get("searches", ())],
     }
 
 
@@ -213,6 +214,7 @@ def _receipt(question: str, state: TurnState) -> SubAnswer:
         checks=tuple(state.get("checks", ())),
         fallback=_fallback_reason(state),
         notes=tuple(state.get("notes", ())),
+        searches=tuple(state.get("searches", ())),
     )
 
 

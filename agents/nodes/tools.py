@@ -64,7 +64,13 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     uses += [_unreadable_use(call, number) for call in last.invalid_tool_calls]
     notes = [f"the tool {use.name} failed: {use.result}" for use in uses if not (use.ok or use.held)]
     notes += [f"the call of {use.name} was not run: {use.held}" for use in uses if use.held]
-    return {"tool_rounds": rounds, "messages": results, "tool_uses": uses, "notes": notes}
+    return {
+        "tool_rounds": rounds,
+        "messages": results,
+        "tool_uses": uses,
+        "searches": asker.searches,
+        "notes": notes,
+    }
 
 
 async def after_tools(state: TurnState) -> Literal["answer", "decline"]:
@@ -113,6 +119,8 @@ def _prompt_text(state: TurnState, context: TurnContext) -> PromptText:
         for use in state["tool_uses"]
         if use.name not in context.toolbox.trusted_names and use.held is None
     ]
+    retrieval = state.get("retrieval")
+    others += [("a document", source.text) for source in (retrieval.search.sources if retrieval else ())]
     # all that stands beside the message in the first prompt: documents and passages
     question = state["messages"][0].text.replace(inbound.text, "", 1)
     others += [("a document", question)] if question.strip() else []

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qwendesk.agents.state import Retrieval
 from qwendesk.desk.translations import say
 from qwendesk.desk.turns.background import FinishedTurn
 from qwendesk.errors import FileProblem, InputError
@@ -18,9 +19,10 @@ from qwendesk.knowledge.knowledge_base import KnowledgeBase, sent_file_uri
 from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
-from qwendesk.messages import Attachment, Inbound, Notice, storable_text
+from qwendesk.messages import Attachment, DocumentSearch, Inbound, Notice, storable_text
 from qwendesk.prompt_quoting import Block
 from qwendesk.prompts import render
+from qwendesk.routing.signals.language import identify_language
 from qwendesk.text_caches import Forgotten
 from qwendesk.tools.knowledge import MAX_PASSAGES, format_passage, knowledge_tool
 
@@ -32,6 +34,8 @@ MAX_PASSAGES_EMBEDDED_AT_ONCE = 24
 """Passages of a document that are embedded before its message is answered, a few seconds' work."""
 _SEARCH_LIMIT = 20
 _MAX_NAME_CHARS = 80
+_NEAREST_SHOWN = 2
+"""Passages that are shown where none answers for certain."""
 MAX_DOCUMENTS = 10
 """Documents of one message that are ingested."""
 TIMEOUT_SECONDS = 90.0
@@ -79,6 +83,19 @@ class DeskKnowledge:
         """Return passages that the message's person may read; without a message passages for everybody."""
         scope = await self.scope_of(inbound) if inbound else None
         return await self.base.search(question, scope, limit=limit)
+
+    async def retrieve(self, inbound: Inbound, question: str) -> Retrieval | None:
+        """Search for a question of a message; None: there is no document that the message's person may read."""
+        if not self.tool.is_offered:
+            return None
+        verdict = await self.base.judge(question, await self.scope_of(inbound), identify_language(question))
+        if verdict is None:
+            return None
+        passages = () if verdict.outcome == "unrelated" else verdict.passages[:MAX_PASSAGES]
+        sources = tuple(passage.source for passage in passages)
+        search = DocumentSearch(question, verdict.outcome, verdict.reason, sources)
+        count = {"answered": 1, "possible": _NEAREST_SHOWN}.get(verdict.outcome, 0)
+        return Retrieval(search, tuple([await self.base.quote(question, one) for one in passages[:count]]))
 
     async def scope_of(self, inbound: Inbound) -> DocumentScope:
         """Return the documents that a message's person may read."""

@@ -82,6 +82,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         answer_language=state.get("asked_language"),
         lasting_language=_lasting(state),
         sub_answers=state.get("sub_answers", ()),
+        searches=tuple(state.get("searches", ())),
     )
 
 
@@ -118,6 +119,7 @@ def explain(receipt: dict[str, Any]) -> str:
     if receipt.get("escalation"):
         lines.append(f"- second try: {receipt['escalation']}")
     lines += [_part(number, part) for number, part in enumerate(receipt.get("sub_answers", ()), 1)]
+    lines += [_search(search) for search in receipt.get("searches", ())]
     lines += [_tool(use) for use in receipt["tools"]]
     lines += [f"- waits for an approval: {tool}" for tool in receipt.get("waits_for", ())]
     lines += [_check(check) for check in receipt["checks"]] or ["- not checked: nothing here could be compared"]
@@ -189,6 +191,13 @@ def _part(number: int, part: dict[str, Any]) -> str:
         f"- part {number}: {question!r} went to **{part['role']}** with {part['model'] or 'no model'}: "
         f"{', '.join(part['signals'])} ({part['confidence']:.0%} sure){thinking}{fallback}"
     )
+
+
+def _search(search: dict[str, Any]) -> str:
+    """Return a search in the documents: what was searched for, the decision and the passages."""
+    places = "; ".join(", ".join(filter(None, (source["title"], source["place"]))) for source in search["sources"])
+    reason = f" ({search['reason']})" if search["reason"] else ""
+    return f"- documents: {search['query']!r}: {search['outcome']}{reason}{f'; {places}' if places else ''}"
 
 
 def _tool(use: dict[str, Any]) -> str:

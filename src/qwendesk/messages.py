@@ -17,6 +17,9 @@ several in a message, which must be asked alone."""
 ReplyStatus = Literal["answered", "needs_approval", "held"]
 """``answered``: the turn is complete. ``needs_approval``: it waits for ``Desk.resume``. ``held``: it is complete, and
 the desk did not run a risky call of it."""
+SearchOutcome = Literal["answered", "possible", "unknown", "unrelated", "found"]
+"""What a search in the documents has shown: they answer the message; they may answer it; the message is about the
+desk's matters and they do not answer it; the message is about something else. ``found``: a model searched."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 VIRTUAL_MODELS: dict[str, Role | None] = {"qwen-auto": None, **{f"qwen-{role}": role for role in ROLES}}
@@ -210,6 +213,36 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A passage of a document that a search returned."""
+
+    title: str
+    """Title of the document."""
+    url: str = ""
+    """Address of the document; empty if it is no web page."""
+    place: str = ""
+    """Headings and position in the document, for operators and models."""
+    text: str = ""
+
+    @property
+    def citation(self) -> str:
+        """Document and place in one line."""
+        return ", ".join(filter(None, (self.title, self.place)))
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSearch:
+    """One search of a turn in the documents, and the decision on it."""
+
+    query: str
+    outcome: SearchOutcome
+    reason: str = ""
+    """The values that the decision was made by, in words."""
+    sources: tuple[Source, ...] = ()
+    """The passages that answer or may answer, best first; the answer cites the first as [1]."""
+
+
+@dataclass(frozen=True, slots=True)
 class SubAnswer:
     """The answer to one of several questions in a message, with role and model."""
 
@@ -224,6 +257,7 @@ class SubAnswer:
     checks: tuple[Check, ...]
     fallback: str | None = None
     notes: tuple[str, ...] = ()
+    searches: tuple[DocumentSearch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +305,8 @@ class Receipt:
     """Answers to the questions of a message with several, in order; ``tools`` and ``checks`` cover all of them."""
     waits_for: tuple[str, ...] = ()
     """Tools whose calls wait for an approval."""
+    searches: tuple[DocumentSearch, ...] = ()
+    """The turn's searches in the documents."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the receipt as plain JSON types."""

@@ -124,6 +124,7 @@ def build_turns(
         toolbox=toolbox,
         sandbox=sandbox,
         router=router,
+        retriever=knowledge.retrieve,
         slow_router=isinstance(router, TrainedRouter) and router.uses_embeddings,
         own_tools=own_tools,
         max_tool_rounds=settings.max_tool_rounds,

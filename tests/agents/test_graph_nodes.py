@@ -76,7 +76,7 @@ def test_each_node_is_seen() -> None:
     nodes = set(build_graph().get_graph().nodes)
     assert nodes == {
         "__start__", "perceive", "route", "calculate", "answer", "review_calls", "tools", "check", "retry", "reply",
-        "decline", "subquestion", "merge", "__end__",
+        "decline", "retrieve", "quote", "subquestion", "merge", "__end__",
     }  # fmt: skip
 
 

@@ -205,7 +205,9 @@ async def test_documents_come_over_channels(tmp_path: Path, name: str, simulator
         async with desk, Service(settings, channels={name: channel}, desk=desk):
             await platform.wait_started()
             await platform.write(UserMessage("How long is the warranty of the kettle?", files=(PDF,)))
-            await platform.wait_until(lambda seen: any("page 2" in text and WARRANTY in text for text in seen.texts()))
+            await platform.wait_until(
+                lambda seen: any("handbook.pdf" in text and WARRANTY in text for text in seen.texts())
+            )
             await platform.write(UserMessage("und das hier?", files=(LOCKED,), locale="de"))
             await platform.wait_until(lambda seen: any("mit einem Passwort geschützt" in text for text in seen.texts()))
             assert desk.knowledge

@@ -1,8 +1,8 @@
 """The graph of one turn.
 
 Documents are searched before the model is asked, and decide the answer of a small one. The calls of an answer are
-reviewed before they are run. An answer that fails its checks is retried once. Each of several questions in one message
-runs a subgraph; ``merge`` joins their answers.
+reviewed before they are run. An answer that fails its checks is retried once; sums that are still wrong are corrected.
+Each of several questions in one message runs a subgraph; ``merge`` joins their answers.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from qwendesk.agents.nodes.answer import after_answer, answer
-from qwendesk.agents.nodes.calculate import calculate
+from qwendesk.agents.nodes.calculate import after_calculate, calculate
 from qwendesk.agents.nodes.check import after_check, after_retry, check, retry
+from qwendesk.agents.nodes.mend import mend
 from qwendesk.agents.nodes.reply import decline, reply
 from qwendesk.agents.nodes.retrieve import after_retrieve, quote, retrieve
 from qwendesk.agents.nodes.review_calls import after_review, review_calls
@@ -80,14 +81,16 @@ def _add_answer_nodes(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> No
     graph.add_node(tools)
     graph.add_node(check)
     graph.add_node(retry)
+    graph.add_node(mend)
     graph.add_node(reply)
     graph.add_conditional_edges("retrieve", after_retrieve)
     graph.add_edge("quote", END)
-    graph.add_edge("calculate", "tools")
+    graph.add_conditional_edges("calculate", after_calculate)
     graph.add_conditional_edges("answer", after_answer)
     graph.add_conditional_edges("review_calls", after_review)
     graph.add_conditional_edges("tools", after_tools)
     graph.add_conditional_edges("check", after_check)
     graph.add_conditional_edges("retry", after_retry)
+    graph.add_edge("mend", "reply")
     graph.add_edge("reply", END)
     graph.add_edge("decline", END)

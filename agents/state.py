@@ -212,6 +212,8 @@ class TurnState(TypedDict, total=False):
     thinking: Annotated[str, operator.add]
     usage: Annotated[TokenUsage, operator.add]
     checks: list[Check]
+    mended: tuple[str, ...]
+    """Names of the checks whose faults were corrected in the answer."""
     notes: Annotated[list[str], operator.add]
     text: str
     """The finished answer."""

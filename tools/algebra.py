@@ -13,7 +13,9 @@ from qwendesk.tools.json_worker import JsonWorker
 from qwendesk.tools.notation import MAX_EXPRESSION_CHARS
 from qwendesk.tools.number_formats import Reading, plain_digits, readings
 
-Operation = Literal["simplify", "solve", "derivative", "integral", "factor", "expand", "limit", "evaluate"]
+Operation = Literal[
+    "simplify", "solve", "derivative", "critical points", "integral", "factor", "expand", "limit", "evaluate"
+]
 _SEVERAL = frozenset({"gcd", "lcm", "min", "max", "binomial", "log", "mod"})
 """Functions that take more than one argument."""
 _GLUED = re.compile(r"(?<=\d),(?=\d)")

@@ -25,7 +25,8 @@ _GRACE_SECONDS = 5.0
 _MAX_ERROR_CHARS = 3000
 _MAX_POWER_BITS = 200_000
 _MAX_FACTORIAL = 5_000
-_OF_VARIABLE = ("derivative", "integral")
+_MAX_POINTS = 12
+_OF_VARIABLE = ("derivative", "integral", "critical points")
 """Operations that need a variable even without a point."""
 _CONSTANTS = {"pi": sp.pi, "oo": sp.oo, "e": sp.E, "E": sp.E, "i": sp.I, "I": sp.I}
 _CALLS: dict[str, Callable[..., Any]] = {
@@ -212,6 +213,36 @@ def _limit(value: Any, name: Any, where: list[Any]) -> str:
     return f"the limit does not exist: {show(sides[0])} from the left, {show(sides[1])} from the right"
 
 
+def _critical_points(value: Any, name: Any, where: list[Any]) -> str:
+    """Return the real points where the derivative is zero, each with its value and its kind."""
+    real = sp.Symbol(name.name, real=True)
+    value = value.subs(name, real)
+    derivative = sp.diff(value, real)
+    if derivative == 0:
+        raise NotationError("The function is constant: every point is critical.")
+    points = sp.solveset(derivative, real, sp.S.Reals)
+    if points is sp.S.EmptySet:
+        return "no critical points"
+    if not isinstance(points, sp.FiniteSet) or len(points) > _MAX_POINTS:
+        raise NotationError("The derivative has no list of zeros that can be given here.")
+    told = []
+    for point in sorted(points, key=lambda one: float(sp.N(one))):
+        height = sp.simplify(value.subs(real, point))
+        told.append(f"{name} = {show(point)}, value {show(height)}, {_kind(derivative, real, point, points)}")
+    return "; or ".join(told)
+
+
+def _kind(derivative: Any, name: Any, point: Any, points: Any) -> str:
+    """Return whether a critical point is a minimum, a maximum or neither, by the derivative's signs around it."""
+    at = float(sp.N(point))
+    gaps = [abs(at - float(sp.N(other))) for other in points if other != point]
+    step = min([*gaps, 1.0]) / 1000
+    before, after = (float(sp.N(derivative.subs(name, at + side * step))) for side in (-1, 1))
+    if before < 0 < after:
+        return "minimum"
+    return "maximum" if after < 0 < before else "neither minimum nor maximum"
+
+
 def _factor(value: Any, name: Any, where: list[Any]) -> str:
     if not value.is_Integer:
         return show(sp.factor(value))
@@ -226,6 +257,7 @@ def _evaluate(value: Any, name: Any, where: list[Any]) -> str:
 _OPERATIONS: dict[str, Callable[[Any, Any, list[Any]], str]] = {
     "simplify": lambda value, name, where: show(sp.simplify(value)),
     "derivative": lambda value, name, where: show(_at(sp.expand(sp.diff(value, name)), name, where)),
+    "critical points": _critical_points,
     "integral": _integral,
     "factor": _factor,
     "expand": lambda value, name, where: show(sp.expand(value)),

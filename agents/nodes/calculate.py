@@ -1,24 +1,71 @@
-"""Have a written-out sum worked out before a small model answers, because it would copy the numbers wrongly."""
+"""Work out plain algebra before a small model answers: it would split numbers, or skip a part of what is asked.
+
+What a message plainly asks for is stated without the model, step by step. A written-out sum in another message is
+worked out for it, because it would copy numbers with separators wrongly.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Literal
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, ToolCall
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
+from langgraph.runtime import Runtime
 
-from qwendesk.agents.state import TurnContext, TurnState
+from qwendesk.agents.algebra_answers import stated_results
+from qwendesk.agents.algebra_requests import AlgebraRequest, algebra_requests
+from qwendesk.agents.nodes.tools import run_call
+from qwendesk.agents.state import TurnContext, TurnState, answer_language
+from qwendesk.messages import TextDelta
 from qwendesk.tools.algebra import separated_expression
+from qwendesk.tools.base import ToolContext
 
 _TOOL = "algebra"
 
 
 def may_calculate(text: str, context: TurnContext) -> bool:
-    """Return whether a message holds a sum whose numbers have separators, and there is the tool for it."""
-    return _TOOL in context.toolbox.names and separated_expression(text) is not None
+    """Return whether a message holds something to work out, and there is the tool for it."""
+    return _TOOL in context.toolbox.names and bool(_plain_requests(text, context) or separated_expression(text))
 
 
-async def calculate(state: TurnState) -> dict[str, Any]:
-    """Call algebra with the sum as the person wrote it."""
-    arguments = {"operation": "evaluate", "expression": separated_expression(state["inbound"].text)}
-    return {"messages": [AIMessage("", tool_calls=[ToolCall(name=_TOOL, args=arguments, id=f"call_{uuid4().hex}")])]}
+async def calculate(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
+    """Call algebra with what the person wrote; state the results, or leave them to the model."""
+    context, inbound = runtime.context, state["inbound"]
+    plain = _plain_requests(inbound.text, context)
+    requests = plain or [AlgebraRequest("evaluate", separated_expression(inbound.text) or "")]
+    calls = [_call(request) for request in requests]
+    asker = ToolContext(inbound, state["language"])
+    uses = await asyncio.gather(*(run_call(call, 1, asker, context) for call in calls))
+    if not all(use.ok for use in uses):
+        return {"notes": [f"algebra could not work it out: {use.result}" for use in uses if not use.ok]}
+    messages: list[BaseMessage] = [AIMessage("", tool_calls=calls)]
+    messages += [
+        ToolMessage(use.result, tool_call_id=call["id"], name=use.name) for use, call in zip(uses, calls, strict=True)
+    ]
+    worked_out: dict[str, Any] = {"messages": messages, "tool_uses": uses, "tool_rounds": 1}
+    is_all = plain and not inbound.attachments and not state.get("machine_notice")
+    text = stated_results(plain, [use.result for use in uses], answer_language(state)) if is_all else None
+    if text is None:
+        return worked_out
+    context.emit(TextDelta(text))
+    notes = ["algebra alone answered: no model was asked"]
+    return {**worked_out, "messages": [*messages, AIMessage(text)], "notes": notes}
+
+
+async def after_calculate(state: TurnState) -> Literal["answer", "check"]:
+    """Check the stated results, or let the model answer."""
+    last = state["messages"][-1]
+    return "check" if isinstance(last, AIMessage) and last.text else "answer"
+
+
+def _plain_requests(text: str, context: TurnContext) -> list[AlgebraRequest]:
+    """Return the plain requests of a message; none where the embedding program has tools, which may be meant."""
+    return [] if context.own_tools else algebra_requests(text)
+
+
+def _call(request: AlgebraRequest) -> ToolCall:
+    arguments = {"operation": request.operation, "expression": request.expression}
+    if request.variable != "x":
+        arguments["variable"] = request.variable
+    return ToolCall(name=_TOOL, args=arguments, id=f"call_{uuid4().hex}")

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE, check_answer_language
+from qwendesk.agents.checks.arithmetic import ARITHMETIC
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
     check_choices,
@@ -96,9 +97,9 @@ async def _guard_retry(state: TurnState, context: TurnContext, text: str, fault:
     )
 
 
-async def after_check(state: TurnState) -> Literal["retry", "reply"]:
-    """Retry if the check asks for it."""
-    return "retry" if state.get("retry_request") else "reply"
+async def after_check(state: TurnState) -> Literal["retry", "mend", "reply"]:
+    """Retry if the check asks for it; otherwise correct wrong sums."""
+    return "retry" if state.get("retry_request") else _ending(state)
 
 
 def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list[Check]:
@@ -194,9 +195,14 @@ async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     }
 
 
-async def after_retry(state: TurnState) -> Literal["answer", "reply"]:
-    """Answer anew if the model is loaded."""
-    return "answer" if state.get("retry_request") else "reply"
+async def after_retry(state: TurnState) -> Literal["answer", "mend", "reply"]:
+    """Answer anew if the model is loaded; otherwise correct wrong sums of the first answer."""
+    return "answer" if state.get("retry_request") else _ending(state)
+
+
+def _ending(state: TurnState) -> Literal["mend", "reply"]:
+    wrong = any(check.name == ARITHMETIC and check.outcome == "failed" for check in state["checks"])
+    return "mend" if wrong else "reply"
 
 
 def _retry_prompt(messages: list[BaseMessage], request: RetryRequest) -> list[BaseMessage]:

@@ -69,7 +69,8 @@ def _appended_paragraphs(state: TurnState, context: TurnContext) -> list[str]:
     failed = [check for check in state["checks"] if check.outcome == "failed"]
     added = next((check for check in failed if check.name in _TITLES), None)
     marks = [] if added is None else [_correction(phrase(_TITLES[added.name], answer_language(state)), added.detail)]
-    wrong = [check for check in failed if check.name not in (*_TITLES, *_UNMARKED)]
+    left_out = (*_TITLES, *_UNMARKED, *state.get("mended", ()))
+    wrong = [check for check in failed if check.name not in left_out]
     marks += [phrase("check_failed", answer_language(state)).format(detail=_line(check)) for check in wrong]
     return marks + (_failures(state, context) if any(check.name == ADMITS_FAILURE for check in failed) else [])
 

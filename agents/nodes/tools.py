@@ -54,7 +54,7 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     calls, held = _decide(last.tool_calls, state, runtime.context)
     asker, number = ToolContext(state["inbound"], state["language"]), len(answers)
     uses = await asyncio.gather(
-        *(_use(call, number, asker, runtime.context, held.get(call["id"] or "")) for call in calls)
+        *(run_call(call, number, asker, runtime.context, held.get(call["id"] or "")) for call in calls)
     )
     results: list[BaseMessage] = [
         ToolMessage(use.result, tool_call_id=call["id"], name=use.name, status="success" if use.ok else "error")
@@ -131,7 +131,7 @@ def _prompt_text(state: TurnState, context: TurnContext) -> PromptText:
     return PromptText(inbound.text, [*others, *([("a picture or recording", "")] if media else [])])
 
 
-async def _use(
+async def run_call(
     call: ToolCall, number: int, asker: ToolContext, context: TurnContext, held: Held | None = None
 ) -> ToolUse:
     """Run one call of the round of that number, unless it is held back."""

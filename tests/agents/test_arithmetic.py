@@ -1,11 +1,13 @@
-"""Recomputing what an answer states of numbers."""
+"""Recomputing what an answer states of numbers, and correcting it."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from qwendesk.agents.checks.arithmetic import check_arithmetic, find_equations
+from qwendesk.agents.checks.arithmetic import check_arithmetic, correct_arithmetic
+from qwendesk.agents.checks.equations import find_equations
 from qwendesk.tools.sandbox import PythonSandbox
+from tests.conftest import MakeDesk
 
 
 @pytest.fixture
@@ -21,14 +23,35 @@ async def sandbox() -> AsyncIterator[PythonSandbox]:
         ("37 * 91 + 4 = 3371", ["passed"]),
         ("37*91+4=3370", ["failed"]),
         (r"So \(37 \times 91 + 4 = 3371\).", ["passed"]),
-        (r"\[ 2{,}000 \times 1.15^5 \approx 4022.71 \]", []),
+        (r"\[ 2{,}000 \times 1.15^5 \approx 4022.71 \]", ["passed"]),
         ("$2 × 1.15^5 ≈ 4.02$", ["passed"]),
         ("10 / 3 = 3.33", ["passed"]),
         ("10 / 3 = 3.43", ["failed"]),
         ("1,000 * 3 = 3,000", ["passed"]),
         ("2 + 3 = 5 = 10 / 2", ["passed"]),
         ("2 + 2 = 4, and 3 + 3 = 7.", ["passed", "failed"]),
-        ("1,5 * 2 = 3", []),
+        ("1,5 * 2 = 3", ["passed"]),
+        ("1,5 * 2 = 4", ["failed"]),
+        ("1.000 + 500 = 1.500", ["passed"]),
+        ("12 eggs/box × 3 boxes = 36 eggs", ["passed"]),
+        ("3 boxes × 12 eggs per box = $35", ["failed"]),
+        (r"\[ \frac{60}{12} = 5 \text{ hours} \]", ["passed"]),
+        (r"\(\frac{60}{12} = \boxed{6}\)", ["failed"]),
+        ("15% of 200 = 30", ["passed"]),
+        ("15% of 200 = 35", ["failed"]),
+        ("50 / 200 * 100 = 25%", ["passed"]),
+        ("3/4 of 20 = 15", ["passed"]),
+        ("2 million × 1.15^5 ≈ 4.02 million", ["passed"]),
+        ("2,000,000 × 1.15^5 = 2,000,000 × 2.011357 = 4,022,714", ["passed", "passed"]),
+        ("10 / 3 = 3", ["passed"]),
+        ("5 + 3 = 8 + 2 = 10", ["passed", "passed"]),
+        ("3个苹果 × 2 = 7个苹果", ["failed"]),
+        ("٣ × ٢ = ٧", ["failed"]),
+        ("half of 10 + 3 = 8", []),
+        ("3x² + 2 = 8", []),
+        ("Total cost - 5 = 10", []),
+        ("9:30 - 8 = 1", []),
+        ("f(3) + 1 = 8", []),
         ("x = 3 and 2x + 1 = 7", []),
         ("Version 2.0 - 3 = beta", []),
         ("Call 555-1234 = home", []),
@@ -45,3 +68,38 @@ async def test_statements_are_recomputed(text: str, outcomes: list[str], sandbox
 def test_a_long_text_is_read_in_good_time() -> None:
     assert find_equations("(" * 50_000) == []
     assert find_equations("1+" * 50_000 + "=") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "corrected"),
+    [
+        ("37 * 91 + 4 = 3372", "", "37 * 91 + 4 = 3371"),
+        ("5 * 3 = $16. Then 16 + 4 = 20.", "", "5 * 3 = $15. Then 15 + 4 = 19."),
+        ("5 * 3 = 16, so she pays 16 dollars.\n\\boxed{16}", "", "5 * 3 = 15, so she pays 15 dollars.\n\\boxed{15}"),
+        # 16 stands in the question: the one that follows may be that of the question
+        ("5 * 3 = 16. 16 + 4 = 20.", "He has 16 coins.", "5 * 3 = 15. 16 + 4 = 20."),
+        ("8 * 2 = 15 and 5 * 3 = 15, so 15 + 1 = 16", "", "8 * 2 = 16 and 5 * 3 = 15, so 15 + 1 = 16"),
+        ("5 × 3 + 2 = 16 + 2 = 18", "", "5 × 3 + 2 = 17"),
+        ("1.200,50 € * 2 = 2.400,00 €", "", "1.200,50 € * 2 = 2.401,00 €"),
+        ("3 * 500 = 1,400 in all", "", "3 * 500 = 1,500 in all"),
+        ("2 * 2.5 = 6", "", "2 * 2.5 = 5"),
+        ("10 / 4 = 3.5", "", "10 / 4 = 2.5"),
+        ("٣ × ٢ = ٧", "", "٣ × ٢ = ٦"),
+        ("1. 2 * 2 = 1\n2. Next", "", "1. 2 * 2 = 4\n2. Next"),
+        ("2 + 2 = 4", "", "2 + 2 = 4"),
+        ("20% * 50 = 11", "", "20% * 50 = 10"),
+        ("10 / 50 = 25%", "", "10 / 50 = 20%"),
+        ("2 million × 3 = 7 million", "", "2 million × 3 = 6 million"),
+    ],
+)
+def test_a_wrong_result_and_what_follows_from_it_is_corrected(text: str, question: str, corrected: str) -> None:
+    assert correct_arithmetic(text, question).text == corrected
+
+
+async def test_an_answer_is_shown_with_its_corrections(make_desk: MakeDesk) -> None:
+    wrong = "Each week: 4 * 7 = 27 eggs. In 3 weeks: 27 * 3 = 81 eggs."
+    async with make_desk([wrong]) as desk:
+        reply = await desk.ask("A hen lays 4 eggs a day. How many in 3 weeks?", role="math")
+    assert reply.text == "Each week: 4 * 7 = 28 eggs. In 3 weeks: 28 * 3 = 84 eggs."
+    assert reply.receipt.checks[0].outcome == "failed"
+    assert "corrected: 4 * 7 = 27, but it is 28" in reply.receipt.notes

@@ -75,8 +75,8 @@ def test_the_picture_in_the_docs_is_the_compiled_graph() -> None:
 def test_each_node_is_seen() -> None:
     nodes = set(build_graph().get_graph().nodes)
     assert nodes == {
-        "__start__", "perceive", "route", "calculate", "answer", "review_calls", "tools", "check", "retry", "reply",
-        "decline", "retrieve", "quote", "subquestion", "merge", "__end__",
+        "__start__", "perceive", "route", "calculate", "answer", "review_calls", "tools", "check", "retry", "mend",
+        "reply", "decline", "retrieve", "quote", "subquestion", "merge", "__end__",
     }  # fmt: skip
 
 
@@ -87,6 +87,7 @@ def test_each_node_is_seen() -> None:
         ([CALL, "It is 42."], LARGE, "Double 21", "perceive route answer review_calls tools answer check reply"),
         (["Hello."], SMALL, "Hello", "perceive route answer check reply"),
         ([CALL, "It is 42."], SMALL, "Double 21", "perceive route answer review_calls tools answer check reply"),
+        (["2 * 3 = 5"], SMALL, "Hello", "perceive route answer check mend reply"),
         (["", "Hello."], LARGE, "Hello", "perceive route answer check retry answer check reply"),
     ],
 )

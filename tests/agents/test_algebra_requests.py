@@ -1,0 +1,107 @@
+"""Plain requests for algebra, which the tool answers without a model."""
+
+import pytest
+
+from qwendesk.agents.algebra_requests import algebra_requests
+from qwendesk.models.card import ModelCard
+from tests.conftest import MakeDesk
+
+SMALL = (ModelCard("small", roles=("general", "coder", "math"), parameters=0.5),)
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("What is 37*91+4?", [("evaluate", "37*91+4", "x")]),
+        ("Wie viel ist 15% von 200?", [("evaluate", "15% von 200", "x")]),
+        ("What is 12 x 14?", [("evaluate", "12 * 14", "x")]),
+        ("Solve x² - 5x + 6 = 0", [("solve", "x^2 - 5x + 6 = 0", "x")]),
+        ("Löse das Gleichungssystem 2x + y = 7 und x - y = 2", [("solve", "2x + y = 7; x - y = 2", "x, y")]),
+        ("Résous l'équation x² - 4 = 0", [("solve", "x^2 - 4 = 0", "x")]),
+        ("Resuelve la ecuación x^2 - 4 = 0", [("solve", "x^2 - 4 = 0", "x")]),
+        ("Реши уравнение x^2 - 4 = 0", [("solve", "x^2 - 4 = 0", "x")]),
+        ("解方程 x^2 - 4 = 0", [("solve", "x^2 - 4 = 0", "x")]),
+        ("x^2 - 4 = 0 を解いてください", [("solve", "x^2 - 4 = 0", "x")]),
+        ("x^2 - 4 = 0 방정식을 풀어 줘", [("solve", "x^2 - 4 = 0", "x")]),
+        ("What are the roots of x^2 - 5x + 6?", [("solve", "x^2 - 5x + 6 = 0", "x")]),
+        ("Find x if 2x + 3 = 7", [("solve", "2x + 3 = 7", "x")]),
+        ("Integrate x^2 from 0 to 3", [("integral", "x^2", "x=0..3")]),
+        ("∫ x² dx", [("integral", "x^2", "x")]),
+        ("lim x→0 sin(x)/x", [("limit", "sin(x)/x", "x->0")]),
+        ("Calcule la limite de (1+1/x)^x quand x tend vers ∞", [("limit", "(1+1/x)^x", "x->oo")]),
+        ("Vereinfache (x²-1)/(x-1)", [("simplify", "(x^2-1)/(x-1)", "x")]),
+        ("Factorise 360", [("factor", "360", "x")]),
+        ("Leite x^3 ab.", [("derivative", "x^3", "x")]),
+        ("What is the derivative of e^(2x) at x = 0?", [("derivative", "e^(2x)", "x=0")]),
+        ("أوجد مشتقة x^3 + 2x", [("derivative", "x^3 + 2x", "x")]),
+        ("x^3 + 2x का अवकलज ज्ञात कीजिए", [("derivative", "x^3 + 2x", "x")]),
+        ("f(x) = x^2 + 3x fonksiyonunun türevini bul", [("derivative", "x^2 + 3x", "x")]),
+        (
+            "Trova la derivata di f(x) = x^3 - x e i punti critici",
+            [("derivative", "x^3 - x", "x"), ("critical points", "x^3 - x", "x")],
+        ),
+        (
+            "求 f(x) = x^3 - 3x 的导数和临界点",
+            [("derivative", "x^3 - 3x", "x"), ("critical points", "x^3 - 3x", "x")],
+        ),
+    ],
+)
+def test_a_plain_request_is_read_as_calls(text: str, calls: list[tuple[str, str, str]]) -> None:
+    assert [(one.operation, one.expression, one.variable) for one in algebra_requests(text)] == calls
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Explain the derivative of x^2",
+        "What is 2+2 and why?",
+        "Is 2+2=5?",
+        "What is 2+2 in French?",
+        "Call me at 555-1234",
+        "What happened on 9/11?",
+        "What is 24/7 support?",
+        "Write a function f(x) = x^2 in Python",
+        "I have 3 apples and 2 pears, how many?",
+        "Solve 3x + 2y = 12",
+        "Hello",
+        "Where is my order B-77?",
+        "x = 3",
+        "(" * 300,
+        "x^" * 150,
+    ],
+)
+def test_what_asks_for_something_else_is_left_to_a_model(text: str) -> None:
+    assert algebra_requests(text) == []
+
+
+async def test_derivative_and_critical_points_are_stated_without_a_model(make_desk: MakeDesk) -> None:
+    async with make_desk(["must not be asked"], cards=SMALL) as desk:
+        reply = await desk.ask("Find the derivative of f(x) = x³ + 2x² - 5x + 3 and its critical points.")
+        german = await desk.ask("Bestimme die Ableitung von f(x) = x^3 - 3x und die kritischen Punkte.")
+        assert desk.script.calls == []
+    assert "f'(x) = **3x² + 4x - 5**" in reply.text and "-2.1196" in reply.text and "0.7863" in reply.text
+    assert "Kritische Punkte" in german.text and "**x = -1** (f(x) = 2, lokales Maximum)" in german.text
+    assert [use.name for use in reply.receipt.tools] == ["algebra", "algebra"]
+
+
+async def test_results_are_written_in_the_format_of_the_language(make_desk: MakeDesk) -> None:
+    async with make_desk(["must not be asked"], cards=SMALL) as desk:
+        english = await desk.ask("What is 2000000 * 1.15^5?")
+        german = await desk.ask("Wie viel ist 2000000 * 1,15^5?")
+    assert english.text.endswith("**4,022,714.38**") and german.text.endswith("**4.022.714,38**")
+
+
+async def test_a_tool_of_the_program_may_be_what_the_request_is_for(make_desk: MakeDesk) -> None:
+    async def integrate(expression: str) -> str:
+        """Integrate."""
+        return expression
+
+    async with make_desk(["The program's way."], cards=SMALL, tools=[integrate]) as desk:
+        assert (await desk.ask("Integrate x^2 from 0 to 3")).text == "The program's way."
+
+
+async def test_a_large_model_and_a_request_that_fails_go_the_usual_way(make_desk: MakeDesk) -> None:
+    async with make_desk(["It is 3371."]) as desk:
+        assert (await desk.ask("What is 37*91+4?")).text == "It is 3371."
+    async with make_desk(["No way."] * 3, cards=SMALL) as desk:
+        assert (await desk.ask("What is 1/0?")).text.startswith("No way.")

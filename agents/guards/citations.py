@@ -17,7 +17,7 @@ _CITED = re.compile(
 )
 _FORMULA = re.compile(r"`[^`\n]*`|\$[^$\n]{0,300}\$|\\\[.{0,300}?\\\]")
 _FILE = re.compile(r"(?<![\w/.-])[\w-]+(?: [\w-]+)?\.(?:pdf|docx?|xlsx?|md|txt|html?|pptx?|csv|odt)\b", re.IGNORECASE)
-_HEADING = re.compile(r"[^\w\n]*[\w ]{3,40}[:：]")
+_HEADING = re.compile(r"[^\w\n]*\w[^:：\n]{1,40}[:：]")
 _MIN_NAME_LETTERS = 3
 
 

@@ -42,7 +42,7 @@ def any_of(lines: Iterable[str]) -> re.Pattern[str]:
     """Return the pattern of expressions in folded text, which begin at a word in scripts with spaces between words."""
     bounded, free = list[str](), list[str]()
     for line in lines:
-        plain = normalize(line)
+        plain = normalize(line.replace(r"\S", "[^ ]"))  # folding would turn it into its opposite
         first = next((sign for sign in plain if sign.isalpha()), "")
         (bounded if first < "\u0e00" else free).append(f"(?:{plain})")
     # one look behind for all of them: each would be tried at every letter

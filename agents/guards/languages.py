@@ -41,8 +41,6 @@ _WORDS = {
     "vi": "toi da ban cho cua se don hang duoc chung la va theo dang",
 }
 """Common words of languages in the Latin script, without accents."""
-_MAX_LATIN = 3
-"""Languages of the Latin script with the most common words in a sentence that are searched."""
 
 
 def likely_languages(folded: str, tokens: list[str]) -> tuple[str, ...]:
@@ -60,7 +58,7 @@ def likely_languages(folded: str, tokens: list[str]) -> tuple[str, ...]:
         counts = Counter(code for word in tokens for code in known.get(word, ()))
         best = max(counts.values(), default=0)
         # languages share short words: the others are left out where one has many more
-        codes.update(dict.fromkeys(code for code, n in counts.most_common(_MAX_LATIN) if n * 2 > best))
+        codes.update(dict.fromkeys(code for code, n in counts.items() if n * 2 > best))
         if not counts and not codes and (found := identify_language(folded)):
             codes[found] = None
     return tuple(codes)

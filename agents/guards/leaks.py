@@ -22,7 +22,7 @@ _CALL = re.compile(
 )
 """A tool call, as JSON or as code."""
 _TEMPLATE_TOPIC = re.compile(
-    r"chatml|chat.?template|special token|prompt.?format|tokeni[sz]|im_start|tool_call|llama|qwen"
+    r"chatml|chat.?template|special token|prompt.?format|tokeni[sz]|im_start|tool_call|llama ?\d|llama\.cpp|qwen"
 )
 _RUN, _LONG_RUN, _MIN_COVERED = 4, 7, 0.75
 """Words of a shared run that counts, that is a leak alone, and share of a shorter sentence that runs make a leak."""

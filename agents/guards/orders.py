@@ -12,7 +12,7 @@ from qwendesk.agents.guards.cues import find_cue, find_cues
 from qwendesk.agents.guards.sentences import sentences_of
 
 _MARK = re.compile(
-    r"(?:https?://|www\.)[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.]+|(?=\w*\d)(?=[\w-]*[^\W\d])[\w-]{5,}|\d[\d -]{6,}\d"
+    r"(?:https?://|www\.)[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.]+|(?=[\w-]*\d)(?=[\w-]*[^\W\d])[\w-]{5,}|\d[\d -]{6,}\d"
 )
 """Addresses, account numbers and references."""
 _TAG = re.compile(r"<(/?)([a-z_]{3,30})>", re.IGNORECASE)

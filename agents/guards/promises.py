@@ -19,6 +19,13 @@ from qwendesk.tools.knowledge import TOOL_NAME
 _BUILT_IN = ("algebra", "clock", "python", TOOL_NAME)
 """Tools that do nothing outside of the desk."""
 _QUESTION = re.compile(r"[?？؟;]\s*[\"'”’»)\]*_]*\s*\Z")
+_REACH = 30
+"""Characters before an expression in which a negation counts."""
+_NEGATED = re.compile(
+    r"(?<!\w)(?:not|never|no|nothing|nobody|nicht|nie|kein\w*|nichts|ne|n|pas|jamais|rien|nunca|nada|nao|non|mai|niente|"
+    r"niet|geen|nooit|niets|inte|aldrig|inget|ikke|aldri|intet|ei|en|nigdy|nic|neni|не|ни|никогда|ничего|ні|нічого|"
+    r"لم|لن|لا|tidak|belum|khong|chua)[ '](?:[^\s,.;:!?]+ ){0,2}\Z"
+)
 _NEAR, _FAR = 2, 12
 """Words between "I have" and the verb, in languages that put it behind the object too."""
 _LIKE = {"nb": "no", "nn": "no", "sk": "cs"}
@@ -143,10 +150,16 @@ def promised_actions(sentence: Sentence, language: str | None = None) -> list[tu
             continue
         for kind in _table()["actions"]:
             personal, impersonal = _kind(known.code, kind)
-            is_personal = personal.search(plain) is not None
-            if is_personal or impersonal.search(plain):
+            is_personal = _is_said(personal, plain)
+            if is_personal or _is_said(impersonal, plain):
                 found[kind] = found.get(kind, False) or is_personal
     return list(found.items())
+
+
+def _is_said(pattern: re.Pattern[str], text: str) -> bool:
+    """Return whether an expression occurs without a negation before it in its clause."""
+    starts = (found.start() for found in pattern.finditer(text))
+    return any(not _NEGATED.search(text[max(0, start - _REACH) : start]) for start in starts)
 
 
 def _does(use: ToolUse, kind: str) -> bool:
@@ -198,7 +211,7 @@ def _lines(values: dict[str, Any], kinds: list[str]) -> tuple[list[str], list[st
 
 def _frame(before: str, verbs: list[str], no: str, words: int) -> str:
     gap = rf"(?:(?!(?:{no})\b)[^\s,.;:!?()]+ ){{0,{words}}}"
-    return rf"(?:{before}) {gap}(?:{'|'.join(verbs)})\b"
+    return rf"(?:{before})(?: |(?<=')){gap}(?:{'|'.join(verbs)})\b"
 
 
 def _pattern(lines: list[str]) -> re.Pattern[str]:

@@ -60,9 +60,9 @@ class DeskCluster:
         return [line for line in map(json.loads, lines) if line["what"] == what]
 
     def is_answering(self, process: int) -> bool:
-        """Tell whether a worker, which is stopped, has asked the model for an answer that it has not marked as sent."""
+        """Tell whether a worker, which is stopped, has asked the model for an answer that it has not sent."""
         asked = sum(line["process"] == process for line in self.events("asked"))
-        return asked > len({line["key"] for line in self.events("marked") if line["process"] == process})
+        return asked > len({line["key"] for line in self.events("sent") if line["process"] == process})
 
     def wait_for(self, what: str, count: int = 1, seconds: float = 150) -> None:
         """Wait until an event was logged ``count`` times."""

@@ -23,6 +23,8 @@ _SHORT_PROMPT = "report"
 """The template that small models follow only when the prompt is short, so that background is left out."""
 EXACT_SAMPLING: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
 """For a call under a grammar, which mostly copies from the question, and for the report of its result."""
+_ASK_FOR = "(Not known yet: {names}. Ask for it, in one sentence.)"
+"""For a small model whose call lacked values."""
 _UNHEARD_RECORDING = "\n[a recording came with it, which cannot be heard together with pictures]"
 
 
@@ -94,11 +96,11 @@ def call_settings(
         settings["think_budget"] = budget
     if tools:
         settings["tools"] = tools
-    if only_reports(state):
-        settings |= EXACT_SAMPLING
-    elif tools and is_small(chosen_model(state).card):
+    if tools and is_small(chosen_model(state).card):
         # the answer may be a text, which repeats itself without the penalty
         settings["temperature"] = 0.0
+    elif only_reports(state):
+        settings |= EXACT_SAMPLING
     elif definition.temperature is not None and not state["think"]:
         settings["temperature"] = definition.temperature
     if context.seed is not None:
@@ -172,7 +174,9 @@ def _small_model_turn(state: TurnState, language: str | None) -> list[BaseMessag
     turn = _turn(state)
     results = [f"Result of {message.name}: {indented(message.text)}" for message in turn if _is_result(message)]
     if not results:
-        return [turn[0], *(message for message in turn[1:] if message.text and not _is_of_call(message))]
+        missing = [name for message in turn if isinstance(message, ToolMessage) for name in message.artifact or ()]
+        asked = [HumanMessage(_ASK_FOR.format(names=", ".join(dict.fromkeys(missing))))] if missing else []
+        return [turn[0], *(message for message in turn[1:] if message.text and not _is_of_call(message)), *asked]
     results += [message.text for message in turn[1:] if isinstance(message, HumanMessage)]
     wanted = f"Write the answer to the question{f' in {language}' if language else ''}:"
     return [HumanMessage("\n".join([f"Question: {indented(turn[0].text)}", *results, wanted]))]

@@ -68,9 +68,19 @@ class KnownValues:
         others: earlier messages, results of tools, documents and facts.
         language: the language of the message; None if it is not known.
         today: the date of the turn.
+        trusts_choices: whether a value of an enum that nobody named, where there is a default, is taken for the model's
+            choice; a small model fills such arguments in at random.
     """
 
-    def __init__(self, message: str, others: Iterable[str], *, language: str | None, today: date) -> None:
+    def __init__(
+        self,
+        message: str,
+        others: Iterable[str],
+        *,
+        language: str | None,
+        today: date,
+        trusts_choices: bool = True,
+    ) -> None:
         text = "\n".join([message, *others])
         self._terms = frozenset(query_terms(text))
         self._plain = _plain(text)
@@ -83,6 +93,7 @@ class KnownValues:
         self._has_latin = bool(_LATIN.search(text))
         self._has_other = bool(_OTHER_SCRIPT.search(text))
         self._today = today
+        self._trusts_choices = trusts_choices
 
     def judge(self, arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> JudgedCall:
         """Judge the arguments of a call.
@@ -108,7 +119,7 @@ class KnownValues:
         return JudgedCall(kept, left_out, made_up)
 
     def _verdict(self, value: Any, schema: Mapping[str, Any]) -> Verdict:
-        if value is None or isinstance(value, bool) or value in ("", [], {}) or _is_chosen(value, schema):
+        if value is None or isinstance(value, bool) or value in ("", [], {}) or self._is_chosen(value, schema):
             return "open"
         if isinstance(value, int | float):
             return self._of_number(value)
@@ -121,6 +132,17 @@ class KnownValues:
             inner = schema.get("properties", {})
             return _joined(self._verdict(item, inner.get(key) or {}) for key, item in value.items())
         return "open"
+
+    def _is_chosen(self, value: Any, schema: Mapping[str, Any]) -> bool:
+        """Return whether a value is one that the schema itself offers, or a word or small number of its description."""
+        is_free = self._trusts_choices or "default" not in schema
+        offered = [*(schema.get("enum", ()) if is_free else ()), schema.get("const"), schema.get("default")]
+        if any(type(value) is type(one) and value == one for one in offered):
+            return True
+        description = str(schema.get("description", ""))
+        if isinstance(value, str):
+            return not re.search(r"[\d@]", value) and _plain(value) in _plain(description)
+        return isinstance(value, int) and value <= _MAX_IMPLIED and str(value) in re.findall(r"\d+", description)
 
     def _of_number(self, value: float) -> Verdict:
         try:
@@ -201,15 +223,19 @@ class KnownValues:
         return any(_share_stem(term, known) for known in self._terms)
 
 
-def _is_chosen(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Return whether a value is one that the schema itself offers, or a word or small number of its description."""
-    offered = [*schema.get("enum", ()), schema.get("const"), schema.get("default")]
-    if any(type(value) is type(one) and value == one for one in offered):
-        return True
-    description = str(schema.get("description", ""))
-    if isinstance(value, str):
-        return not re.search(r"[\d@]", value) and _plain(value) in _plain(description)
-    return isinstance(value, int) and value <= _MAX_IMPLIED and str(value) in re.findall(r"\d+", description)
+def may_be_about(message: str, language: str | None, description: str) -> bool:
+    """Return whether a message may be about what a tool does, by a common word or stem.
+
+    Where the languages may differ, all but small talk may be about it.
+    """
+    if language not in (None, "en"):
+        return not _has_cue("talk", words_of(fold(message)))
+    known = {term for term in query_terms(description.replace("_", " ")) if term not in _STOP_WORDS}
+    return any(
+        term in known or any(_share_stem(term, word) for word in known)
+        for term in query_terms(message)
+        if len(term) >= _MIN_STEM_CHARS or not term.isascii()
+    )
 
 
 def _joined(verdicts: Iterable[Verdict]) -> Verdict:
@@ -250,6 +276,9 @@ def _share_stem(one: str, other: str) -> bool:
 
 
 def _has_number_words(text: str) -> bool:
-    words = [word for word in words_of(fold(text)) if word not in _SINGULAR]
-    bit = 1 << KINDS.index("numbers")
+    return _has_cue("numbers", [word for word in words_of(fold(text)) if word not in _SINGULAR])
+
+
+def _has_cue(kind: str, words: list[str]) -> bool:
+    bit = 1 << KINDS.index(kind)
     return any(mask & bit for _, mask in load_cues().find(words))

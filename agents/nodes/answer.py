@@ -22,8 +22,9 @@ from qwendesk.agents.model_call import (
     only_reports,
 )
 from qwendesk.agents.nodes.retrieve import is_decided
-from qwendesk.agents.roles import is_small, offered_tools, role_definition
+from qwendesk.agents.roles import RoleDefinition, is_small, offered_tools, role_definition
 from qwendesk.agents.state import GuardReport, TurnContext, TurnState
+from qwendesk.agents.written_calls import WrittenCalls
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, TextDelta, ThinkingDelta
 
@@ -67,9 +68,8 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
     answering = context.pool.fallback_chat(choice, context.progress)
     tools = _offered_tools(state, context)
     settings = call_settings(state, definition, context, tools)
-    template = "report" if only_reports(state) else definition.prompt
-    prompt = build_prompt(state, template, context, tools=bool(tools))
-    collected = CollectedStream()
+    prompt = build_prompt(state, _template(state, definition, tools), context, tools=bool(tools))
+    collected, written = CollectedStream(), WrittenCalls(is_looked_for=bool(tools) and is_small(choice.card))
     shown = _Shown(state, context)
     guards = await prepared_guards(state, context)
     stream = GuardedStream(guards, shown.add, stops=may_try_again(state, context))
@@ -83,13 +83,14 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
                     emit(ThinkingDelta(thinking))
                 if chunk.text and not hold and shown.is_first:
                     hold = _release_later(stream, context.started)
-                stream.feed(chunk.text)
+                stream.feed(written.feed(chunk.text))
                 if stream.is_over:
                     break
+            stream.feed(written.finish())
     finally:
         if hold:
             hold.cancel()
-    message = collected.message()
+    message = AIMessage("", invalid_tool_calls=written.calls) if written.calls else collected.message()
     has_calls = bool(message.tool_calls or message.invalid_tool_calls)
     stream.finish(has_calls=has_calls and _may_call(state, context))
     # a faulty first try goes into the prompt of the second one as it was said
@@ -117,6 +118,13 @@ def _offered_tools(state: TurnState, context: TurnContext) -> list[dict[str, Any
     ):
         return []
     return offered_tools(role_definition(state["decision"].role), card, state["inbound"].text, context)
+
+
+def _template(state: TurnState, definition: RoleDefinition, tools: list[dict[str, Any]]) -> str:
+    """Return the name of the prompt template; a small model calls tools less under the one of a role."""
+    if tools and is_small(chosen_model(state).card):
+        return "tools"
+    return "report" if only_reports(state) else definition.prompt
 
 
 class _Shown:

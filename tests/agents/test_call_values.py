@@ -105,3 +105,22 @@ def test_no_value_is_too_long_to_be_judged(piece: str) -> None:
     assert judge(long, long).made_up in ({}, {"value": long})
     assert judge("Where is my order?", long).arguments == {"value": long}
     assert judge(long, 10**5000).arguments == {"value": 10**5000}
+
+
+def test_a_choice_of_a_small_model_that_nobody_named_falls_back_to_the_default() -> None:
+    schema = {
+        "properties": {
+            "artist": {},
+            "genre": {"enum": ["any", "Pop", "Rock"], "default": "any"},
+            "kind": {"enum": ["song"]},
+        },
+        "required": ["artist"],
+    }
+    arguments = {"artist": "Cody Johnson", "genre": "Pop", "kind": "song"}
+    for text, trusts, left_out in (
+        ("tracks by Cody Johnson", False, {"genre": "Pop"}),
+        ("pop by Cody Johnson", False, {}),
+        ("tracks by Cody Johnson", True, {}),
+    ):
+        known = KnownValues(text, (), language="en", today=TODAY, trusts_choices=trusts)
+        assert known.judge(arguments, schema).left_out == left_out

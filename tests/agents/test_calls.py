@@ -154,8 +154,29 @@ async def test_a_small_model_is_not_shown_its_dropped_call(make_desk: MakeDesk) 
     script = ["Let me look. " + call("order_status", number="B-12"), "Which number is it?"]
     async with make_desk(script, cards=SMALL, tools=[order_status]) as desk:
         reply = await desk.ask("Where is my order?")
-    assert [message.type for message in desk.script.calls[1][1]] == ["system", "human"]
+    assert [message.type for message in desk.script.calls[1][1]] == ["system", "human", "human"]
+    assert "number" in desk.script.calls[1][1][-1].text
     assert reply.text == "Let me look.\n\nWhich number is it?"
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("Hello there", False),
+        ("Guten Morgen, wie geht es dir?", False),
+        ("Who painted the Mona Lisa?", False),
+        ("Where is my order?", True),
+        ("Wo ist meine Bestellung?", True),
+        ("注文はどこですか", True),
+    ],
+)
+async def test_a_value_is_asked_for_unless_the_message_is_about_something_else(
+    make_desk: MakeDesk, text: str, asks: bool
+) -> None:
+    async with make_desk([call("order_status", number="B-12"), "Hi."], cards=SMALL, tools=[order_status]) as desk:
+        await desk.ask(text, role="general")
+    assert [message.text for message in desk.script.calls[1][1][1:2]] == [text]
+    assert ("number" in desk.script.calls[1][1][-1].text) is asks
 
 
 async def test_a_model_that_makes_values_up_again_and_again_is_stopped(make_desk: MakeDesk) -> None:
@@ -204,3 +225,33 @@ async def test_values_of_the_desks_own_tools_are_the_models_work(make_desk: Make
     async with make_desk([call("python", code="37*91+4"), "It is 3371."], cards=LARGE) as desk:
         reply = await desk.ask("What is thirty-seven times ninety-one, and four?")
     assert reply.receipt.tools[0].result == "3371"
+
+
+@pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```", "```\n{}\n```"])
+async def test_a_call_of_an_unknown_tool_written_as_text_is_repaired_and_not_shown(
+    make_desk: MakeDesk, fence: str
+) -> None:
+    written = fence.replace("{}", json.dumps({"name": "find_order", "arguments": {"id": "B-77"}}))
+    good = json.dumps({"name": "order_status", "arguments": {"number": "B-77"}})
+    async with make_desk([written, good, "It was shipped."], cards=SMALL, tools=[order_status]) as desk:
+        events = [event async for event in desk.stream("Where is my order B-77?")]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "It was shipped."
+    assert isinstance(events[-1], Finished) and events[-1].reply.receipt.tools[0].arguments == {"number": "B-77"}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"city": "Rome"}', '```json\n{"name": "Ada"}\n```', "```python\nprint(1)\n```", "[1, 2]", "`a` is it."]
+)
+@pytest.mark.parametrize("cards", [SMALL, LARGE])
+async def test_other_json_and_code_is_an_answer(make_desk: MakeDesk, text: str, cards: Any) -> None:
+    async with make_desk([text], cards=cards, tools=[order_status]) as desk:
+        events = [event async for event in desk.stream("Give me an example of that, please")]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)).strip() == text
+    assert len(desk.script.calls) == 1
+
+
+async def test_a_larger_model_calls_for_the_rest_by_itself(make_desk: MakeDesk) -> None:
+    script = [*(call("order_status", number=number) for number in ("4711", "4712")), "Both were shipped."]
+    async with make_desk(script, cards=LARGE, tools=[order_status]) as desk:
+        reply = await desk.ask("Where are my orders 4711 and 4712?")
+    assert [use.arguments["number"] for use in reply.receipt.tools] == ["4711", "4712"]

@@ -75,7 +75,8 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 
 async def after_tools(state: TurnState) -> Literal["answer", "decline"]:
     """Let the model answer from the results; a small model would tell a call that was not run as done."""
-    is_held = bool(state["tool_uses"]) and state["tool_uses"][-1].held is not None
+    uses = state["tool_uses"]
+    is_held = bool(uses) and all(use.held for use in uses if use.round == uses[-1].round)
     return "decline" if is_held and is_small(chosen_model(state).card) else "answer"
 
 
@@ -93,7 +94,7 @@ def pending_calls(calls: list[ToolCall], state: TurnState, context: TurnContext)
 def _decide(calls: list[ToolCall], state: TurnState, context: TurnContext) -> tuple[list[ToolCall], dict[str, Held]]:
     """Return the calls with the arguments that were approved, and the ids of those that are not run.
 
-    The graph stops here until the calls are approved or declined.
+    The graph stops here until it is resumed with the arguments of the approved calls, by their ids.
     """
     pending = pending_calls(calls, state, context)
     declined = [(use.name, use.arguments) for use in state["tool_uses"] if use.held == "declined"]
@@ -104,11 +105,11 @@ def _decide(calls: list[ToolCall], state: TurnState, context: TurnContext) -> tu
     if not state["inbound"].can_approve:
         held: Held = "one of several questions" if context.is_part else "nobody to ask"
         return calls, again | {call.id: held for call in asked}
-    approval: Mapping[str, Any] = interrupt([asdict(call) for call in asked])
-    if not approval["approve"]:
-        return calls, again | {call.id: "declined" for call in asked}
-    edited: Mapping[str, dict[str, Any]] = approval["arguments"]
-    return [ToolCall(**{**call, "args": edited.get(call["id"] or "", call["args"])}) for call in calls], again
+    decision: Mapping[str, Mapping[str, dict[str, Any]]] = interrupt([asdict(call) for call in asked])
+    approved = decision["approved"]
+    declined_now: dict[str, Held] = {call.id: "declined" for call in asked if call.id not in approved}
+    decided = [ToolCall(**{**call, "args": approved.get(call["id"] or "", call["args"])}) for call in calls]
+    return decided, again | declined_now
 
 
 def _prompt_text(state: TurnState, context: TurnContext) -> PromptText:

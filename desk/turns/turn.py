@@ -263,6 +263,9 @@ class TurnRunner:
         saver, turn = self._saver, found.turn
         calls = pending_calls(found.calls)
         self._check_decision(calls, approval)
+        approved = [call for call in calls if approval.approves(call.id)]
+        # under a key of its own: LangGraph takes a mapping that may be empty for one of ids of interrupts
+        decision = {"approved": {call.id: dict(approval.arguments.get(call.id, call.arguments)) for call in approved}}
         # the settings may have changed meanwhile; the decision holds for these calls all the same
         tools = frozenset(call.tool for call in calls)
         context = replace(self._context, approve_risky="always", pending_tools=tools)
@@ -275,7 +278,7 @@ class TurnRunner:
 
         async def answer(collector: EventCollector) -> Answered:
             await checkpoint.restore(saver, turn, self._conversation(stored, None))
-            go_on: Command[Any] = Command(resume=approval.as_dict())
+            go_on: Command[Any] = Command(resume=decision)
             return await self._answer(turn, go_on, context, stored, stopwatch, collector)
 
         await self._finish(turn, asked, events, stopwatch.started, answer)
@@ -287,14 +290,14 @@ class TurnRunner:
             InputError: a tool is gone, or arguments are given for no pending call.
         """
         known = self._context.toolbox.all_names
-        gone = sorted({call.tool for call in calls} - set(known)) if approval.approve else []
+        gone = [call.tool for call in calls if approval.approves(call.id) and call.tool not in known]
         if gone:
             raise InputError(
                 no_such("An approved call is of a tool that is gone", gone[0], known, otherwise="; decline the call")
             )
-        strange = set(approval.arguments) - {call.id for call in calls}
-        if strange:
-            raise InputError(no_such("No pending call has the id", min(strange), [call.id for call in calls]))
+        ids, named = [call.id for call in calls], () if isinstance(approval.approve, bool) else approval.approve
+        if strange := {*approval.arguments, *named} - set(ids):
+            raise InputError(no_such("No pending call has the id", min(strange), ids))
 
     async def _finish(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -211,7 +211,7 @@ class Desk:
         self,
         conversation: str,
         *,
-        approve: bool,
+        approve: bool | Collection[str],
         arguments: Mapping[str, Mapping[str, Any]] | None = None,
         person: str | None = None,
         channel: str | None = None,
@@ -222,7 +222,8 @@ class Desk:
 
         Args:
             conversation: its name, as ``ask`` was given it or returned it.
-            approve: whether the pending calls are made; a declined call is not, and the answer says so.
+            approve: whether the pending calls are made, or the ids of those that are; a declined call is not, and the
+                answer says so.
             arguments: arguments that replace those of an approved call, by the call's ``id``.
             person: the person that ``ask`` was given.
             channel: the channel that ``ask`` was given.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -194,13 +194,14 @@ class PendingCall:
 class Approval:
     """A person's decision on the pending calls of a turn."""
 
-    approve: bool
+    approve: bool | Collection[str]
+    """True: all calls are made; False: none; or the ids of those that are."""
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Arguments that replace those of a call, by the call's id."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the decision as plain types, for the interrupted graph."""
-        return {"approve": self.approve, "arguments": {key: dict(value) for key, value in self.arguments.items()}}
+    def approves(self, call: str) -> bool:
+        """Return whether the call of an id is made."""
+        return self.approve if isinstance(self.approve, bool) else call in self.approve
 
 
 @dataclass(frozen=True, slots=True)

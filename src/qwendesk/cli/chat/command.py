@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from qwendesk.app import Desk, reply_of
-from qwendesk.cli.chat.console_channel import ConsoleChannel, Session, is_approved
+from qwendesk.cli.chat.console_channel import ConsoleChannel, Session, ask_approval
 from qwendesk.cli.chat.larger_model_offer import LargerModelOffer, card_to_offer
 from qwendesk.cli.chat.terminal_commands import (
     TerminalCommands,
@@ -26,7 +26,7 @@ from qwendesk.cli.chat.terminal_commands import (
 from qwendesk.cli.chat.view import NoticeLine, printable, view_for
 from qwendesk.desk.turns.attachments import read_audio, read_document, read_image
 from qwendesk.errors import ConfigError, QwendeskError, no_such
-from qwendesk.messages import ROLES, Approval, Inbound, Notice, Reply, Role, resolve_virtual_model
+from qwendesk.messages import ROLES, Inbound, Notice, Reply, Role, resolve_virtual_model
 from qwendesk.models.card import SelectedModel
 from qwendesk.settings import load_settings
 
@@ -241,7 +241,7 @@ async def _stream_reply(desk: Desk, inbound: Inbound) -> Reply:
             reply = await reply_of(events, view.show)
         if reply.status != "needs_approval":
             return reply
-        events = desk.turns.resume(inbound, Approval(await is_approved()))
+        events = desk.turns.resume(inbound, await ask_approval(reply.pending))
 
 
 async def _collect_reply(desk: Desk, inbound: Inbound) -> Reply:

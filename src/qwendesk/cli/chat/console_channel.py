@@ -17,7 +17,18 @@ from rich.console import Console
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Handler, Manifest
 from qwendesk.cli.chat.view import markdown, printable, view_for
 from qwendesk.errors import QwendeskError
-from qwendesk.messages import ROLES, VIRTUAL_MODELS, Approval, Event, Finished, Inbound, Outbound, Role, as_role
+from qwendesk.messages import (
+    ROLES,
+    VIRTUAL_MODELS,
+    Approval,
+    Event,
+    Finished,
+    Inbound,
+    Outbound,
+    PendingCall,
+    Role,
+    as_role,
+)
 from qwendesk.settings import PRIVATE_FILE_MODE
 
 if TYPE_CHECKING:
@@ -178,12 +189,12 @@ class ConsoleChannel(Channel):
 
     async def answer(self, inbound: Inbound, handler: Handler) -> None:
         """Show one streamed answer, and ask for the approvals that it needs; Ctrl-C stops only this answer."""
-        waits = await self._stoppable(handler(inbound))
-        while waits and self._resume:
-            waits = await self._stoppable(self._resume(inbound, Approval(await is_approved())))
+        pending = await self._stoppable(handler(inbound))
+        while pending and self._resume:
+            pending = await self._stoppable(self._resume(inbound, await ask_approval(pending)))
 
-    async def _stoppable(self, events: AsyncGenerator[Event, None]) -> bool:
-        """Show the events of a turn until Ctrl-C; return whether the turn waits for an approval."""
+    async def _stoppable(self, events: AsyncGenerator[Event, None]) -> Sequence[PendingCall]:
+        """Show the events of a turn until Ctrl-C; return the calls that it waits for."""
         task = asyncio.ensure_future(self._show(events))
         with _interrupts(task):
             await asyncio.wait([task])
@@ -195,16 +206,16 @@ class ConsoleChannel(Channel):
             self._err.print(str(error), style="red", markup=False, highlight=False)
         else:
             return task.result()
-        return False
+        return ()
 
-    async def _show(self, turn: AsyncGenerator[Event, None]) -> bool:
-        waits = False
+    async def _show(self, turn: AsyncGenerator[Event, None]) -> Sequence[PendingCall]:
+        pending: Sequence[PendingCall] = ()
         with view_for(self._out, self._err) as view:
             async with aclosing(turn) as events:
                 async for event in events:
                     view.show(event)
-                    waits = isinstance(event, Finished) and event.reply.status == "needs_approval"
-        return waits
+                    pending = event.reply.pending if isinstance(event, Finished) else ()
+        return pending
 
     async def _read(self, prompt: PromptSession[str]) -> str:
         line = await self._prompted(prompt, "you> ")
@@ -311,15 +322,19 @@ class ConsoleChannel(Channel):
         self._out.print(text, style="dim", markup=False, highlight=False)
 
 
-async def is_approved() -> bool:
-    """Ask at the terminal whether the pending calls are made; all but a yes declines them."""
+async def ask_approval(calls: Sequence[PendingCall]) -> Approval:
+    """Ask at the terminal which of the calls are made; all but a yes declines one."""
     from prompt_toolkit import PromptSession
 
-    try:
-        answer = await PromptSession[str]().prompt_async("Approve? [y/N] ")
-    except (EOFError, KeyboardInterrupt):
-        return False
-    return answer.strip().lower() in ("y", "yes")
+    approved = list[str]()
+    for number, call in enumerate(calls, 1):
+        which = f" {number} of {len(calls)}" if len(calls) > 1 else ""
+        try:
+            answer = await PromptSession[str]().prompt_async(f"Approve {printable(call.tool)}{which}? [y/N] ")
+        except (EOFError, KeyboardInterrupt):
+            break
+        approved += [call.id] if answer.strip().lower() in ("y", "yes") else []
+    return Approval(approved)
 
 
 def line_completer(models: Sequence[str]) -> Completer:
@@ -333,7 +348,7 @@ def line_completer(models: Sequence[str]) -> Completer:
 class _interrupts:
     """Make Ctrl-C cancel the current task instead of ending the program."""
 
-    def __init__(self, task: asyncio.Future[bool]) -> None:
+    def __init__(self, task: asyncio.Future[Sequence[PendingCall]]) -> None:
         self._task = task
 
     def __enter__(self) -> None:

@@ -26,7 +26,8 @@ _TOOL = "algebra"
 
 def may_calculate(text: str, context: TurnContext) -> bool:
     """Return whether a message holds something to work out, and there is the tool for it."""
-    return _TOOL in context.toolbox.names and bool(_plain_requests(text, context) or separated_expression(text))
+    has_tool = _TOOL in context.toolbox.names and _TOOL not in context.toolbox.risky_names
+    return has_tool and bool(_plain_requests(text, context) or separated_expression(text))
 
 
 async def calculate(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

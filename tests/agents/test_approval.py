@@ -146,6 +146,25 @@ async def test_arguments_can_be_corrected(make_desk: MakeDesk, shop: Shop) -> No
     assert reply.receipt.tools[0].arguments == {"number": "4712"}
 
 
+@pytest.mark.parametrize("cards", [None, SMALL])
+async def test_single_calls_can_be_approved(make_desk: MakeDesk, shop: Shop, cards: Any) -> None:
+    script = [CANCEL + call("cancel_order", number="4712"), "Done."]
+    async with make_desk(script, tools=shop.tools, cards=cards) as desk:
+        pending = (await desk.ask("Cancel 4711 and 4712.", conversation="c")).pending
+        with pytest.raises(InputError, match="nonsense"):
+            await desk.resume("c", approve=["nonsense"])
+        reply = await desk.resume("c", approve=[pending[0].id])
+    assert (shop.cancelled, reply.status) == (["4711"], "held")
+    assert reply.text == "Done.\n\nThis was not done, because it was not approved. (cancel_order)"
+
+
+async def test_nothing_approved_is_all_declined(make_desk: MakeDesk, shop: Shop) -> None:
+    async with make_desk([CANCEL, "I see."], tools=shop.tools) as desk:
+        await desk.ask(QUESTION, conversation="c")
+        reply = await desk.resume("c", approve=[])
+    assert (shop.cancelled, reply.status) == ([], "held")
+
+
 async def test_only_the_newest_turn_that_waits_can_go_on(make_desk: MakeDesk, shop: Shop) -> None:
     async with make_desk([CANCEL, "Done.", CANCEL, "Hello."], tools=shop.tools) as desk:
         with pytest.raises(InputError, match="waits for no approval"):
@@ -212,6 +231,12 @@ async def test_a_model_that_fails_after_the_call_does_not_hide_it(make_desk: Mak
         with pytest.raises(InputError):
             await desk.resume("c", approve=True)
     assert shop.cancelled == ["4711"]
+
+
+async def test_a_desk_tool_that_is_named_risky_waits_too(make_desk: MakeDesk) -> None:
+    async with make_desk(["4"], cards=SMALL, risky_tools=("algebra",)) as desk:
+        reply = await desk.ask("What is 37*91+4?")
+    assert all(use.name != "algebra" for use in reply.receipt.tools)
 
 
 async def unattended(desk: Desk, text: str, **changes: Any) -> Reply:

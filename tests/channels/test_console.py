@@ -21,7 +21,20 @@ from qwendesk.cli.chat.console_channel import Answer, ConsoleChannel, Session, l
 from qwendesk.cli.chat.view import PlainView, TerminalView, split_settled
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.errors import ConfigError, EngineError
-from qwendesk.messages import AnswerReset, Event, Finished, Inbound, Notice, Receipt, Reply, TextDelta, ThinkingDelta
+from qwendesk.messages import (
+    AnswerReset,
+    Approval,
+    ApprovalNeeded,
+    Event,
+    Finished,
+    Inbound,
+    Notice,
+    PendingCall,
+    Receipt,
+    Reply,
+    TextDelta,
+    ThinkingDelta,
+)
 
 RECEIPT = Receipt("math", "m", "e", 0.9, "general", ("arithmetic",), "en", False, (), 1, 2, 3.0, 4.0, (), 5.0)
 Talk = Callable[..., Awaitable[tuple[str, list[Inbound]]]]
@@ -68,6 +81,37 @@ def talk(tmp_path: Path) -> Talk:
         return screen.file.getvalue(), seen
 
     return run
+
+
+@pytest.mark.parametrize(("typed", "approved"), [("y\nn\n", ["a"]), ("n\nYES\n", ["b"]), ("\n\n", [])])
+async def test_each_pending_call_is_asked_about(tmp_path: Path, typed: str, approved: list[str]) -> None:
+    decisions: list[Approval] = []
+    calls = tuple(PendingCall(one, "pay", {"to": f"{one}\x1b[2Jland"}, "the tool is risky") for one in ("a", "b"))
+
+    async def handler(inbound: Inbound) -> AsyncGenerator[Event, None]:
+        assert inbound.can_approve
+        yield ApprovalNeeded(calls)
+        yield Finished(Reply("", "c", RECEIPT, status="needs_approval", pending=calls))
+
+    async def resume(inbound: Inbound, approval: Approval) -> AsyncGenerator[Event, None]:
+        decisions.append(approval)
+        yield TextDelta("Paid.")
+        yield Finished(Reply("Paid.", "c", RECEIPT))
+
+    async def nothing(name: str) -> None:
+        return None
+
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    console = ConsoleChannel(
+        Session("c"), nothing, nothing, history=tmp_path / "history", out=screen, err=screen, resume=resume
+    )
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        pipe.send_text(f"Pay\n{typed}\x04")
+        await console.converse(handler)
+    shown = screen.file.getvalue()
+    assert [list(one.approve) for one in decisions] == [approved]
+    assert "the tool is risky" in shown and "Paid." in shown
+    assert "to = 'a" in shown and "\x1b[2Jland" not in shown
 
 
 async def test_lines_are_answered_until_the_person_leaves(talk: Talk) -> None:

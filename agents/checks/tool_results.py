@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import cache
 from importlib import resources
 
+from qwendesk.agents.checks.equations import scaled_numbers
 from qwendesk.agents.checks.numbers import StatedNumber, numbers_in, times_in, without_times
 from qwendesk.messages import Check, ToolUse
 
@@ -50,6 +51,19 @@ def check_result(text: str, uses: Sequence[ToolUse], language: str | None = None
         return []
     stated = all(_states(text, piece, language) for piece in pieces)
     return [Check(STATES_RESULT, "passed" if stated else "failed", results[-1])]
+
+
+def contradicts_results(text: str, uses: Sequence[ToolUse], language: str | None = None) -> bool:
+    """Return whether an answer makes a claim of numbers without any of the calculated results.
+
+    Args:
+        text: the answer.
+        uses: the turn's calls.
+        language: the answer's language, for its number format.
+    """
+    results = [use.result.strip() for use in uses if use.ok and use.name in CALCULATORS]
+    stated = [piece for result in results for piece in _result_parts(result) if _states(text, piece, language)]
+    return not stated and bool(numbers_in(_LIST_NUMBER.sub("", text), language))
 
 
 def report_unchecked(uses: Sequence[ToolUse], checks: Sequence[Check]) -> list[Check]:
@@ -118,7 +132,9 @@ def _states(text: str, piece: str, language: str | None) -> bool:
 
 def _states_number(text: str, result: str, language: str | None) -> bool:
     wanted, whole = Fraction(result), [number for number in numbers_in(text, language) if not number.is_part]
-    return any(_rounds_to(wanted, value, number) for number in whole for value in number.values)
+    if any(_rounds_to(wanted, value, number) for number in whole for value in number.values):
+        return True
+    return any(abs(value - wanted) <= slack for value, slack in scaled_numbers(text))
 
 
 def _rounds_to(wanted: Fraction, value: Fraction, number: StatedNumber) -> bool:

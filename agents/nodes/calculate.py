@@ -1,7 +1,7 @@
 """Work out plain algebra before a small model answers: it would split numbers, or skip a part of what is asked.
 
-What a message plainly asks for is stated without the model, step by step. A written-out sum in another message is
-worked out for it, because it would copy numbers with separators wrongly.
+What a message plainly asks for, and a question of yearly growth, is answered without the model. A written-out sum in
+another message is worked out for it, because it would copy numbers with separators wrongly.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.algebra_answers import stated_results
 from qwendesk.agents.algebra_requests import AlgebraRequest, algebra_requests
+from qwendesk.agents.checks.arithmetic import check_equations
+from qwendesk.agents.checks.tool_results import STATES_RESULT
+from qwendesk.agents.growth import growth_answer, read_growth
 from qwendesk.agents.nodes.tools import run_call
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
-from qwendesk.messages import TextDelta
+from qwendesk.messages import Check, TextDelta
 from qwendesk.tools.algebra import separated_expression
 from qwendesk.tools.base import ToolContext
 
@@ -26,6 +29,8 @@ _TOOL = "algebra"
 
 def may_calculate(text: str, context: TurnContext) -> bool:
     """Return whether a message holds something to work out, and there is the tool for it."""
+    if not context.own_tools and read_growth(text, None):
+        return True
     has_tool = _TOOL in context.toolbox.names and _TOOL not in context.toolbox.risky_names
     return has_tool and bool(_plain_requests(text, context) or separated_expression(text))
 
@@ -33,8 +38,16 @@ def may_calculate(text: str, context: TurnContext) -> bool:
 async def calculate(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Call algebra with what the person wrote; state the results, or leave them to the model."""
     context, inbound = runtime.context, state["inbound"]
+    is_whole = not inbound.attachments and not state.get("machine_notice")
+    if is_whole and not context.own_tools and (text := growth_answer(inbound.text, answer_language(state))):
+        context.emit(TextDelta(text))
+        notes = ["worked out from the message's numbers: no model was asked"]
+        return {"messages": [AIMessage(text)], "checks": check_equations(text, answer_language(state)), "notes": notes}
     plain = _plain_requests(inbound.text, context)
-    requests = plain or [AlgebraRequest("evaluate", separated_expression(inbound.text) or "")]
+    expression = separated_expression(inbound.text)
+    if not (plain or expression):
+        return {}
+    requests = plain or [AlgebraRequest("evaluate", expression or "")]
     calls = [_call(request) for request in requests]
     asker = ToolContext(inbound, state["language"])
     uses = await asyncio.gather(*(run_call(call, 1, asker, context) for call in calls))
@@ -45,19 +58,20 @@ async def calculate(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str
         ToolMessage(use.result, tool_call_id=call["id"], name=use.name) for use, call in zip(uses, calls, strict=True)
     ]
     worked_out: dict[str, Any] = {"messages": messages, "tool_uses": uses, "tool_rounds": 1}
-    is_all = plain and not inbound.attachments and not state.get("machine_notice")
-    text = stated_results(plain, [use.result for use in uses], answer_language(state)) if is_all else None
+    results = [use.result for use in uses]
+    text = stated_results(plain, results, answer_language(state)) if plain and is_whole else None
     if text is None:
         return worked_out
     context.emit(TextDelta(text))
     notes = ["algebra alone answered: no model was asked"]
-    return {**worked_out, "messages": [*messages, AIMessage(text)], "notes": notes}
+    checks = [Check(STATES_RESULT, "passed", result) for result in results]
+    return {**worked_out, "messages": [*messages, AIMessage(text)], "checks": checks, "notes": notes}
 
 
-async def after_calculate(state: TurnState) -> Literal["answer", "check"]:
-    """Check the stated results, or let the model answer."""
+async def after_calculate(state: TurnState) -> Literal["answer", "reply"]:
+    """Finish with the stated results, or let the model answer."""
     last = state["messages"][-1]
-    return "check" if isinstance(last, AIMessage) and last.text else "answer"
+    return "reply" if isinstance(last, AIMessage) and last.text else "answer"
 
 
 def _plain_requests(text: str, context: TurnContext) -> list[AlgebraRequest]:

@@ -9,7 +9,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE, check_answer_language
-from qwendesk.agents.checks.arithmetic import ARITHMETIC
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
     check_choices,
@@ -23,6 +22,7 @@ from qwendesk.agents.guarded_answer import FEEDBACK, feedback_on, guards_of, may
 from qwendesk.agents.guards.stream import find_whole_fault
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
+from qwendesk.agents.nodes.mend import ending
 from qwendesk.agents.roles import is_small, role_definition
 from qwendesk.agents.state import Fault, GuardReport, RetryRequest, RetryStep, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
@@ -98,8 +98,8 @@ async def _guard_retry(state: TurnState, context: TurnContext, text: str, fault:
 
 
 async def after_check(state: TurnState) -> Literal["retry", "mend", "reply"]:
-    """Retry if the check asks for it; otherwise correct wrong sums."""
-    return "retry" if state.get("retry_request") else _ending(state)
+    """Retry if the check asks for it; otherwise mend what a program can."""
+    return "retry" if state.get("retry_request") else ending(state)
 
 
 def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list[Check]:
@@ -196,13 +196,8 @@ async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 
 
 async def after_retry(state: TurnState) -> Literal["answer", "mend", "reply"]:
-    """Answer anew if the model is loaded; otherwise correct wrong sums of the first answer."""
-    return "answer" if state.get("retry_request") else _ending(state)
-
-
-def _ending(state: TurnState) -> Literal["mend", "reply"]:
-    wrong = any(check.name == ARITHMETIC and check.outcome == "failed" for check in state["checks"])
-    return "mend" if wrong else "reply"
+    """Answer anew if the model is loaded; otherwise mend the first answer."""
+    return "answer" if state.get("retry_request") else ending(state)
 
 
 def _retry_prompt(messages: list[BaseMessage], request: RetryRequest) -> list[BaseMessage]:

@@ -3,29 +3,73 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
+from qwendesk.agents.algebra_answers import shown_result
 from qwendesk.agents.checks.arithmetic import ARITHMETIC, correct_arithmetic
+from qwendesk.agents.checks.stated_output import STATED_OUTPUT, correct_stated_output
+from qwendesk.agents.checks.tool_results import STATES_RESULT, contradicts_results
 from qwendesk.agents.model_call import answer_text, chosen_model
+from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
-from qwendesk.messages import AnswerReset, TextDelta
+from qwendesk.messages import AnswerReset, Check, TextDelta
+
+_MENDABLE = (ARITHMETIC, STATES_RESULT, STATED_OUTPUT)
+
+
+def ending(state: TurnState) -> Literal["mend", "reply"]:
+    """Return the node that follows the last try."""
+    failed = any(check.name in _MENDABLE and check.outcome == "failed" for check in state["checks"])
+    return "mend" if failed else "reply"
 
 
 async def mend(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Replace wrong results, and what follows from them."""
-    text, question = answer_text(state), state["inbound"].text
-    corrected = await asyncio.to_thread(correct_arithmetic, text, question, answer_language(state))
+    """Withhold what contradicts a calculated result; replace wrong results of sums and code, and what repeats them."""
+    text, language = answer_text(state), answer_language(state)
+    failed = {check.name: check for check in reversed(state["checks"]) if check.outcome == "failed"}
+    result = failed.get(STATES_RESULT)
+    if result and contradicts_results(text, state["tool_uses"], language):
+        return _replaced(state, runtime.context, _result_alone(result, language), result)
+    if STATED_OUTPUT in failed:
+        found = await correct_stated_output(text, runtime.context.sandbox, state["inbound"], language)
+        if found:
+            ending = (
+                "" if found.is_whole else f"\n\n{phrase('calculated', language)}: **{' '.join(found.printed.split())}**"
+            )
+            notes = [f"corrected: {failed[STATED_OUTPUT].detail}"]
+            reason = ("the output of its code was made up", notes)
+            return _with_text(state, runtime.context, f"{found.text}{ending}", reason, _MENDABLE)
+    if ARITHMETIC not in failed:
+        return {}
+    corrected = await asyncio.to_thread(correct_arithmetic, text, state["inbound"].text, language)
     if not corrected.corrections:
         return {}
-    runtime.context.emit(AnswerReset("a calculation was corrected", chosen_model(state).card.name))
-    runtime.context.emit(TextDelta(corrected.text))
+    notes = [f"corrected: {one.shown}, but it is {one.value}" for one in corrected.corrections]
+    return _with_text(state, runtime.context, corrected.text, ("a calculation was corrected", notes), (ARITHMETIC,))
+
+
+def _replaced(state: TurnState, context: TurnContext, text: str, check: Check) -> dict[str, Any]:
+    reason = f"the answer did not state the result {check.detail}"
+    return _with_text(state, context, text, (reason, [f"{reason}; it was withheld"]), _MENDABLE)
+
+
+def _with_text(
+    state: TurnState, context: TurnContext, text: str, reason: tuple[str, list[str]], mended: tuple[str, ...]
+) -> dict[str, Any]:
+    """Show a text in place of the answer, and return the state with it."""
+    context.emit(AnswerReset(reason[0], chosen_model(state).card.name))
+    context.emit(TextDelta(text))
     return {
-        "messages": [AIMessage(corrected.text)],
+        "messages": [AIMessage(text)],
         "try_start": len(state["messages"]),
         "kept_answer": "",
-        "mended": (ARITHMETIC,),
-        "notes": [f"corrected: {one.shown}, but it is {one.value}" for one in corrected.corrections],
+        "mended": mended,
+        "notes": reason[1],
     }
+
+
+def _result_alone(check: Check, language: str | None) -> str:
+    return f"{phrase('calculated', language)}: **{shown_result(check.detail, language)}**"

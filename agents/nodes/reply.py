@@ -8,6 +8,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from qwendesk.agents.algebra_answers import shown_result
 from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
@@ -67,17 +68,18 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 def _appended_paragraphs(state: TurnState, context: TurnContext) -> list[str]:
     """Return the paragraphs appended to an answer that failed checks: the tool's result, or the mistake."""
     failed = [check for check in state["checks"] if check.outcome == "failed"]
-    added = next((check for check in failed if check.name in _TITLES), None)
-    marks = [] if added is None else [_correction(phrase(_TITLES[added.name], answer_language(state)), added.detail)]
-    left_out = (*_TITLES, *_UNMARKED, *state.get("mended", ()))
+    language, mended = answer_language(state), state.get("mended", ())
+    added = next((check for check in failed if check.name in _TITLES and check.name not in mended), None)
+    marks = [] if added is None else [_correction(phrase(_TITLES[added.name], language), added.detail, language)]
+    left_out = (*_TITLES, *_UNMARKED, *mended)
     wrong = [check for check in failed if check.name not in left_out]
-    marks += [phrase("check_failed", answer_language(state)).format(detail=_line(check)) for check in wrong]
+    marks += [phrase("check_failed", language).format(detail=_line(check)) for check in wrong]
     return marks + (_failures(state, context) if any(check.name == ADMITS_FAILURE for check in failed) else [])
 
 
-def _correction(title: str, found: str) -> str:
+def _correction(title: str, found: str, language: str | None) -> str:
     """Return a tool's result for the end of an answer that does not state it."""
-    return f"{title}:\n\n{found}" if "\n" in found else f"{title}: **{found}**"
+    return f"{title}:\n\n{found}" if "\n" in found else f"{title}: **{shown_result(found, language)}**"
 
 
 def _line(check: Check) -> str:

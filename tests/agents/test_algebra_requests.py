@@ -3,6 +3,8 @@
 import pytest
 
 from qwendesk.agents.algebra_requests import algebra_requests
+from qwendesk.agents.growth import growth_answer
+from qwendesk.messages import Finished
 from qwendesk.models.card import ModelCard
 from tests.conftest import MakeDesk
 
@@ -105,3 +107,71 @@ async def test_a_large_model_and_a_request_that_fails_go_the_usual_way(make_desk
         assert (await desk.ask("What is 37*91+4?")).text == "It is 3371."
     async with make_desk(["No way."] * 3, cards=SMALL) as desk:
         assert (await desk.ask("What is 1/0?")).text.startswith("No way.")
+
+
+GROWTH = (
+    "A company's revenue grows by 15% each year. With $2 million in 2020, will it reach $5 million by 2025? "
+    "If not, what growth rate would it need?"
+)
+
+
+async def test_a_question_of_growth_is_answered_in_each_part(make_desk: MakeDesk) -> None:
+    async with make_desk(["must not be asked"], cards=SMALL) as desk:
+        reply = await desk.ask(GROWTH)
+    assert reply.text.startswith("**No.**") and "**$4.02 million**" in reply.text and "**20.1%**" in reply.text
+    assert all(check.outcome == "passed" for check in reply.receipt.checks)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "parts"),
+    [
+        (GROWTH.replace("15%", "25%"), "en", ["**Yes.**", "$6.1 million", "≥ $5 million"]),
+        (
+            "Der Umsatz wächst jedes Jahr um 15 %. Mit 2 Mio. € im Jahr 2020, erreicht er bis 2025 5 Mio. €?",
+            "de",
+            ["**Nein.**", "4,02 Mio. €", "20,1%"],
+        ),
+        ("公司收入每年增长15%。2020年为200万美元，到2025年能达到500万美元吗？", "zh", ["402.27万美元", "20.1%"]),
+        ("Выручка растёт на 15% в год. Если в 2020 году она 2 млн, будет ли 5 млн к 2025 году?", "ru", ["4,02 млн"]),
+        ("I invest $1,000 at 5% annual interest for 10 years. How much will I have?", "en", ["$1628.89", "+$628.89"]),
+    ],
+)
+def test_growth_is_worked_out_in_the_units_of_the_message(text: str, language: str, parts: list[str]) -> None:
+    answer = growth_answer(text, language) or ""
+    assert all(part in answer for part in parts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sales grow 5% each month. From $100, what are they after 3 years?",
+        "The value of a car falls by 10% each year. It cost $20,000. What is it worth after 3 years?",
+        "Prices rise 3% each year. Why?",
+        "The company grows 15% each year and has 200 people, 3 offices and 5 cars. How many people in 2 years?",
+        "Revenue grew by 15% a year from $2 million in 2020 to $4 million in 2025.",
+    ],
+)
+def test_other_questions_of_growth_are_left_to_a_model(text: str) -> None:
+    assert growth_answer(text, "en") is None
+
+
+CALL = '<tool_call>{"name": "python", "arguments": {"code": "2000000 * 1.15**5"}}</tool_call>'
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Yes, the company will reach $5 million by 2025.", "Calculated: **4,022,714.37**"),
+        ("No, it is about $4.02 million then.", "No, it is about $4.02 million then."),
+        ("It becomes a large sum.", "It becomes a large sum.\n\nCalculated: **4,022,714.37**"),
+    ],
+)
+async def test_no_claim_stands_beside_a_result_that_it_does_not_state(
+    make_desk: MakeDesk, said: str, shown: str
+) -> None:
+    async with make_desk([CALL, said]) as desk:
+        events = [
+            event async for event in desk.stream("Will $2 million become $5 million by 2025 at 15%?", role="math")
+        ]
+    finished = events[-1]
+    assert isinstance(finished, Finished) and finished.reply.text == shown

@@ -400,3 +400,44 @@ def test_a_file_that_is_no_text_is_named(data: Path) -> None:
 def test_rows_are_json_lines(data: Path) -> None:
     for file in data.iterdir():
         assert all(json.loads(line) for line in file.read_text("utf-8").splitlines())
+
+
+DERIVATIVE = "f'(x) = 3x² + 4x - 5, critical points x = 0.786 and x = -2.12"
+GROWTH = "No: it becomes about $4.02 million. A growth of about 20.1% a year is needed."
+SEARCH = """```python
+def binary_search(items, target):
+    low, high = 0, len(items) - 1
+    while low <= high:
+        middle = (low + high) // 2
+        if items[middle] == target:
+            return middle
+        if items[middle] < target:
+            low = middle + 1
+        else:
+            high = middle - 1
+    return -1
+```"""
+ENGLISH = "Artificial intelligence lets machines do what needs thinking, such as reading and planning."
+CHINESE = "人工智能让机器完成需要思考的工作，例如阅读、规划和对话。"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "right"),
+    [
+        ("derivative", DERIVATIVE, True),
+        ("derivative", r"\[ f'(x) = 3x^2 + 4x - 5 \] so \( x = \frac{-2 \pm \sqrt{19}}{3} \)", True),
+        ("derivative", "f'(x) = 3x² + 4x - 5", False),
+        ("derivative", DERIVATIVE.replace("4x", "2x"), False),
+        ("growth", GROWTH, True),
+        ("growth", "**No.** $2 million × (1 + 15%)^5 ≈ $4,022,714 < $5 million; growth needed: 20.11%", True),
+        ("growth", "Yes, the company will reach $5 million by 2025. Calculated: **4022714.3749999986**, 20.1%", False),
+        ("growth", GROWTH.partition(" A ")[0], False),
+        ("binary-search", SEARCH, True),
+        ("binary-search", SEARCH.replace("middle + 1", "middle + 2"), False),
+        ("two-languages", f"{ENGLISH}\n\n{CHINESE}", True),
+        ("two-languages", ENGLISH, False),
+        ("median", "```python\ndef median(numbers):\n    return sorted(numbers)[len(numbers) // 2]\n```", False),
+    ],
+)
+async def test_an_example_is_scored_by_its_content(key: str, text: str, right: bool) -> None:
+    assert await verdict("examples", None, answered(text), key) is right

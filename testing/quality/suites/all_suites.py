@@ -8,6 +8,7 @@ from qwendesk.errors import ConfigError, no_such
 from qwendesk.testing.quality.base import Suite
 from qwendesk.testing.quality.suites.asked_language import AskedLanguage
 from qwendesk.testing.quality.suites.code import HumanEval, Mbpp
+from qwendesk.testing.quality.suites.examples import Examples
 from qwendesk.testing.quality.suites.faq import ShopQuestions
 from qwendesk.testing.quality.suites.function_calls import FunctionCalls, Irrelevance
 from qwendesk.testing.quality.suites.handover import Handover
@@ -26,6 +27,7 @@ SUITES: tuple[Suite, ...] = (
     AskedLanguage(),
     Instructions(),
     ShopQuestions(),
+    Examples(),
     Injection(),
     Retail(),
     Handover(),

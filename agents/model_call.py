@@ -7,7 +7,15 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+)
 
 from qwendesk.agents.roles import RoleDefinition, is_small
 from qwendesk.agents.state import RetryRequest, TokenUsage, TurnContext, TurnState, answer_language
@@ -141,6 +149,12 @@ def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) 
     }
 
 
+def unanswered_calls(message: AIMessage, state: TurnState) -> list[ToolCall]:
+    """Return the calls of a message that have no result yet, and no message that they are not made."""
+    answered = {one.tool_call_id for one in state["messages"] if isinstance(one, ToolMessage)}
+    return [call for call in message.tool_calls if call["id"] not in answered]
+
+
 def only_reports(state: TurnState) -> bool:
     """Return whether a small model only reports the result of its tool."""
     return is_small(chosen_model(state).card) and any(map(_is_result, _turn(state)))
@@ -177,6 +191,7 @@ def _small_model_turn(state: TurnState, language: str | None) -> list[BaseMessag
         missing = [name for message in turn if isinstance(message, ToolMessage) for name in message.artifact or ()]
         asked = [HumanMessage(_ASK_FOR.format(names=", ".join(dict.fromkeys(missing))))] if missing else []
         return [turn[0], *(message for message in turn[1:] if message.text and not _is_of_call(message)), *asked]
+    results += [message.text for message in turn if isinstance(message, ToolMessage) and message.artifact is not None]
     results += [message.text for message in turn[1:] if isinstance(message, HumanMessage)]
     wanted = f"Write the answer to the question{f' in {language}' if language else ''}:"
     return [HumanMessage("\n".join([f"Question: {indented(turn[0].text)}", *results, wanted]))]

@@ -14,6 +14,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Literal
 
+from qwendesk.agents.checks.derived_numbers import is_computed, is_converted, significant_digits
 from qwendesk.agents.checks.numbers import numbers_in
 from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
 from qwendesk.search_terms import query_terms
@@ -23,8 +24,10 @@ Verdict = Literal["known", "open", "unlikely", "made up"]
 """``unlikely``: a small number where none is known, or words that share nothing with what is; both may be implied."""
 _MAX_IMPLIED = 12
 """Up to this, whole numbers may be counted or implied; 0 and 1 are said of anything."""
-_FACTORS = (7, 12, 24, 30, 52, 60, 365, 3600)
-"""Conversions of units other than by powers of ten."""
+_MIN_IDENTIFIER = 1000
+"""From this, a whole number may identify something, such as an order."""
+_PLACE_NAMES = ("lat", "latitude", "lon", "lng", "long", "longitude")
+"""Arguments for coordinates, which a model knows of a place that the message names."""
 _NEAR_DAYS = 62
 """Days from today within which a date may stand for a word such as "tomorrow"."""
 _MAX_NAME_WORDS = 6
@@ -38,6 +41,7 @@ _DATE = re.compile(
     r"(?<!\d)(?:(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})|(?P<one>\d{1,2})[-/.](?P<two>\d{1,2})[-/.](?P<end>\d{4}))(?!\d)"
 )
 _TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?")
+_COLOUR = re.compile(r"(?<!\w)#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{3})(?!\w)")
 _LATIN = re.compile(r"[A-Za-z]")
 _OTHER_SCRIPT = re.compile(r"[^\W\d_A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _ABBREVIATION = re.compile(r"[A-Z]{1,3}\.?|(?:[A-Z]\.){1,4}")
@@ -68,8 +72,8 @@ class KnownValues:
         others: earlier messages, results of tools, documents and facts.
         language: the language of the message; None if it is not known.
         today: the date of the turn.
-        trusts_choices: whether a value of an enum that nobody named, where there is a default, is taken for the model's
-            choice; a small model fills such arguments in at random.
+        trusts_model: whether the model is trusted with what may be implied: choices, names, dates, and numbers that
+            identify nothing. A small model fills such arguments in at random.
     """
 
     def __init__(
@@ -79,27 +83,28 @@ class KnownValues:
         *,
         language: str | None,
         today: date,
-        trusts_choices: bool = True,
+        trusts_model: bool = False,
     ) -> None:
         text = "\n".join([message, *others])
         self._terms = frozenset(query_terms(text))
         self._plain = _plain(text)
         self._numbers = {value for number in numbers_in(text, None) for value in number.values}
         self._runs = frozenset(run.lstrip("0") or "0" for run in re.findall(r"\d+", plain_digits(text)))
-        self._digits = frozenset(map(_significant, self._numbers))
+        self._digits = frozenset(map(significant_digits, self._numbers))
         self._addresses = fold(text)
         self._has_number_words = _has_number_words(text)
         self._may_be_translated = language not in (None, "en")
         self._has_latin = bool(_LATIN.search(text))
         self._has_other = bool(_OTHER_SCRIPT.search(text))
         self._today = today
-        self._trusts_choices = trusts_choices
+        self._trusts_model = trusts_model
 
     def judge(self, arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> JudgedCall:
         """Judge the arguments of a call.
 
-        A call is not made if a required number, date, code or address was made up, or if nothing in it is known and one
-        of its values is unlikely. Arguments that the tool does not have are left out.
+        A call is not made if a required code, address or number that identifies something was made up. The call of a
+        small model is not made either if nothing in it is known and one of its values is unlikely. Arguments that the
+        tool does not have are left out.
 
         Args:
             arguments: the model's arguments.
@@ -108,8 +113,15 @@ class KnownValues:
         properties, required = schema.get("properties", {}), schema.get("required", ())
         is_closed = "properties" in schema and not schema.get("additionalProperties")
         strange = arguments.keys() - properties.keys() if is_closed else set[str]()
-        verdicts = {key: self._verdict(value, properties.get(key) or {}) for key, value in arguments.items()}
-        doubtful = [key for key, verdict in verdicts.items() if verdict in ("unlikely", "made up")]
+        verdicts = {
+            key: "open" if _is_place(key, value) else self._verdict(value, properties.get(key) or {})
+            for key, value in arguments.items()
+        }
+        doubtful = [
+            key
+            for key, verdict in verdicts.items()
+            if verdict == "made up" or (verdict == "unlikely" and not self._trusts_model)
+        ]
         left_out = {key: arguments[key] for key in doubtful if key not in required and key not in strange}
         if "known" in verdicts.values():
             made_up = {key: arguments[key] for key in doubtful if key in required and verdicts[key] == "made up"}
@@ -135,7 +147,7 @@ class KnownValues:
 
     def _is_chosen(self, value: Any, schema: Mapping[str, Any]) -> bool:
         """Return whether a value is one that the schema itself offers, or a word or small number of its description."""
-        is_free = self._trusts_choices or "default" not in schema
+        is_free = self._trusts_model or "default" not in schema
         offered = [*(schema.get("enum", ()) if is_free else ()), schema.get("const"), schema.get("default")]
         if any(type(value) is type(one) and value == one for one in offered):
             return True
@@ -152,13 +164,18 @@ class KnownValues:
         known = {abs(one) for one in self._numbers}
         if number in known:
             return "known"
-        if number.denominator == 1 and number <= _MAX_IMPLIED:
-            return "open" if number <= 1 or known or self._has_number_words else "unlikely"
-        if _significant(number) in self._digits or any(
-            number * factor in known or number / factor in known for factor in _FACTORS
-        ):
+        if number <= 1 and number.denominator == 1:
+            return "open"
+        is_implied = number.denominator == 1 and number <= _MAX_IMPLIED
+        if not is_implied and (significant_digits(number) in self._digits or is_converted(number, known)):
             return "known"
-        return "open" if self._has_number_words or number == self._today.year else "made up"
+        if self._has_number_words or number == self._today.year or (is_implied and known):
+            return "open"
+        if not is_implied and is_computed(number, known):
+            return "open"
+        is_year = 1900 <= number <= 2200
+        identifies = number.denominator == 1 and number >= _MIN_IDENTIFIER and not is_year
+        return "made up" if identifies else "unlikely"
 
     def _of_text(self, text: str) -> Verdict:
         plain = _plain(text)
@@ -169,7 +186,7 @@ class KnownValues:
             verdicts.append("known" if fold(address.rstrip(".,;")) in self._addresses else "made up")
         rest = _ADDRESS.sub(" ", text)
         verdicts += [self._of_date(found) for found in _DATE.finditer(rest)]
-        rest = _TIME.sub(" ", _DATE.sub(" ", rest))
+        rest = _COLOUR.sub(" ", _TIME.sub(" ", _DATE.sub(" ", rest)))
         tokens = [token.strip(_EDGE_SIGNS) for token in _TOKEN.findall(plain_digits(rest))]
         codes = [token for token in tokens if re.search(r"\d", token)]
         verdicts += map(self._of_code, codes)
@@ -187,7 +204,9 @@ class KnownValues:
             return "known"
         has_year = any(len(run) == 4 and run[:2] in ("19", "20", "21") for run in self._runs)
         known = any(str(day.day) in self._runs and (str(year) in self._runs or not has_year) for day in days)
-        return "known" if known else "open" if self._has_number_words or not days else "made up"
+        if known or self._has_number_words or not days:
+            return "known" if known else "open"
+        return "unlikely" if self._trusts_model else "made up"
 
     def _of_code(self, code: str) -> Verdict:
         plain = _plain(code)
@@ -197,7 +216,9 @@ class KnownValues:
             return "known"
         numbers = [number for number in numbers_in(code, None) if not number.is_part]
         if len(numbers) == 1 and numbers[0].shown == code:
-            verdicts = [self._of_number(float(value)) for value in numbers[0].values]
+            verdicts = [self._of_number(float(value)) for value in numbers[0].values if abs(value) < 1e300]
+            if not verdicts:
+                return "made up"
             return "known" if "known" in verdicts else verdicts[0]
         runs = re.findall(r"\d+", code)
         return "open" if all(len(run) == 1 or run.lstrip("0") in self._runs for run in runs) else "made up"
@@ -238,6 +259,11 @@ def may_be_about(message: str, language: str | None, description: str) -> bool:
     )
 
 
+def _is_place(name: str, value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and name.lower() in _PLACE_NAMES and abs(value) <= 180
+
+
 def _joined(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on a whole from those on its parts."""
     found = set(verdicts)
@@ -255,14 +281,6 @@ def _day(year: int, month: int, day: int) -> date | None:
 def _plain(text: str) -> str:
     """Return the letters and digits of a text."""
     return "".join(sign for sign in fold(plain_digits(text)) if sign.isalnum())
-
-
-def _significant(number: Fraction) -> str:
-    """Return a number's digits without zeros at either end, the same for 5 %, 0.05, 50 and 5 thousand."""
-    try:
-        return f"{abs(float(number)):.12g}".partition("e")[0].replace(".", "").strip("0")
-    except OverflowError:
-        return ""
 
 
 def _share_stem(one: str, other: str) -> bool:

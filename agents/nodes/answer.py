@@ -111,11 +111,15 @@ async def _answer(state: TurnState, context: TurnContext) -> dict[str, Any]:
 
 
 def _offered_tools(state: TurnState, context: TurnContext) -> list[dict[str, Any]]:
-    """Return the tools of a call of the model; a small one is offered tools once, or it would call on and on."""
-    card = chosen_model(state).card
-    if is_small(card) and any(
-        isinstance(message, AIMessage) for message in state["messages"][state.get("try_start", 0) :]
-    ):
+    """Return the tools of a call of the model.
+
+    A small one is offered tools once in a try, or it would call on and on. A second try after a call of an own tool
+    gets none, since the call would be carried out again; it answers from the results of the first.
+    """
+    card, begun = chosen_model(state).card, state.get("try_start", 0)
+    if is_small(card) and any(isinstance(message, AIMessage) for message in state["messages"][begun:]):
+        return []
+    if begun and any(use.ok and use.name in context.own_tools for use in state["tool_uses"]):
         return []
     return offered_tools(role_definition(state["decision"].role), card, state["inbound"].text, context)
 

@@ -19,7 +19,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.call_schema import Schemas, fault, faults, grammar, shown_value, tidied
 from qwendesk.agents.checks.call_values import JudgedCall, KnownValues, may_be_about
-from qwendesk.agents.model_call import EXACT_SAMPLING, CollectedStream, build_prompt, chosen_model
+from qwendesk.agents.model_call import EXACT_SAMPLING, CollectedStream, build_prompt, chosen_model, unanswered_calls
 from qwendesk.agents.nodes.retrieve import is_decided
 from qwendesk.agents.roles import is_small, offered_tools, role_definition
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
@@ -59,25 +59,25 @@ async def review_calls(state: TurnState, runtime: Runtime[TurnContext]) -> dict[
             message, usage = await _rewrite(state, context, message, schemas, most=number)
             notes = [f"a call was written again, because {wrong[0]}"]
     judged = await asyncio.to_thread(_judge, message, schemas, state, context)
-    kept = [_judged_call(call, verdict) for call, verdict in judged if not verdict.made_up]
+    calls = [_judged_call(call, verdict) for call, verdict in judged]
     notes += [note for call, verdict in judged for note in _notes(call, verdict)]
     dropped = [(call, verdict) for call, verdict in judged if verdict.made_up]
-    changed: dict[str, Any] = {"usage": usage, "notes": notes}
-    if kept or message.invalid_tool_calls or not dropped:
-        return {**changed, "messages": [message.model_copy(update={"tool_calls": kept})]}
+    # the calls stay in the message, since a protocol without them has no place for what the model is told
     told = [_told(call, verdict, state, schemas[call["name"]]) for call, verdict in dropped]
-    rounds = state.get("tool_rounds", 0) + 1
-    return {**changed, "messages": [message, *told], "tool_rounds": rounds}
+    changed = {"messages": [message.model_copy(update={"tool_calls": calls}), *told], "usage": usage, "notes": notes}
+    if len(dropped) < len(calls) or message.invalid_tool_calls or not dropped:
+        return changed
+    return {**changed, "tool_rounds": state.get("tool_rounds", 0) + 1}
 
 
 async def after_review(state: TurnState) -> Literal["tools", "quote", "answer", "check"]:
     """Run the calls that are left; without any, answer anew, unless there is a text or the documents decide."""
-    last = state["messages"][-1]
-    if isinstance(last, AIMessage) and (last.tool_calls or last.invalid_tool_calls):
+    last = next(message for message in reversed(state["messages"]) if isinstance(message, AIMessage))
+    if last.invalid_tool_calls or unanswered_calls(last, state):
         return "tools"
     if is_decided(state):
         return "quote"
-    return "check" if isinstance(last, AIMessage) and last.text.strip() else "answer"
+    return "check" if last.text.strip() and not last.tool_calls else "answer"
 
 
 async def _rewrite(
@@ -144,7 +144,7 @@ def _judge(
         others,
         language=state["language"],
         today=datetime.now(UTC).date(),
-        trusts_choices=not is_small(chosen_model(state).card),
+        trusts_model=not is_small(chosen_model(state).card),
     )
     return [
         (call, known.judge(call["args"], schemas[call["name"]].get("parameters") or {}))
@@ -155,7 +155,7 @@ def _judge(
 
 
 def _judged_call(call: ToolCall, verdict: JudgedCall) -> ToolCall:
-    return ToolCall(name=call["name"], args=verdict.arguments, id=call["id"])
+    return ToolCall(name=call["name"], args=call["args"] if verdict.made_up else verdict.arguments, id=call["id"])
 
 
 def _gives(message: BaseMessage) -> bool:

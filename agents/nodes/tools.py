@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, Too
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from qwendesk.agents.model_call import chosen_model
+from qwendesk.agents.model_call import chosen_model, unanswered_calls
 from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import TurnContext, TurnState
 from qwendesk.agents.tool_policy import PromptText, approval_reason
@@ -46,7 +46,7 @@ _NOT_RUN: dict[Held, str] = {
 async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Run all calls of the last message side by side."""
     answers = [message for message in state["messages"] if isinstance(message, AIMessage)]
-    last = answers[-1]
+    last = answers[-1].model_copy(update={"tool_calls": unanswered_calls(answers[-1], state)})
     rounds = state.get("tool_rounds", 0) + 1
     if _repeated(answers):
         messages = _stop_calling(last, state["tool_uses"])

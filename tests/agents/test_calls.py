@@ -203,11 +203,14 @@ async def test_a_value_may_come_from_an_earlier_message_or_a_result(make_desk: M
     assert [use.name for use in second.receipt.tools] == ["list_orders", "order_status"]
 
 
-async def test_the_right_one_of_two_calls_is_made(make_desk: MakeDesk) -> None:
-    both = call("order_status", number="B-77") + call("order_status", number="B-12")
-    async with make_desk([both, "It was shipped."], cards=LARGE, tools=[order_status]) as desk:
+@pytest.mark.parametrize("cards", [SMALL, LARGE])
+async def test_the_right_one_of_two_calls_is_made_and_the_other_told(make_desk: MakeDesk, cards: Any) -> None:
+    both = call("order_status", number="B-12") + call("order_status", number="B-77")
+    async with make_desk([both, "It was shipped."], cards=cards, tools=[order_status]) as desk:
         reply = await desk.ask("Where is my order B-77?")
-    assert [use.arguments["number"] for use in reply.receipt.tools] == ["B-77"]
+    assert [(use.arguments["number"], use.ok) for use in reply.receipt.tools] == [("B-77", True)]
+    told = "\n".join(message.text for message in desk.script.calls[1][1])
+    assert "Order B-77 was shipped" in told and "B-12" in told
 
 
 async def test_one_question_of_several_knows_the_whole_message(make_desk: MakeDesk) -> None:
@@ -255,3 +258,20 @@ async def test_a_larger_model_calls_for_the_rest_by_itself(make_desk: MakeDesk) 
     async with make_desk(script, cards=LARGE, tools=[order_status]) as desk:
         reply = await desk.ask("Where are my orders 4711 and 4712?")
     assert [use.arguments["number"] for use in reply.receipt.tools] == ["4711", "4712"]
+
+
+@pytest.mark.parametrize("cards", [SMALL, LARGE])
+async def test_a_second_try_does_not_repeat_what_was_done(make_desk: MakeDesk, cards: Any) -> None:
+    done: list[str] = []
+
+    async def cancel_order(number: str) -> str:
+        """Cancel an order."""
+        done.append(number)
+        return f"Order {number} is cancelled."
+
+    script = [call("cancel_order", number="B-77"), "You find it in our handbook [3].", "It is cancelled."]
+    async with make_desk(script, cards=cards, tools=[cancel_order]) as desk:
+        reply = await desk.ask("Please cancel my order B-77")
+    assert reply.receipt.escalation and reply.text == "It is cancelled."
+    assert (done, offered(desk, 2)) == (["B-77"], [])
+    assert any("Order B-77 is cancelled." in message.text for message in desk.script.calls[2][1])

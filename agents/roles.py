@@ -14,6 +14,7 @@ from typing import Any
 
 from qwendesk.agents.checks.arithmetic import check_arithmetic
 from qwendesk.agents.checks.code import check_code
+from qwendesk.agents.checks.final_answer import check_final_answer
 from qwendesk.agents.checks.stated_output import check_stated_output
 from qwendesk.agents.checks.syntax import check_syntax
 from qwendesk.agents.state import TurnContext
@@ -45,7 +46,7 @@ class RoleDefinition:
     checkers: tuple[Checker, ...] = field(default=())
 
 
-_OF_NUMBERS: tuple[Checker, ...] = (check_stated_output, check_arithmetic)
+_OF_NUMBERS: tuple[Checker, ...] = (check_stated_output, check_arithmetic, check_final_answer)
 AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
 CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code, check_syntax))
 """Without tools of the desk: small models that are offered one answer with a call instead of code."""

@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.algebra_answers import shown_result
 from qwendesk.agents.checks.arithmetic import ARITHMETIC, correct_arithmetic
+from qwendesk.agents.checks.final_answer import FINAL_ANSWER, fill_boxes
 from qwendesk.agents.checks.stated_output import STATED_OUTPUT, correct_stated_output
 from qwendesk.agents.checks.tool_results import STATES_RESULT, contradicts_results
 from qwendesk.agents.model_call import answer_text, chosen_model
@@ -17,7 +18,7 @@ from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
 from qwendesk.messages import AnswerReset, Check, TextDelta
 
-_MENDABLE = (ARITHMETIC, STATES_RESULT, STATED_OUTPUT)
+_MENDABLE = (ARITHMETIC, STATES_RESULT, STATED_OUTPUT, FINAL_ANSWER)
 
 
 def ending(state: TurnState) -> Literal["mend", "reply"]:
@@ -33,22 +34,24 @@ async def mend(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     result = failed.get(STATES_RESULT)
     if result and contradicts_results(text, state["tool_uses"], language):
         return _replaced(state, runtime.context, _result_alone(result, language), result)
+    mended, notes = text, list[str]()
     if STATED_OUTPUT in failed:
         found = await correct_stated_output(text, runtime.context.sandbox, state["inbound"], language)
         if found:
-            ending = (
-                "" if found.is_whole else f"\n\n{phrase('calculated', language)}: **{' '.join(found.printed.split())}**"
-            )
-            notes = [f"corrected: {failed[STATED_OUTPUT].detail}"]
-            reason = ("the output of its code was made up", notes)
-            return _with_text(state, runtime.context, f"{found.text}{ending}", reason, _MENDABLE)
-    if ARITHMETIC not in failed:
+            printed = f"{phrase('calculated', language)}: **{' '.join(found.printed.split())}**"
+            mended = found.text if found.is_whole else f"{found.text}\n\n{printed}"
+            notes.append(f"corrected: {failed[STATED_OUTPUT].detail}")
+    if ARITHMETIC in failed:
+        corrected = await asyncio.to_thread(correct_arithmetic, mended, state["inbound"].text, language)
+        mended = corrected.text
+        notes += [f"corrected: {one.shown}, but it is {one.value}" for one in corrected.corrections]
+    if FINAL_ANSWER in failed:
+        mended = fill_boxes(mended)
+        notes.append(f"corrected: {failed[FINAL_ANSWER].detail}")
+    if mended == text:
         return {}
-    corrected = await asyncio.to_thread(correct_arithmetic, text, state["inbound"].text, language)
-    if not corrected.corrections:
-        return {}
-    notes = [f"corrected: {one.shown}, but it is {one.value}" for one in corrected.corrections]
-    return _with_text(state, runtime.context, corrected.text, ("a calculation was corrected", notes), (ARITHMETIC,))
+    done = tuple(name for name in _MENDABLE if name in failed and name != STATES_RESULT)
+    return _with_text(state, runtime.context, mended, (notes[0], notes), done)
 
 
 def _replaced(state: TurnState, context: TurnContext, text: str, check: Check) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from qwendesk.channels.markup.inline_rules import is_open, with_emphasis, with_literals
+from qwendesk.channels.markup.latex import plain_formula
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -20,7 +21,10 @@ _LANGUAGE = re.compile(r"(?:[\w+#.-]+|\{[^}]*\})?(?:\s+(?:\{.*\}|[\w-]+=(?:\"[^\
 _TIMES = re.compile(r"(?<=[A-Za-z0-9)\]])(?:\*\*(?=\d)|\*(?=[A-Za-z0-9(\[]))")
 """Multiplication or power, as in ``2*x*(y+1)`` and ``x**2``."""
 _WORDS = re.compile(r"[^\d\W]{2,}(?: [^\d\W]{2,})*")
-_LATEX = re.compile(r"\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_LATEX = re.compile(
+    r"\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$?(?=[^$\n]{0,300}\\[A-Za-z])([^$\n]{1,300})\$\$?|(\\boxed\s?\{(?:[^{}]|\{[^{}]*\})*\})",
+    re.DOTALL,
+)
 
 
 def with_blocks(parser: MarkdownIt) -> MarkdownIt:
@@ -124,12 +128,17 @@ def _ends_emphasis(state: StateInline, found: re.Match[str]) -> bool:
 
 
 def _latex(state: StateInline, silent: bool) -> bool:
-    """Parse a LaTeX formula as code, without its delimiters, which Markdown would read as escapes."""
+    """Parse a LaTeX formula as code, without its delimiters, which Markdown would read as escapes.
+
+    A box without delimiters, and a formula between dollar signs, are no formula to Markdown: they get plain signs.
+    """
     found = _LATEX.match(state.src, state.pos)
     if found is None:
         return False
     if not silent:
-        state.push("code_inline", "code", 0).content = " ".join((found[1] or found[2]).split())
+        state.push("code_inline", "code", 0).content = (
+            plain_formula(found[3] or found[4]) if (found[3] or found[4]) else " ".join((found[1] or found[2]).split())
+        )
     state.pos = found.end()
     return True
 

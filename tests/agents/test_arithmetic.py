@@ -103,3 +103,16 @@ async def test_an_answer_is_shown_with_its_corrections(make_desk: MakeDesk) -> N
     assert reply.text == "Each week: 4 * 7 = 28 eggs. In 3 weeks: 28 * 3 = 84 eggs."
     assert reply.receipt.checks[0].outcome == "failed"
     assert "corrected: 4 * 7 = 27, but it is 28" in reply.receipt.notes
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (r"3 * 4 = 12, so \boxed{}", r"3 * 4 = 12, so \boxed{12}"),
+        (r"3 * 4 = 13, so \boxed{\text{ eggs}}", r"3 * 4 = 12, so \boxed{12\text{ eggs}}"),
+        (r"3 * 4 = 12, so \boxed{12}", r"3 * 4 = 12, so \boxed{12}"),
+    ],
+)
+async def test_an_empty_box_gets_the_last_result(make_desk: MakeDesk, said: str, shown: str) -> None:
+    async with make_desk([said]) as desk:
+        assert (await desk.ask("How many eggs do 3 hens lay in 4 days?", role="math")).text == shown

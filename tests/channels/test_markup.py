@@ -57,6 +57,11 @@ def test_each_markup_writes_the_same_line_in_its_own_way(markup: Markup, expecte
         (r"so \( f(x) = a*b \) is", "so <code>f(x) = a*b</code> is"),
         ("\\[\n\\boxed{2 \\times 3}\n\\]", r"<code>\boxed{2 \times 3}</code>"),
         (r"it costs \(about\] 5", "it costs (about] 5"),
+        (r"so \boxed{84} grains", "so <code>84</code> grains"),
+        (r"so $\boxed{\frac{1}{2}}$", "so <code>1/2</code>"),
+        (r"$\frac{x+1}{2} \approx 4^{2}$", "<code>(x+1)/2 ≈ 4²</code>"),
+        (r"from $5 to $6", "from $5 to $6"),
+        (r"$\unknown{1}$", r"<code>\unknown{1}</code>"),
     ],
 )
 def test_formulas_keep_their_signs(text: str, expected: str) -> None:

@@ -151,6 +151,10 @@ class TurnInput(ConversationInput):
 
     documents: NotRequired[str]
     """Text about the documents attached to the message, for the prompt."""
+    problems: NotRequired[str]
+    """What the person is told about attached documents that could not be read."""
+    notes: NotRequired[list[str]]
+    """Notes of the receipt that are known before the turn."""
     inbound: Inbound
     language: str | None
     """The conversation's language so far."""
@@ -172,6 +176,7 @@ class TurnState(TypedDict, total=False):
     lasting_language: LastingLanguage | None
     background: str
     documents: str
+    problems: str
     conversation_context: Required[ConversationContext]
     signals: Signals
     decision: Decision
@@ -246,8 +251,8 @@ class TurnContext:
     """Whether the message is one question of several."""
     approve_risky: ApprovalMode = "always"
     """Which calls of risky tools need an approval."""
-    pending_tools: frozenset[str] = frozenset()
-    """Tools of the calls that a resumed turn waits for, which are risky whatever the settings say by now."""
+    asked: frozenset[str] = frozenset()
+    """Ids of the calls that a person has decided on in a resumed turn, whatever the settings say by now."""
     thinking: Literal["auto", "on", "off"] = "auto"
     policy: RoutingPolicy = RoutingPolicy()
     """Routing policy of the user."""

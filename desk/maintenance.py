@@ -17,6 +17,7 @@ from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import OPEN, stored_answer
 from qwendesk.errors import StoreError
+from qwendesk.memory.conversations.pending import PendingTurns
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage, RateBucket
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.periodic import PeriodicTask
@@ -151,6 +152,10 @@ class InboxMaintenance:
             return len((await connection.execute(statement)).all())
 
     @unit_of_work
+    async def drop_expired_turns(self) -> None:
+        """Delete the states of turns that have waited too long for an approval."""
+        await PendingTurns(self._database, "").drop_expired()
+
     async def prune_rate_limits(self, before: datetime) -> None:
         """Delete rate limits that were not used since then.
 
@@ -235,6 +240,7 @@ class PeriodicMaintenance:
         await self._in_batches(lambda: self._inbox.prune(now - _INBOX_RETENTION, self._batch_rows))
         await self._inbox.prune_rate_limits(now - _RATE_LIMIT_RETENTION)
         await self._access.prune(now - _ACCESS_REQUEST_RETENTION)
+        await self._inbox.drop_expired_turns()
 
     async def _attempt(self) -> None:
         try:

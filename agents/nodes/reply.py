@@ -42,7 +42,7 @@ _MIN_SHARED_TERMS = 2
 _HELD_PHRASES: dict[Held, str] = {
     "declined": "not_approved",
     "nobody to ask": "nobody_approves",
-    "one of several questions": "ask_alone",
+    "ask alone": "ask_alone",
 }
 
 
@@ -115,7 +115,14 @@ def _about(name: str, tools: Iterable[str], state: TurnState) -> str:
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Answer without a model: a call that is not approved, no model, the machine notice, or a missing picture."""
     decision, language = state["decision"], answer_language(state)
-    text = held_calls(state) or state.get("machine_notice", "")
+    if held := held_calls(state):
+        said, uses = answer_text(state), state["tool_uses"]
+        results = [use.result for use in uses if use.ok and use.round == uses[-1].round]
+        parts = [*(without_orders(result, state, runtime.context) for result in results), held]
+        text = "\n\n".join(filter(None, parts))
+        runtime.context.emit(TextDelta(f"\n\n{text}" if said else text))
+        return {"text": "\n\n".join(filter(None, (said, text)))}
+    text = state.get("machine_notice", "")
     if not text:
         hint = state["inbound"].for_operator
         text = (

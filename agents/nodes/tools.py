@@ -25,7 +25,7 @@ from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import TurnContext, TurnState
 from qwendesk.agents.tool_policy import PromptText, approval_reason
 from qwendesk.errors import ToolError
-from qwendesk.messages import Held, PendingCall, ToolFinished, ToolStarted, ToolUse
+from qwendesk.messages import Held, PendingCall, ToolFinished, ToolStarted, ToolUse, storable
 from qwendesk.tools.base import ToolContext
 from qwendesk.tools.toolbox import ToolFault
 
@@ -35,7 +35,7 @@ _MAX_REPEATS = 3
 _NOT_RUN: dict[Held, str] = {
     "declined": "Error: {name} was not run: the person declined it. Do not call it again; say that it was not done.",
     "nobody to ask": "Error: {name} was not run: it needs an approval, and nobody can be asked here. Say so.",
-    "one of several questions": (
+    "ask alone": (
         "Error: {name} was not run: it needs an approval, for which it has to be asked for in a message of its own. "
         "Say so."
     ),
@@ -52,6 +52,8 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         messages = _stop_calling(last, state["tool_uses"])
         return {"tool_rounds": rounds, "tools_stopped": "the same call three times", "messages": messages}
     calls, held = _decide(last.tool_calls, state, runtime.context)
+    # a model that reads other arguments than those that were approved would report them
+    changed: list[BaseMessage] = [last.model_copy(update={"tool_calls": calls})] if calls != last.tool_calls else []
     asker, number = ToolContext(state["inbound"], state["language"]), len(answers)
     uses = await asyncio.gather(
         *(run_call(call, number, asker, runtime.context, held.get(call["id"] or "")) for call in calls)
@@ -66,7 +68,7 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     notes += [f"the call of {use.name} was not run: {use.held}" for use in uses if use.held]
     return {
         "tool_rounds": rounds,
-        "messages": results,
+        "messages": [*changed, *results],
         "tool_uses": uses,
         "searches": asker.searches,
         "notes": notes,
@@ -76,40 +78,64 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 async def after_tools(state: TurnState) -> Literal["answer", "decline"]:
     """Let the model answer from the results; a small model would tell a call that was not run as done."""
     uses = state["tool_uses"]
-    is_held = bool(uses) and all(use.held for use in uses if use.round == uses[-1].round)
+    is_held = any(use.held for use in uses if use.round == uses[-1].round)
     return "decline" if is_held and is_small(chosen_model(state).card) else "answer"
 
 
 def pending_calls(calls: list[ToolCall], state: TurnState, context: TurnContext) -> list[PendingCall]:
-    """Return the calls of a round that need an approval, with the reasons."""
-    names = context.toolbox.risky_names | context.pending_tools
-    risky = [call for call in calls if call["name"] in names]
-    if not risky:
+    """Return the calls of a round that need an approval, with the reasons; those that were asked about keep theirs."""
+    waiting = [call for call in calls if call["name"] in context.toolbox.risky_names or call["id"] in context.asked]
+    if not waiting:
         return []
-    read = _prompt_text(state, context)
-    reasons = [(call, approval_reason(call["args"], read, context.approve_risky)) for call in risky]
-    return [PendingCall(call["id"] or "", call["name"], call["args"], why) for call, why in reasons if why]
+    read, mode = _prompt_text(state, context), context.approve_risky
+    if state["inbound"].has_ended_a_run:
+        # the earlier run may have made the call
+        mode = "always"
+    reasons = [
+        (call, approval_reason(call["args"], read, "always" if call["id"] in context.asked else mode))
+        for call in waiting
+    ]
+    return [PendingCall(call["id"] or "", call["name"], storable(call["args"]), why) for call, why in reasons if why]
 
 
 def _decide(calls: list[ToolCall], state: TurnState, context: TurnContext) -> tuple[list[ToolCall], dict[str, Held]]:
     """Return the calls with the arguments that were approved, and the ids of those that are not run.
 
-    The graph stops here until it is resumed with the arguments of the approved calls, by their ids.
+    The graph stops here until it is resumed with the ids that the person was asked about, and the arguments of the
+    approved calls. A call of a tool that has become risky meanwhile is not among them, and is not run.
     """
     pending = pending_calls(calls, state, context)
-    declined = [(use.name, use.arguments) for use in state["tool_uses"] if use.held == "declined"]
-    again: dict[str, Held] = {call.id: "declined" for call in pending if (call.tool, call.arguments) in declined}
-    asked = [call for call in pending if call.id not in again]
-    if not asked:
-        return calls, again
-    if not state["inbound"].can_approve:
-        held: Held = "one of several questions" if context.is_part else "nobody to ask"
-        return calls, again | {call.id: held for call in asked}
-    decision: Mapping[str, Mapping[str, dict[str, Any]]] = interrupt([asdict(call) for call in asked])
-    approved = decision["approved"]
-    declined_now: dict[str, Held] = {call.id: "declined" for call in asked if call.id not in approved}
-    decided = [ToolCall(**{**call, "args": approved.get(call["id"] or "", call["args"])}) for call in calls]
-    return decided, again | declined_now
+    held: dict[str, Held] = {call.id: "declined" for call in pending if _was_declined(call, state)}
+    undecided = [call for call in pending if call.id not in held]
+    if undecided and not state["inbound"].can_approve:
+        why: Held = "ask alone" if context.is_part else "nobody to ask"
+        return calls, held | {call.id: why for call in undecided}
+    if not undecided:
+        return calls, held
+    decision: Mapping[str, Any] = interrupt([asdict(call) for call in undecided])
+    approved: Mapping[str, dict[str, Any]] = decision["approved"]
+    for call in undecided:
+        if call.id not in decision["asked"]:
+            held[call.id] = "ask alone"
+        elif call.id not in approved:
+            held[call.id] = "declined"
+    return [ToolCall(**{**call, "args": approved.get(call["id"] or "", call["args"])}) for call in calls], held
+
+
+def _was_declined(call: PendingCall, state: TurnState) -> bool:
+    """Return whether the person declined the call in this turn; in a second try, any call of the tool."""
+    declined = [use for use in state["tool_uses"] if use.held == "declined" and use.name == call.tool]
+    return (
+        bool(declined)
+        if state.get("escalation")
+        else any(_plain(use.arguments) == _plain(call.arguments) for use in declined)
+    )
+
+
+def _plain(arguments: Any) -> str:
+    """Return arguments without the differences of a model that insists: white space, case, and quotes of numbers."""
+    text = json.dumps(arguments, sort_keys=True, default=str, ensure_ascii=False).casefold()
+    return "".join(sign for sign in text if sign.isalnum())
 
 
 def _prompt_text(state: TurnState, context: TurnContext) -> PromptText:

@@ -11,14 +11,16 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.state import TurnState
 from qwendesk.errors import InputError
-from qwendesk.messages import Inbound, PendingCall
+from qwendesk.messages import Inbound, PendingCall, ToolUse, storable
 
 _LEFT_OUT = ("history", "background", "conversation_context", "signals")
 """Parts of the state that hold the conversation: read again when the turn goes on, or not needed any more."""
@@ -62,7 +64,8 @@ async def checkpoint_bytes(saver: InMemorySaver, turn: str) -> bytes:
     found = await saver.aget_tuple(thread(turn))
     if found is None:
         raise RuntimeError(f"The turn {turn!r} has no checkpoint.")
-    values = {name: value for name, value in found.checkpoint["channel_values"].items() if name not in _LEFT_OUT}
+    kept = {name: value for name, value in found.checkpoint["channel_values"].items() if name not in _LEFT_OUT}
+    values = {name: _storable(value) for name, value in kept.items()}
     checkpoint = {**found.checkpoint, "channel_values": values}
     kind, data = _serializer().dumps_typed((checkpoint, dict(found.metadata), list(found.pending_writes or ())))
     return b":".join((kind.encode(), data))
@@ -81,6 +84,11 @@ class StoredCheckpoint:
         """The message of the turn."""
         inbound: Inbound = self.checkpoint["channel_values"]["inbound"]
         return inbound
+
+    @property
+    def said(self) -> str:
+        """The text of the answer so far."""
+        return answer_text(self.checkpoint["channel_values"])
 
     async def restore(self, saver: InMemorySaver, turn: str, conversation: Mapping[str, Any]) -> None:
         """Give the checkpoint to a saver.
@@ -119,6 +127,20 @@ def read_checkpoint(data: bytes) -> StoredCheckpoint:
 
 
 _UNREADABLE = "The state of the waiting turn cannot be read, as after an upgrade: send the message again."
+
+
+def _storable(value: Any) -> Any:
+    """Return messages and calls with arguments that the serializer takes."""
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    if isinstance(value, ToolUse):
+        return replace(value, arguments=storable(value.arguments))
+    if isinstance(value, AIMessage):
+        calls = [ToolCall(**{**call, "args": storable(call["args"])}) for call in value.tool_calls]
+        return value.model_copy(update={"content": storable(value.content), "tool_calls": calls})
+    if isinstance(value, BaseMessage):
+        return value.model_copy(update={"content": storable(value.content)})
+    return value
 
 
 def _with_tuples(value: Any) -> Any:

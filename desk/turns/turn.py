@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 from cachetools import FIFOCache
@@ -57,7 +57,9 @@ from qwendesk.messages import (
     Routed,
     TextDelta,
     ToolFinished,
+    ToolUse,
     resolve_virtual_model,
+    storable,
     storable_text,
 )
 from qwendesk.redaction import redact
@@ -82,15 +84,15 @@ class EventCollector:
     seconds: float
     started: float
     """``time.perf_counter()`` when the turn began."""
-    done: list[str]
-    """Tools that have returned a result."""
+    done: list[ToolUse]
+    """Calls that have ended."""
 
     def add(self, event: Event) -> None:
         """Add an event."""
         if isinstance(event, TextDelta):
             self.text.append(event.text)
-        elif isinstance(event, ToolFinished) and event.use.ok:
-            self.done.append(event.use.name)
+        elif isinstance(event, ToolFinished):
+            self.done.append(event.use)
         elif isinstance(event, Notice | Routed | AnswerReset):
             if isinstance(event, AnswerReset):
                 self.text.clear()
@@ -239,18 +241,18 @@ class TurnRunner:
 
         async def answer(collector: EventCollector) -> Answered:
             ingested = await self._ingest_documents(inbound, last.language, collector)
+            dropped = [f"{tool} was not called: a new message came before it was approved" for tool in last.waits_for]
             begin: TurnInput = {
                 "inbound": inbound,
                 "language": last.language,
                 "lasting_language": lasting,
                 "documents": ingested.prompt,
+                "problems": "\n".join(ingested.problems),
+                "notes": [*ingested.notes, *dropped],
                 **self._conversation(stored, last.role),
             }
-            reply, finished = await self._answer(turn, begin, self._context, stored, stopwatch, collector)
-            return _with_dropped(_with_documents(reply, ingested, collector), last), finished
+            return await self._answer(turn, begin, self._context, stored, stopwatch, collector)
 
-        if last.waits_for:
-            await self._memory.pending.drop(inbound.conversation, channel=inbound.channel)
         await self._finish(turn, inbound, events, stopwatch.started, answer)
 
     async def _resume_turn(self, inbound: Inbound, approval: Approval, events: asyncio.Queue[Event | None]) -> None:
@@ -258,25 +260,30 @@ class TurnRunner:
         found = await self._memory.pending.find(inbound.conversation, channel=inbound.channel)
         if self._saver is None or found is None:
             raise InputError(_NOTHING_PENDING)
+        if self._knowledge:
+            await self._knowledge.refresh()
         if found.expires_at <= datetime.now(UTC):
             raise InputError(f"The approval was asked for until {found.expires_at:%Y-%m-%d %H:%M} UTC; ask again.")
         saver, turn = self._saver, found.turn
         calls = pending_calls(found.calls)
         self._check_decision(calls, approval)
         approved = [call for call in calls if approval.approves(call.id)]
-        # under a key of its own: LangGraph takes a mapping that may be empty for one of ids of interrupts
-        decision = {"approved": {call.id: dict(approval.arguments.get(call.id, call.arguments)) for call in approved}}
+        arguments = {call.id: dict(approval.arguments.get(call.id, call.arguments)) for call in approved}
+        decision = {"asked": [call.id for call in calls], "approved": storable(arguments)}
         # the settings may have changed meanwhile; the decision holds for these calls all the same
-        tools = frozenset(call.tool for call in calls)
-        context = replace(self._context, approve_risky="always", pending_tools=tools)
+        context = replace(self._context, asked=frozenset(call.id for call in calls))
         checkpoint = read_checkpoint(found.state)
         asked = checkpoint.inbound
+        if asked.person != inbound.person:
+            raise InputError(_NOTHING_PENDING)
         stored = await self._memory.turns.context(replace(asked, sequence=found.sequence))
         if not await self._memory.pending.claim(turn):
             raise InputError(_NOTHING_PENDING)
         self._last_turns.pop((asked.channel, asked.conversation), None)
 
         async def answer(collector: EventCollector) -> Answered:
+            if checkpoint.said:
+                collector.add(TextDelta(checkpoint.said))
             await checkpoint.restore(saver, turn, self._conversation(stored, None))
             go_on: Command[Any] = Command(resume=decision)
             return await self._answer(turn, go_on, context, stored, stopwatch, collector)
@@ -308,7 +315,15 @@ class TurnRunner:
         answer: Callable[[EventCollector], Awaitable[Answered]],
     ) -> None:
         """Answer within the time limit, and store the reply or why there is none."""
-        text, done = list[str](), list[str]()
+        text, done = list[str](), list[ToolUse]()
+
+        async def fail(status: Literal["failed", "stopped"], why: str) -> str:
+            if ran := self._carried_out(done):
+                text.append(f"\n\n({ran})" if text else f"({ran})")
+                why = f"{why} {ran}"
+            await self._memory.turns.fail(turn, status, why, "".join(text), done)
+            return why
+
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 reply, finished = await answer(EventCollector(events, text, limit, self._timeout, started, done))
@@ -318,20 +333,29 @@ class TurnRunner:
             if finished:
                 self.background.schedule(finished)
         except asyncio.CancelledError:
-            reason = "the desk was closed" if self._is_closing else "stopped by the person"
-            await asyncio.shield(self._memory.turns.fail(turn, "stopped", reason, "".join(text)))
+            await asyncio.shield(
+                fail("stopped", "the desk was closed" if self._is_closing else "stopped by the person")
+            )
             raise
         except TimeoutError as error:
-            error_text = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."
-            await self._memory.turns.fail(turn, "failed", error_text, "".join(text))
-            raise EngineTimeout(error_text) from error
+            why = f"The turn took longer than {self._timeout:g} s and was given up (QWENDESK_TURN_TIMEOUT)."
+            raise EngineTimeout(await fail("failed", why)) from error
         except Exception as error:
-            await self._memory.turns.fail(turn, "failed", redact(str(error)), "".join(text))
+            why = await fail("failed", redact(str(error)))
+            if isinstance(error, EngineError) and self._carried_out(done):
+                # not an outage, after which the turn could be run again
+                raise EngineError(why) from error
             raise
         finally:
             if self._saver:
                 await self._saver.adelete_thread(turn)
         events.put_nowait(Finished(reply))
+
+    def _carried_out(self, done: Sequence[ToolUse]) -> str:
+        """Return which risky calls were made by a turn without an answer; empty if there was none."""
+        risky = self._context.toolbox.risky_names
+        names = dict.fromkeys(use.name for use in done if use.ok and use.name in risky)
+        return f"{', '.join(names)}: carried out, although there is no answer." if names else ""
 
     async def _ingest_documents(
         self, inbound: Inbound, language: str | None, collector: EventCollector
@@ -361,23 +385,23 @@ class TurnRunner:
     ) -> Answered:
         """Run the graph to its end, or to an interrupt, at which its state is stored."""
         context = replace(context, emit=collector.add, started=collector.started)
-        try:
-            state = await run_graph(self._graph, begin, context, thread(turn) if self._saver else None)
-        except EngineError as error:
-            ran = [name for name in collector.done if name in context.toolbox.risky_names]
-            if not ran:
-                raise
-            # not an outage, after which the turn could be run again
-            raise EngineError(f"{', '.join(ran)} was carried out, but there is no answer: {error}") from error
-        calls = interrupted_calls(state)
-        inbound = state["inbound"]
+        state = await run_graph(self._graph, begin, context, thread(turn) if self._saver else None)
+        calls, inbound, problems = interrupted_calls(state), state["inbound"], state.get("problems", "")
+
+        def add(part: str) -> str:
+            collector.add(TextDelta(f"\n\n{part}" if collector.text else part))
+            return part
+
+        if problems:
+            add(problems)
         if self._saver is None or not calls:
-            return write_reply(state, inbound.conversation, stopwatch), _finished(inbound, stored, state)
+            reply = write_reply(state, inbound.conversation, stopwatch)
+            text = "\n\n".join(filter(None, (reply.text, problems)))
+            return replace(reply, text=text), _finished(inbound, stored, state)
         data = await checkpoint_bytes(self._saver, turn)
         until = datetime.now(UTC) + timedelta(hours=self._approval_hours)
         await self._memory.pending.add(turn, [asdict(call) for call in calls], data, until)
-        question = approval_question(state, calls)
-        collector.add(TextDelta(f"\n\n{question}" if collector.text else question))
+        question = "\n\n".join(filter(None, (problems, add(approval_question(state, calls)))))
         collector.add(ApprovalNeeded(calls))
         return write_pending(state, calls, question, stopwatch), None
 
@@ -408,20 +432,6 @@ def check_limits(inbound: Inbound, *, max_chars: int) -> None:
             f"The message has {len(inbound.text):,} characters; at most {max_chars:,} are taken. "
             "Shorten it, or raise QWENDESK_MAX_INPUT_CHARS."
         )
-
-
-def _with_documents(reply: Reply, ingested: IngestedDocuments, collector: EventCollector) -> Reply:
-    """Return the reply with notes on the documents that were read, and the problems with others."""
-    if ingested.problems:
-        collector.add(TextDelta("\n\n" + "\n".join(ingested.problems)))
-    text = "\n\n".join(filter(None, (reply.text, "\n".join(ingested.problems))))
-    return replace(reply, text=text, receipt=replace(reply.receipt, notes=(*reply.receipt.notes, *ingested.notes)))
-
-
-def _with_dropped(reply: Reply, last: LastTurn) -> Reply:
-    """Return the reply with a note on the calls that waited for an approval when its message came."""
-    notes = [f"{tool} was not called: a new message came before it was approved" for tool in last.waits_for]
-    return replace(reply, receipt=replace(reply.receipt, notes=(*reply.receipt.notes, *notes))) if notes else reply
 
 
 def _finished(inbound: Inbound, stored: StoredContext, state: TurnState) -> FinishedTurn:

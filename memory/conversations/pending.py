@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, select, update
 from uuid_utils import uuid7
 
 from qwendesk.memory.conversations.history import is_conversation
@@ -59,12 +59,13 @@ class PendingTurns:
 
     @unit_of_work
     async def claim(self, turn_id: str) -> bool:
-        """Open a pending turn again and delete its state; False if it was claimed or dropped before.
+        """Open a pending turn again and delete its state; False if it was claimed or dropped, or is not the newest.
 
         A claimed turn is not pending any more whatever happens, so that its calls are run at most once.
         """
         async with self._database.write() as connection:
-            taken = delete(PendingTurn).where(PendingTurn.turn_id == turn_id)
+            is_newest = select(Turn.id).join(Conversation, Conversation.id == Turn.conversation_id).where(*_waits())
+            taken = delete(PendingTurn).where(PendingTurn.turn_id == turn_id, PendingTurn.turn_id.in_(is_newest))
             if not (await connection.execute(taken)).rowcount:
                 return False
             opened = update(Turn).where(Turn.id == turn_id).values(status="running", receipt=None, finished_at=None)
@@ -74,14 +75,6 @@ class PendingTurns:
             await connection.execute(delete(Message).where(*of_turn, Message.role == "assistant"))
             await connection.execute(delete(ToolCall).where(ToolCall.turn_id == turn_id))
         return True
-
-    @unit_of_work
-    async def drop(self, conversation: str, *, channel: str) -> None:
-        """Delete the states of a conversation's turns."""
-        named = select(Conversation.id).where(*is_conversation(channel, self._account, conversation))
-        turns = select(Turn.id).where(Turn.conversation_id.in_(named))
-        async with self._database.write() as connection:
-            await connection.execute(delete(PendingTurn).where(PendingTurn.turn_id.in_(turns)))
 
     @unit_of_work
     async def drop_expired(self) -> None:
@@ -99,5 +92,10 @@ def _newest_pending() -> Select[Any]:
         select(*columns)
         .join(Turn, Turn.id == of.turn_id)
         .join(Conversation, Conversation.id == Turn.conversation_id)
-        .where(*named, Turn.sequence == Conversation.next_sequence - 1)
+        .where(*named, *_waits())
     )
+
+
+def _waits() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for a turn whose question for approval was told, and that is its conversation's newest."""
+    return Turn.status == "done", Turn.sequence == Conversation.next_sequence - 1

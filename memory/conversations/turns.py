@@ -18,11 +18,18 @@ from qwendesk.memory.conversations.history import ANSWER_LANGUAGE, is_conversati
 from qwendesk.memory.database import upsert
 from qwendesk.memory.people.repository import add_person
 from qwendesk.memory.records import StoredContext
-from qwendesk.memory.tables.conversations import Conversation, Message, PersonIdentity, StoredAttachment, Turn
+from qwendesk.memory.tables.conversations import (
+    Conversation,
+    Message,
+    PendingTurn,
+    PersonIdentity,
+    StoredAttachment,
+    Turn,
+)
 from qwendesk.memory.tables.facts import ToolCall
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
-from qwendesk.messages import MAX_ATTACHMENT_BYTES, Attachment, Inbound, Receipt, Reply
+from qwendesk.messages import MAX_ATTACHMENT_BYTES, Attachment, Inbound, Reply, ToolUse
 
 TITLE_CHARS = 60
 _INTERRUPTED = "interrupted: the process ended before the answer"
@@ -77,12 +84,19 @@ class Turns:
             "receipt": receipt.as_dict(),
             "thinking": reply.thinking,
         }
-        await self._close(turn_id, changes, reply.text, receipt)
+        await self._close(turn_id, changes, reply.text, receipt.model, receipt.tools)
 
     @unit_of_work
-    async def fail(self, turn_id: str, status: Literal["failed", "stopped"], error: str, partial: str = "") -> None:
-        """Close the turn with an error and the partial answer; a closed turn stays as it is."""
-        await self._close(turn_id, {"status": status, "error": error}, partial or None)
+    async def fail(
+        self,
+        turn_id: str,
+        status: Literal["failed", "stopped"],
+        error: str,
+        partial: str = "",
+        tools: Sequence[ToolUse] = (),
+    ) -> None:
+        """Close the turn with an error, the partial answer and the calls made; a closed turn stays as it is."""
+        await self._close(turn_id, {"status": status, "error": error}, partial or None, tools=tools)
 
     @unit_of_work
     async def context(
@@ -151,7 +165,7 @@ class Turns:
             "at": inbound.sequence,
         }
         entered = await connection.execute(_enter_conversation(self._database.dialect), entry)
-        conversation, next_sequence, person, has_left, is_awaited = entered.one()
+        conversation, next_sequence, person, has_left, is_awaited, has_pending = entered.one()
         # A person who is being forgotten at this moment is found by foreign keys later; the second try ends here.
         if inbound.sequence is not None and not is_awaited:
             raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
@@ -159,6 +173,9 @@ class Turns:
             left = (Turn.conversation_id == conversation) & (Turn.status == "running")
             closed = update(Turn).where(left).values(status="failed", error=_INTERRUPTED, finished_at=now)
             await connection.execute(closed)
+        if has_pending:
+            older = select(Turn.id).where(Turn.conversation_id == conversation)
+            await connection.execute(delete(PendingTurn).where(PendingTurn.turn_id.in_(older)))
         sequence = next_sequence - 1 if inbound.sequence is None else inbound.sequence
         return (
             conversation,
@@ -172,7 +189,12 @@ class Turns:
         return added.scalar_one_or_none() is not None
 
     async def _close(
-        self, turn_id: str, changes: Mapping[str, Any], answer: str | None, receipt: Receipt | None = None
+        self,
+        turn_id: str,
+        changes: Mapping[str, Any],
+        answer: str | None,
+        model: str | None = None,
+        tools: Sequence[ToolUse] = (),
     ) -> None:
         now = datetime.now(UTC)
         async with self._database.write() as connection:
@@ -184,11 +206,10 @@ class Turns:
                     raise StoreError(f"There is no turn {turn_id!r} in {self._database.name!r}; begin one first.")
                 return
             if answer is not None:
-                model = receipt.model if receipt else None
                 row = _message_row(closed.conversation_id, closed.sequence, "assistant", answer, model, now)
                 await connection.execute(_ADD_MESSAGE, row)
-            if receipt and receipt.tools:
-                await connection.execute(_ADD_TOOL_CALL, _tool_call_rows(turn_id, receipt))
+            if tools:
+                await connection.execute(_ADD_TOOL_CALL, _tool_call_rows(turn_id, tools))
 
 
 async def change_settings(
@@ -237,8 +258,8 @@ async def _reopen(connection: TenantConnection, conversation: str, sequence: int
 def _enter_conversation(dialect: str) -> ReturningInsert[Any]:
     """Create the conversation, or take its next sequence, in one round trip.
 
-    Returns its id, the sequence after the one taken, the person's id if known, whether a turn is still running, and
-    whether an accepted message with the sequence ``at`` still exists.
+    Returns its id, the sequence after the one taken, the person's id if known, whether a turn is still running, whether
+    an accepted message with the sequence ``at`` still exists, and whether a turn waits for an approval.
     """
     statement = upsert(dialect, Conversation)
     person = select(PersonIdentity.person_id).where(
@@ -252,13 +273,23 @@ def _enter_conversation(dialect: str) -> ReturningInsert[Any]:
     accepted = select(InboundEvent.id).where(
         InboundEvent.conversation_id == here, InboundEvent.sequence == bindparam("at")
     )
+    # nested instead of joined, for the same reason
+    of_conversation = select(Turn.id).where(Turn.conversation_id == here)
+    pending = select(PendingTurn.id).where(PendingTurn.turn_id.in_(of_conversation))
     taken = {
         "next_sequence": Conversation.next_sequence + bindparam("step"),
         "updated_at": statement.excluded.updated_at,
     }
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "channel", "account", "external_id"], set_=taken
-    ).returning(Conversation.id, Conversation.next_sequence, person.scalar_subquery(), left.exists(), accepted.exists())
+    ).returning(
+        Conversation.id,
+        Conversation.next_sequence,
+        person.scalar_subquery(),
+        left.exists(),
+        accepted.exists(),
+        pending.exists(),
+    )
 
 
 @cache
@@ -310,7 +341,7 @@ def _attachment_row(ordinal: int, file: Attachment) -> dict[str, Any]:
     }
 
 
-def _tool_call_rows(turn_id: str, receipt: Receipt) -> Sequence[dict[str, Any]]:
+def _tool_call_rows(turn_id: str, tools: Sequence[ToolUse]) -> Sequence[dict[str, Any]]:
     return [
         {
             "id": str(uuid7()),
@@ -322,5 +353,5 @@ def _tool_call_rows(turn_id: str, receipt: Receipt) -> Sequence[dict[str, Any]]:
             "result": use.result,
             "duration_ms": use.duration_ms,
         }
-        for ordinal, use in enumerate(receipt.tools)
+        for ordinal, use in enumerate(tools)
     ]

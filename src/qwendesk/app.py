@@ -240,10 +240,10 @@ class Desk:
         return replace(reply, conversation=conversation)
 
     async def pending(
-        self, conversation: str, *, channel: str = PYTHON_CHANNEL, person: str | None = None
+        self, conversation: str, *, person: str | None = None, channel: str | None = None
     ) -> tuple[PendingCall, ...]:
         """Return the calls of a conversation that wait for an approval, by the names that ``ask`` was given."""
-        return await self.turns.pending(conversation_of(person, conversation), channel=channel)
+        return await self.turns.pending(conversation_of(person, conversation), channel=channel or PYTHON_CHANNEL)
 
     async def retry(self, conversation: str, *, channel: str | None = None, person: str | None = None) -> Reply:
         """Answer a conversation's last question again, by a stronger model or with thinking, where one is there.

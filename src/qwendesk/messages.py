@@ -11,9 +11,9 @@ Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
 """The roles a message can be routed to."""
 Kind = Literal["image", "audio", "document"]
 """The kinds of attachments."""
-Held = Literal["declined", "nobody to ask", "one of several questions"]
-"""Why the call of a risky tool was not run: its approval was declined; nobody can be asked; or its question is one of
-several in a message, which must be asked alone."""
+Held = Literal["declined", "nobody to ask", "ask alone"]
+"""Why the call of a risky tool was not run: its approval was declined; nobody can be asked; or it has to be asked for
+in a message of its own, since it is one of several questions or nobody was asked about it."""
 ReplyStatus = Literal["answered", "needs_approval", "held"]
 """``answered``: the turn is complete. ``needs_approval``: it waits for ``Desk.resume``. ``held``: it is complete, and
 the desk did not run a risky call of it."""
@@ -24,6 +24,7 @@ desk's matters and they do not answer it; the message is about something else. `
 ROLES: tuple[Role, ...] = get_args(Role)
 VIRTUAL_MODELS: dict[str, Role | None] = {"qwen-auto": None, **{f"qwen-{role}": role for role in ROLES}}
 """Virtual model names, each of which stands for a role; ``qwen-auto`` lets the router choose."""
+_MAX_BITS = 64
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -43,6 +44,17 @@ def storable_text(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def storable(value: Any) -> Any:
+    """Return JSON-like data with storable texts, and whole numbers of more than 64 bits as texts."""
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() >= _MAX_BITS:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {storable(key): storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def kind_of(mime: str) -> Kind:

@@ -222,8 +222,7 @@ async def open_desk(
         own = {tool.name for tool in given}
         offered = [*installed(), knowledge.tool, *given]
         toolbox = await stack.enter_async_context(Toolbox(offered, risky_names=settings.risky_tools))
-        if toolbox.risky_names:
-            await memory.pending.drop_expired()
+        await memory.pending.drop_expired()
         sandbox = PythonSandbox()
         stack.push_async_callback(sandbox.aclose)
         pool = build_pool(settings, engines)

@@ -1,5 +1,6 @@
 """Risky tools wait for an approval, also across a restart, and are refused where nobody can be asked."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,12 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import ToolMessage
 from langchain_core.tools import StructuredTool
 from PIL import Image
+from sqlalchemy import select
 
-from qwendesk import ApprovalNeeded, ConfigError, Desk, EngineError, InputError, Reply, risky
+from qwendesk import (
+    AnswerReset,
+    ApprovalNeeded,
+    ConfigError,
+    Desk,
+    EngineError,
+    EngineTimeout,
+    InputError,
+    Reply,
+    risky,
+)
 from qwendesk.app import reply_of
-from qwendesk.messages import Finished, Inbound, TextDelta
+from qwendesk.memory.tables.facts import ToolCall
+from qwendesk.messages import Approval, Finished, Inbound, TextDelta
 from qwendesk.models.card import ModelCard
 from tests.conftest import MakeDesk
 
@@ -25,6 +39,7 @@ def call(name: str, **arguments: Any) -> str:
 
 
 CANCEL = call("cancel_order", number="4711")
+STATUS = call("order_status", number="4711")
 
 
 class Shop:
@@ -108,11 +123,21 @@ async def test_a_declined_call_is_not_run_and_the_answer_says_so(
     assert any("was not run: declined" in note for note in reply.receipt.notes)
 
 
-async def test_a_model_that_insists_is_not_asked_about_again(make_desk: MakeDesk, shop: Shop) -> None:
-    async with make_desk([CANCEL, CANCEL, "I could not."], tools=shop.tools) as desk:
+@pytest.mark.parametrize("number", ["4711", " 4711 ", 4711])
+async def test_a_model_that_insists_is_not_asked_about_again(make_desk: MakeDesk, shop: Shop, number: Any) -> None:
+    async with make_desk([CANCEL, call("cancel_order", number=number), "I could not."], tools=shop.tools) as desk:
         await desk.ask(QUESTION, conversation="c")
         reply = await desk.resume("c", approve=False)
     assert (reply.status, shop.cancelled) == ("held", [])
+
+
+async def test_a_second_try_does_not_ask_again(make_desk: MakeDesk, shop: Shop) -> None:
+    script = [CANCEL, "I have cancelled your order 4711.", call("cancel_order", number="4712"), "I could not."]
+    async with make_desk(script, tools=shop.tools) as desk:
+        await desk.ask("Cancel my orders 4711, 4712.", conversation="c")
+        reply = await desk.resume("c", approve=False)
+    assert (reply.status, shop.cancelled) == ("held", [])
+    assert "I have cancelled" not in reply.text
 
 
 async def test_a_second_risky_call_needs_an_approval_of_its_own(make_desk: MakeDesk, shop: Shop) -> None:
@@ -155,7 +180,9 @@ async def test_single_calls_can_be_approved(make_desk: MakeDesk, shop: Shop, car
             await desk.resume("c", approve=["nonsense"])
         reply = await desk.resume("c", approve=[pending[0].id])
     assert (shop.cancelled, reply.status) == (["4711"], "held")
-    assert reply.text == "Done.\n\nThis was not done, because it was not approved. (cancel_order)"
+    # a small model is not asked: it would tell both as done
+    said = "Order 4711 is cancelled." if cards else "Done."
+    assert reply.text == f"{said}\n\nThis was not done, because it was not approved. (cancel_order)"
 
 
 async def test_nothing_approved_is_all_declined(make_desk: MakeDesk, shop: Shop) -> None:
@@ -226,7 +253,7 @@ async def other(number: str) -> str:
 async def test_a_model_that_fails_after_the_call_does_not_hide_it(make_desk: MakeDesk, shop: Shop) -> None:
     async with make_desk([CANCEL, EngineError("out of order")], tools=shop.tools) as desk:
         await desk.ask(QUESTION, conversation="c")
-        with pytest.raises(EngineError, match="cancel_order was carried out.*out of order"):
+        with pytest.raises(EngineError, match="out of order.*cancel_order: carried out"):
             await desk.resume("c", approve=True)
         with pytest.raises(InputError):
             await desk.resume("c", approve=True)
@@ -237,6 +264,138 @@ async def test_a_desk_tool_that_is_named_risky_waits_too(make_desk: MakeDesk) ->
     async with make_desk(["4"], cards=SMALL, risky_tools=("algebra",)) as desk:
         reply = await desk.ask("What is 37*91+4?")
     assert all(use.name != "algebra" for use in reply.receipt.tools)
+
+
+async def shown(events: Any) -> tuple[str, Reply]:
+    """Return the text that a stream leaves on a screen, and the reply."""
+    text = ""
+    async for event in events:
+        if isinstance(event, AnswerReset):
+            text = ""
+        elif isinstance(event, TextDelta):
+            text += event.text
+        elif isinstance(event, Finished):
+            return text, event.reply
+    raise AssertionError("no reply")
+
+
+@pytest.mark.parametrize("cards", [None, SMALL])
+@pytest.mark.parametrize("approve", [True, False])
+@pytest.mark.parametrize("calls", [CANCEL, CANCEL + STATUS, STATUS + CANCEL])
+async def test_a_stream_shows_what_is_stored(
+    make_desk: MakeDesk, shop: Shop, cards: Any, approve: bool, calls: str
+) -> None:
+    async with make_desk(["At once. " + calls, "So it is."], tools=shop.tools, cards=cards) as desk:
+        text, reply = await shown(desk.stream(QUESTION, conversation="c"))
+        assert text == reply.text and reply.status == "needs_approval"
+        text, reply = await shown(desk.turns.resume(Inbound("", "c"), Approval(approve)))
+        assert text == reply.text == (await desk.history("c"))[-1].text
+        assert reply.text.startswith("At once.\n\n")
+        assert reply.status == ("answered" if approve else "held")
+        # what was looked up is not lost with what was declined
+        assert ("was shipped" in reply.text) == (cards is not None and not approve and calls != CANCEL)
+
+
+@pytest.mark.parametrize("ending", ["stop", "timeout"])
+async def test_a_call_that_was_made_is_told_whatever_ends_the_turn(
+    make_desk: MakeDesk, shop: Shop, ending: str
+) -> None:
+    made = asyncio.Event()
+
+    async def script(messages: list[Any]) -> str:
+        if isinstance(messages[-1], ToolMessage):
+            made.set()
+            await asyncio.Event().wait()
+        return "At once. " + CANCEL
+
+    settings = {"turn_timeout": 3.0} if ending == "timeout" else {}
+    async with make_desk(script, tools=shop.tools, **settings) as desk:
+        await desk.ask(QUESTION, conversation="c")
+        going_on = asyncio.create_task(desk.resume("c", approve=True))
+        await made.wait()
+        if ending == "stop":
+            going_on.cancel()
+        with pytest.raises((asyncio.CancelledError, EngineTimeout)):
+            await going_on
+        answer = (await desk.history("c"))[-1].text
+        async with desk.memory.scope.read() as connection:
+            rows = list(await connection.execute(select(ToolCall.name, ToolCall.ok)))
+    assert answer == "At once.\n\n(cancel_order: carried out, although there is no answer.)"
+    assert rows == [("cancel_order", True)] and shop.cancelled == ["4711"]
+
+
+async def test_an_approval_is_for_the_calls_that_were_shown(make_desk: MakeDesk, shop: Shop) -> None:
+    async with make_desk([CANCEL + STATUS], tools=shop.tools) as desk:
+        asked = await desk.ask(QUESTION, conversation="c")
+        assert [one.tool for one in asked.pending] == ["cancel_order"]
+    async with make_desk(["Done."], tools=shop.tools, risky_tools=("order_status",)) as desk:
+        reply = await desk.resume("c", approve=True)
+    assert (shop.cancelled, shop.looked_up, reply.status) == (["4711"], [], "held")
+    assert "Please ask for it in a message of its own. (order_status)" in reply.text
+
+
+async def test_the_model_reads_the_corrected_arguments(make_desk: MakeDesk, shop: Shop) -> None:
+    async with make_desk([CANCEL, "Done."], tools=shop.tools) as desk:
+        pending = (await desk.ask(QUESTION, conversation="c")).pending
+        await desk.resume("c", approve=True, arguments={pending[0].id: {"number": "4712"}})
+        calls = [one for message in desk.script.calls[1][1] for one in getattr(message, "tool_calls", ())]
+    assert [one["args"] for one in calls] == [{"number": "4712"}]
+
+
+@pytest.mark.parametrize("number", [2**63, -(10**40), 1e300, "\ud800"])
+async def test_every_argument_that_json_can_hold_waits(make_desk: MakeDesk, number: Any) -> None:
+    paid: list[Any] = []
+
+    @risky
+    async def pay(account: int | float | str) -> str:
+        """Pay into an account."""
+        paid.append(account)
+        return "paid"
+
+    script = [call("pay", account=number), "Paid."]
+    async with make_desk(script, tools=[pay]) as desk:
+        assert (await desk.ask(f"Pay into {ascii(number)}.", conversation="c")).pending
+        assert (await desk.resume("c", approve=True)).status == "answered"
+    assert len(paid) == 1
+
+
+async def test_problems_with_documents_are_told_before_and_after_the_approval(
+    make_desk: MakeDesk, shop: Shop, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.pdf"
+    broken.write_bytes(b"%PDF-1.7 nonsense")
+    async with make_desk(["Hello. " + CANCEL, CANCEL, "Done."], tools=shop.tools) as desk:
+        await desk.ask(QUESTION, conversation="c")
+        events = [event async for event in desk.stream(QUESTION, conversation="c", files=[broken])]
+        assert [type(event) for event in events[-2:]] == [ApprovalNeeded, Finished]
+        asked, done = events[-1].reply, await desk.resume("c", approve=True)
+    for reply in (asked, done):
+        assert "broken.pdf" in reply.text
+        assert any("a new message came before it was approved" in note for note in reply.receipt.notes)
+
+
+async def test_only_who_asked_can_decide(make_desk: MakeDesk, shop: Shop) -> None:
+    async with make_desk([CANCEL], tools=shop.tools) as desk:
+        await reply_of(desk.turns.run(Inbound(QUESTION, "group", person="ada", can_approve=True)))
+        with pytest.raises(InputError, match="waits for no approval"):
+            await reply_of(desk.turns.resume(Inbound("", "group", person="bob"), Approval(True)))
+    assert shop.cancelled == []
+
+
+async def test_a_state_whose_question_was_not_told_cannot_go_on(make_desk: MakeDesk, shop: Shop) -> None:
+    async with make_desk([CANCEL], tools=shop.tools) as desk:
+        await desk.ask(QUESTION, conversation="c")
+        found = await desk.memory.pending.find("c", channel="python")
+        assert found
+        await desk.memory.turns.begin(Inbound("Another message", "c"))
+        assert await desk.memory.pending.find("c", channel="python") is None
+        assert not await desk.memory.pending.claim(found.turn)
+
+
+async def test_a_message_that_has_ended_a_run_does_not_repeat_a_call(make_desk: MakeDesk, shop: Shop) -> None:
+    async with make_desk([CANCEL, "I could not."], tools=shop.tools, approve_risky="untrusted") as desk:
+        reply = await unattended(desk, QUESTION, has_ended_a_run=True)
+    assert (shop.cancelled, reply.status) == ([], "held")
 
 
 async def unattended(desk: Desk, text: str, **changes: Any) -> Reply:

@@ -18,6 +18,8 @@ from qwendesk.prompt_quoting import one_line
 from qwendesk.tools.knowledge import format_passage
 
 _QUOTE_MARKS = re.compile(r"^> ?", re.MULTILINE)
+_PASSAGE_LINE = re.compile(r"^(?:>|\[\d+\] ).*", re.MULTILINE)
+"""A line of a passage in a prompt; the others are the prompt's own."""
 FEEDBACK = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "
     "Do not mention the mistake or this message."
@@ -49,7 +51,10 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
     uses = tuple(state.get("tool_uses", ()))
     documents, retrieval = state.get("documents", ""), state.get("retrieval")
     sources = retrieval.search.sources if retrieval else ()
-    read = [documents, *(format_passage(number, source) for number, source in enumerate(sources, 1))]
+    read = [
+        "\n".join(_PASSAGE_LINE.findall(documents)),
+        *(format_passage(number, source) for number, source in enumerate(sources, 1)),
+    ]
     decision = state["decision"]
     return AnswerContext(
         question=state["inbound"].text,

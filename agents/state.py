@@ -104,6 +104,8 @@ class Retrieval:
     """The search and its decision; its sources are the passages for a prompt."""
     quotes: tuple[str, ...] = ()
     """The sentences or rows of the first sources that answer the message, in the documents' words."""
+    by_words: bool = False
+    """Whether words alone decided, which do not find what stands in another language."""
 
 
 class DocumentRetriever(Protocol):

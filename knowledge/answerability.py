@@ -46,6 +46,8 @@ class Verdict:
     passages: tuple[Passage, ...]
     reason: str
     """The values of the decision in words."""
+    by_words: bool = False
+    """Whether words alone decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,10 @@ def judge_by_words(question: str, coverage: Sequence[tuple[Passage, float]]) -> 
     reason = f"words alone: {share:.0%} of the question covered"
     passages = tuple(passage for passage, _ in coverage)
     if share >= ANSWERED_COVERAGE and not lacks_number:
-        return Verdict("answered", passages, reason)
+        return Verdict("answered", passages, reason, by_words=True)
     if share < POSSIBLE_COVERAGE and not is_own_matter(question):
-        return Verdict("unrelated", passages, reason)
-    return Verdict("possible" if share >= POSSIBLE_COVERAGE else "unknown", passages, reason)
+        return Verdict("unrelated", passages, reason, by_words=True)
+    return Verdict("possible" if share >= POSSIBLE_COVERAGE else "unknown", passages, reason, by_words=True)
 
 
 def content_words(question: str) -> str:

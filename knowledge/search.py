@@ -120,7 +120,7 @@ class HybridSearch:
             return verdict
         found = await self.find(question, scope)
         outcome = "possible" if found and verdict.outcome == "unknown" else verdict.outcome
-        return Verdict(outcome, tuple(found), verdict.reason)
+        return Verdict(outcome, tuple(found), verdict.reason, by_words=True)
 
     async def _rankings(
         self, question: str, scope: DocumentScope, mode: SearchMode

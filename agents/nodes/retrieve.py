@@ -25,6 +25,8 @@ from qwendesk.routing.signals.followup import depends_on_previous, is_follow_up,
 
 _NUMBERED = re.compile(r"\b(?=[\w-]*\d)[\w-]{3,}\b")
 """A word with a digit, such as the number of an order."""
+_OUTCOMES = ("answered", "possible", "unknown", "unrelated")
+"""Outcomes of a search, the best first."""
 _QUESTION_MARK = re.compile("[?？؟]")
 _MARKUP = re.compile(r"([\\`*_\[\]<>])")
 
@@ -43,7 +45,7 @@ async def retrieve(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str,
         again = await context.retriever(inbound, question)
         if again is not None:
             searches.append(again.search)
-            found = again if again.search.outcome != "unrelated" else found
+            found = min(found, again, key=lambda one: _OUTCOMES.index(one.search.outcome))
     # the passages of documents that came with the message are in its prompt already
     is_attached = any(part.kind == "document" for part in inbound.attachments)
     is_used = not is_attached or (found.search.outcome == "answered" and is_small(chosen_model(state).card))
@@ -68,8 +70,11 @@ def is_decided(state: TurnState) -> bool:
     retrieval = state.get("retrieval")
     if retrieval is None or state["tool_uses"]:
         return False
-    outcome = retrieval.search.outcome
-    return outcome == "unknown" or (outcome in ("answered", "possible") and is_small(chosen_model(state).card))
+    outcome, small = retrieval.search.outcome, is_small(chosen_model(state).card)
+    if outcome == "unknown":
+        # a larger model may search in the documents' language, which words alone do not reach
+        return small or not retrieval.by_words
+    return small and outcome in ("answered", "possible")
 
 
 def _may_need_tool(state: TurnState, context: TurnContext) -> bool:

@@ -95,7 +95,8 @@ class DeskKnowledge:
         sources = tuple(passage.source for passage in passages)
         search = DocumentSearch(question, verdict.outcome, verdict.reason, sources)
         count = {"answered": 1, "possible": _NEAREST_SHOWN}.get(verdict.outcome, 0)
-        return Retrieval(search, tuple([await self.base.quote(question, one) for one in passages[:count]]))
+        quotes = tuple([await self.base.quote(question, one) for one in passages[:count]])
+        return Retrieval(search, quotes, verdict.by_words)
 
     async def scope_of(self, inbound: Inbound) -> DocumentScope:
         """Return the documents that a message's person may read."""

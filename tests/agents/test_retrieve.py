@@ -23,15 +23,18 @@ RETURNS = Source("Returns", "", "line 3", "Send goods back within 30 days.")
 class Documents:
     """Finds the same passages for each question, and records the questions."""
 
-    def __init__(self, *outcomes: SearchOutcome) -> None:
+    def __init__(self, *outcomes: SearchOutcome, by_words: bool = False) -> None:
         self._outcomes = list(outcomes)
+        self._by_words = by_words
         self.asked: list[str] = []
 
     async def __call__(self, inbound: Inbound, question: str) -> Retrieval | None:
         outcome = self._outcomes[min(len(self.asked), len(self._outcomes) - 1)]
         self.asked.append(question)
         sources = () if outcome == "unrelated" else (DELIVERY, RETURNS)
-        return Retrieval(DocumentSearch(question, outcome, "", sources), tuple(one.text for one in sources))
+        return Retrieval(
+            DocumentSearch(question, outcome, "", sources), tuple(one.text for one in sources), self._by_words
+        )
 
 
 async def ask(
@@ -149,3 +152,17 @@ async def test_each_of_several_questions_is_searched() -> None:
     if state.get("subquestions"):
         assert len(documents.asked) == len(state["searches"]) == 2
     assert state["text"].count("> A parcel costs 4.90 euros.") == len(documents.asked)
+
+
+async def test_a_search_by_words_alone_does_not_silence_a_larger_model() -> None:
+    documents = Documents("unknown", by_words=True)
+    assert (await ask("Do you sell coffee?", documents, ["Let me see."], LARGE))["text"].startswith("Let me see.")
+    assert says_unknown((await ask("Do you sell coffee?", documents))["text"])
+
+
+async def test_the_better_of_both_searches_counts() -> None:
+    begin = turn("And to Austria?")
+    begin["conversation_context"] = ConversationContext(questions=("How much is a parcel?",), answer="4.90 euros.")
+    async with context_of(["never"], SMALL) as context:
+        context = replace(context, retriever=Documents("possible", "unknown"), own_tools=())
+        assert "> A parcel costs 4.90 euros." in (await run_graph(build_graph(), begin, context))["text"]

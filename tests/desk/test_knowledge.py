@@ -8,8 +8,10 @@ from langchain_core.messages import BaseMessage, ToolMessage
 
 from qwendesk import Settings
 from qwendesk.cli.doctor.checks import examine
+from qwendesk.desk.turns.receipt import explain
 from qwendesk.memory.records import EVERYBODY
 from qwendesk.messages import Attachment, Finished, Inbound
+from qwendesk.models.card import ModelCard
 from tests.conftest import MakeDesk
 
 
@@ -72,3 +74,31 @@ async def test_documents_are_of_the_settings_tenant(make_desk: MakeDesk) -> None
         assert "secret of" not in await say(desk, "What is the secret?", "ann", "talk")
     findings = {finding.name: finding for finding in await examine(Settings(tenant="acme", embedder="none"))}
     assert findings["knowledge"].detail.startswith("2 documents")
+
+
+async def test_what_is_quoted_in_a_small_models_place_is_only_what_the_person_may_read(make_desk: MakeDesk) -> None:
+    small = ModelCard(name="small", roles=("general",), parameters=0.5)
+    async with make_desk(["The model."] * 9, cards=(small,), embedder="none") as desk:
+        assert desk.knowledge
+        await say(desk, "hello", "ann", "talk-ann")
+        inbound = Inbound("see this", "talk-ann", person="ann")
+        file = Attachment("document", "text/plain", b"The door code of the cellar is 4711.", "codes.txt")
+        await desk.knowledge.add(file, inbound)
+        await desk.knowledge.base.add_bytes("hours.txt", b"The shop opens at nine.", EVERYBODY)
+        question = "What is the door code of the cellar?"
+        assert "> The door code of the cellar is 4711." in await say(desk, question, "ann", "talk-ann")
+        for person, conversation in (("eve", "talk-eve"), ("ann", "another-talk")):
+            assert "4711" not in await say(desk, question, person, conversation)
+
+
+async def test_the_receipt_tells_what_was_searched_and_decided(make_desk: MakeDesk) -> None:
+    small = ModelCard(name="small", roles=("general",), parameters=0.5)
+    async with make_desk(["The model."], cards=(small,), embedder="none") as desk:
+        assert desk.knowledge
+        await desk.knowledge.base.add_bytes("hours.txt", b"The shop opens at nine.", EVERYBODY)
+        reply = await desk.ask("When does the shop open at nine?")
+    (search,) = reply.receipt.searches
+    assert (search.outcome, search.sources[0].title) == ("answered", "hours.txt")
+    told = explain(reply.receipt.as_dict())
+    assert "documents: 'When does the shop open at nine?': answered (words alone" in told and "hours.txt" in told
+    assert not reply.receipt.tokens_out and "no model was asked" in told

@@ -1,4 +1,4 @@
-"""The router on questions it has never been shown: sources left out, languages left out, texts as people write them.
+"""The router on questions it has never been shown: sources, kinds and languages left out, texts as people write them.
 
 Exits with 1 where a target is missed.
 """
@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import subprocess
 import sys
 import tomllib
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from statistics import fmean
@@ -31,33 +29,20 @@ from qwendesk.routing.signals import language
 from qwendesk.routing.signals.cues import KINDS, CueMatcher
 from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
 from qwendesk.routing.training.metrics import GradedAnswer, accuracy, percentiles, scores
-from qwendesk.routing.training.train import TrainingSet, build_training_set, grade_answers, leave_groups_out, train
+from qwendesk.routing.training.noise import noisy_texts
+from qwendesk.routing.training.train import (
+    TrainingSet,
+    build_training_set,
+    grade_answers,
+    leave_groups_out,
+    source_of,
+    train,
+)
 
-POLITE = {
-    "ar": "مرحبا، أرجو أن تكون بخير.",
-    "bg": "Здравейте, надявам се, че сте добре.",
-    "de": "Guten Tag, ich hoffe, es geht Ihnen gut.",
-    "el": "Γεια σας, ελπίζω να είστε καλά.",
-    "en": "Hello, I hope you are doing well.",
-    "es": "Hola, espero que estés bien.",
-    "fi": "Hei, toivottavasti voit hyvin.",
-    "fr": "Bonjour, j'espère que vous allez bien.",
-    "hi": "नमस्ते, आशा है आप ठीक हैं।",
-    "hu": "Jó napot, remélem, jól van.",
-    "id": "Halo, semoga Anda baik-baik saja.",
-    "it": "Buongiorno, spero che stia bene.",
-    "ja": "こんにちは、お元気でお過ごしのことと思います。",
-    "ko": "안녕하세요, 잘 지내시길 바랍니다.",
-    "nl": "Goedendag, ik hoop dat het goed met u gaat.",
-    "pl": "Dzień dobry, mam nadzieję, że wszystko dobrze.",
-    "pt": "Olá, espero que esteja bem.",
-    "ru": "Здравствуйте, надеюсь, у вас всё хорошо.",
-    "tr": "Merhaba, umarım iyisinizdir.",
-    "vi": "Xin chào, hy vọng bạn khỏe.",
-    "zh": "您好，希望您一切都好。",
-}
 SPOKEN = ("xsid", "xquad", "msvamp", "vicuna", "chatterbot", "cmath", "clinc150", "banking77", "nq_open", "multizebra")
 """Sources whose texts are sentences of one language."""
+MANY_QUESTIONS = 40
+"""Minimum questions of a language whose accuracy on unseen kinds has a target."""
 Row = tuple[LabelledQuestion, Classifier, Array]
 
 
@@ -85,7 +70,7 @@ def main() -> None:
 def measure(*, quick: bool = False, embeddings: bool = False) -> tuple[dict[str, Any], list[GradedAnswer]]:
     """Return the figures, and the answers to sources left out."""
     everything = build_training_set(load_questions(), embeddings=embeddings)
-    held_out = leave_groups_out(everything, lambda question: question.source)
+    held_out = leave_groups_out(everything, source_of)
     said = grade_answers(held_out)
     by_language = Counter(question.lang for question in everything.questions)
     more = {"by_source": by_source(held_out, said), "questions_by_language": dict(sorted(by_language.items()))}
@@ -101,9 +86,11 @@ def measure(*, quick: bool = False, embeddings: bool = False) -> tuple[dict[str,
 def careful(everything: TrainingSet, held_out: Sequence[Row], said: Sequence[GradedAnswer]) -> dict[str, Any]:
     """Return what takes longer to find out."""
     noise = {
-        name: round(accuracy(said) - accuracy(grade_answers(changed(held_out, change))), 4) for name, change in NOISES
+        name: round(accuracy(said) - accuracy(grade_answers(rewritten(held_out, texts))), 4)
+        for name, texts in noisy_texts([question for question, _, _ in held_out])
     }
     return {
+        "kinds_left_out": left_out_kinds(everything),
         "languages_left_out": left_out_languages(everything),
         "languages_without_words": without_words(everything),
         "cost_of_noise": noise,
@@ -119,6 +106,8 @@ def summary(result: dict[str, Any]) -> dict[str, float]:
         found["language_identification"] = named["mean"]
     found |= {f"latency_{key}_ms": value for key, value in result["latency_ms"].items()}
     found |= {"latency_100k_ms": result["latency_100k_ms"], "rss_mb": result["rss_mb"]}
+    if kinds := result.get("kinds_left_out"):
+        found |= {f"kinds_{key}": kinds[key] for key in ("accuracy", "accuracy3", "ece", "worst_language_of_many")}
     if noise := result.get("cost_of_noise"):
         found["worst_cost_of_noise"] = max(noise.values())
     return found
@@ -130,6 +119,27 @@ def by_source(rows: Sequence[Row], said: Sequence[GradedAnswer]) -> dict[str, tu
     for (question, _, _), answer in zip(rows, said, strict=True):
         groups.setdefault(question.source, []).append(answer)
     return {source: (len(group), round(accuracy(group), 4)) for source, group in sorted(groups.items())}
+
+
+def left_out_kinds(everything: TrainingSet) -> dict[str, Any]:
+    """Return the figures where no question of the same kind was trained on, whatever its source."""
+    rows = leave_groups_out(everything, kind_of)
+    said = grade_answers(rows, kind_of)
+    many = Counter(question.lang for question in everything.questions)
+    languages = {lang: share for lang, share in scores(said)["by_language"].items() if many[lang] >= MANY_QUESTIONS}
+    return scores(said) | {
+        "questions_by_kind": dict(sorted(Counter(map(kind_of, everything.questions)).items())),
+        "worst_language_of_many": min(languages.values()),
+    }
+
+
+def kind_of(question: LabelledQuestion) -> str:
+    return question.kind
+
+
+def rewritten(rows: Sequence[Row], texts: Sequence[str]) -> list[Row]:
+    """Return the rows with other texts."""
+    return [(q, c, extract_features(text).astype(float)) for (q, c, _), text in zip(rows, texts, strict=True)]
 
 
 def left_out_languages(everything: TrainingSet) -> dict[str, float]:
@@ -144,7 +154,7 @@ def without_words(everything: TrainingSet) -> dict[str, float]:
     result = {}
     for lang in sorted({question.lang for question in everything.questions} - {"en"}):
         lines = [
-            (KINDS.index(kind), cue)
+            (KINDS.index(kind), cue) if code == "any" else (KINDS.index(kind), cue, code.partition("_")[0])
             for kind, by_lang in tables.items()
             for code, line in by_lang.items()
             if code.split("_")[0] not in (lang, "no" if lang == "nb" else lang)
@@ -156,39 +166,6 @@ def without_words(everything: TrainingSet) -> dict[str, float]:
         said = grade_answers((q, classifier, values) for q, values in zip(blind.questions, blind.values, strict=True))
         result[lang] = round(accuracy(said), 4)
     return result
-
-
-def changed(rows: Iterable[Row], change: Callable[[LabelledQuestion, random.Random], str]) -> list[Row]:
-    """Return the rows with changed texts."""
-    chance = random.Random(7)
-    return [(q, classifier, extract_features(change(q, chance)).astype(float)) for q, classifier, _ in rows]
-
-
-def typos(question: LabelledQuestion, chance: random.Random) -> str:
-    """Change one character in twenty: swapped, doubled, dropped or replaced."""
-    text = list(question.text)
-    for at in range(len(text) - 1):
-        if text[at].isalpha() and chance.random() < 0.05:
-            kind = chance.randrange(4)
-            if kind == 0:
-                text[at], text[at + 1] = text[at + 1], text[at]
-            else:
-                text[at] = ("", text[at] * 2, chance.choice("etaoinsr"))[kind - 1]
-    return "".join(text)
-
-
-def bare(question: LabelledQuestion, chance: random.Random) -> str:
-    parts = unicodedata.normalize("NFD", question.text)
-    return "".join(c for c in parts if not "\u0300" <= c <= "\u036f")
-
-
-NOISES: list[tuple[str, Callable[[LabelledQuestion, random.Random], str]]] = [
-    ("typing errors, 1 character in 20", typos),
-    ("missing diacritics", bare),
-    ("upper case", lambda question, chance: question.text.upper()),
-    ("emoji", lambda question, chance: f"😀 {question.text} 🙏🎉"),
-    ("a polite opening", lambda question, chance: f"{POLITE.get(question.lang, POLITE['en'])} {question.text}"),
-]
 
 
 def identification(questions: Sequence[LabelledQuestion]) -> dict[str, Any]:

@@ -20,6 +20,10 @@ TARGETS = {
     "latency_p95_ms": -3.0,
     "latency_100k_ms": -8.0,
     "rss_mb": -80.0,
+    "kinds_accuracy": 0.80,
+    "kinds_accuracy3": 0.91,
+    "kinds_ece": -0.06,
+    "kinds_worst_language_of_many": 0.65,
     "worst_cost_of_noise": -0.03,
 }
 """At least, or where negative at most."""
@@ -35,6 +39,10 @@ NAMES = {
     "latency_p95_ms": "decision, 95th percentile, ms",
     "latency_100k_ms": "decision, 100,000 characters, ms",
     "rss_mb": "memory beyond the interpreter, MB",
+    "kinds_accuracy": "unseen kinds: strict accuracy",
+    "kinds_accuracy3": "unseen kinds: three-way accuracy",
+    "kinds_ece": "unseen kinds: expected calibration error",
+    "kinds_worst_language_of_many": "unseen kinds: worst language (40 questions or more)",
     "worst_cost_of_noise": "worst cost of careless writing (below)",
 }
 _BEGIN, _END = "<!-- measured: python -m benchmarks.routing --docs -->", "<!-- end of what is measured -->"
@@ -105,6 +113,9 @@ def _tables(result: dict[str, Any], table: Table) -> list[str]:
             [[label, *row.values()] for label, row in base["confusion"].items()],
         ),
     ]
+    if kinds := result.get("kinds_left_out"):
+        rows = [[kind, number, f"{kinds['by_kind'][kind]:.3f}"] for kind, number in kinds["questions_by_kind"].items()]
+        made.append(table(["kind left out", "questions", "accuracy"], rows))
     if noise := result.get("cost_of_noise"):
         made.append(
             table(["how it is written", "points lost"], [[name, f"{cost:+.3f}"] for name, cost in noise.items()])

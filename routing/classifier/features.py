@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwendesk.routing.signals.cues import KINDS, UNSPACED_SCRIPTS, CueMatcher, fold, load_cues, words_of
+from qwendesk.routing.signals.language import likely_languages
 
 _HEAD_CHARS, _TAIL_CHARS = 1600, 500
 """Characters used of the beginning and the end of a long text."""
@@ -28,8 +29,16 @@ _LABEL = re.compile(
     rf"|(?<!{_OPERATOR})(?<!{_OPERATOR}\s)\b(?!\d*00\b)\d{{4,}}\b(?![.,]\d|\s?[%$€£¥]|\s?{_OPERATOR})"
 )
 """Dates, times, years and identifiers, which are not used in calculations."""
+_MAX_HEADING_CHARS, _MAX_HEADING_WORDS, _MAX_LINES = 40, 4, 80
+"""Maximum characters and words of a heading, and lines that are looked at."""
+_MATERIAL = re.compile(r"\"[^\"]{15,}\"|“[^“”]{15,}”|„[^„“”]{15,}[“”]|«[^«»]{15,}»|「[^「」]{8,}」|《[^《》]{8,}》")
+_COLON = re.compile(r"[:：]\s?(?=\S)")
+_MAX_REQUEST_CHARS = 160
+"""Maximum characters before a colon that opens the material of a request."""
 _CAPITAL = re.compile(r"(?<=[a-zà-ÿа-яα-ω,;] )[A-ZÀ-ÞА-ЯΑ-Ω][a-zà-ÿа-яα-ωά-ώ]+")
-_DENSITY_FEATURES = ("call", "identifier", "braces", "latex", "variable", "arithmetic")
+_CODE_SIGNS = frozenset({"fence", "code_line", "call", "braces", "tag", "json"})
+"""Features of code, in which quotation marks and colons open no text to work on."""
+_DENSITY_FEATURES = ("call", "identifier", "braces", "latex", "variable", "arithmetic", "equation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,13 @@ PATTERNS = (
         r"|\b[a-z]\s?\([a-z0-9]{1,2}\)\s*=|\d[xyzn]\b|\b[a-z]\^",
         "a formula",
     ),
+    _pattern(
+        "limits",
+        r"\d\s?(?:<=|≤|\\leq?\b)|(?:<=|≤|\\leq?\b)\s?-?\d|\b10\s?(?:\^|\*\*)\s?\{?\d|\b1e\d\b|10[⁴⁵⁶⁷⁸⁹]|\b1\W?000\W?000\W?007\b"
+        r"|\b998244353\b",
+        "limits of an input",
+    ),
+    _pattern("number_lines", r"^[ \t]*-?\d+(?:[ \t]+-?\d+)+[ \t]*$", "lines of numbers"),
     _pattern("math_sign", r"[∫∑√≤≥≠∞∂π²³⁴±×÷∈∀∃∠°]", "mathematical signs"),
     _pattern("money", r"[$€£¥₹₽₩₺₫]\s?\d|\d\s?[$€£¥₹₽₩₺₫]", "amounts of money"),
     _pattern("percent", r"\d\s?[%٪]", "percentages"),
@@ -108,13 +124,15 @@ FEATURE_NAMES = (
     *(f"{name}_density" for name in _DENSITY_FEATURES),
     "length", "lines", "sentences", "words_per_sentence", "questions", "ends_in_question", "no_question",
     "labels", "numbers_count", "numbers_density", "many_numbers", "no_numbers",
-    "capitals", "repeated_names", "very_short", "symbols",
+    "capitals", "repeated_names", "very_short", "symbols", "material", "data_headings",
     *KINDS,
     *(f"{kind}_density" for kind in KINDS),
     *(f"{kind}_first" for kind in KINDS),
     *(f"{kind}_last" for kind in KINDS),
+    *(f"{kind}_share" for kind in KINDS),
     "count_numbers", "count_no_numbers", "puzzle_numbers", "math_numbers", "math_no_numbers", "amounts_numbers",
-    "code_data", "long_puzzle", "options_puzzle", "options_math",
+    "code_data", "data_numbers", "data_no_numbers", "material_numbers", "limits_data",
+    "long_puzzle", "options_puzzle", "options_math",
 )  # fmt: skip
 """Names of the features, in order."""
 
@@ -139,6 +157,15 @@ def without_greeting(text: str, cues: CueMatcher) -> str:
     return matter if greets else text
 
 
+def without_closing(text: str, cues: CueMatcher) -> str:
+    """Return a text without a short last paragraph of courtesy, such as a signature, if enough stands before it."""
+    matter, _, closing = text.rstrip().rpartition("\n\n")
+    if len(matter.strip()) < _MIN_REQUEST_CHARS or len(closing) > _MAX_GREETING_CHARS or _QUESTION.search(closing):
+        return text
+    talk = 1 << KINDS.index("talk")
+    return matter if any(mask & talk for _, mask in cues.find(words_of(fold(closing)))) else text
+
+
 def _partition(text: str) -> tuple[str, str, str]:
     """Return the first sentence, its end, and the rest."""
     end = _SENTENCE_END.search(text, 0, _MAX_GREETING_CHARS)
@@ -146,12 +173,17 @@ def _partition(text: str) -> tuple[str, str, str]:
 
 
 def extract_features(text: str, cues: CueMatcher | None = None) -> NDArray[np.float32]:
-    """Return a text's features, in the order of `FEATURE_NAMES`; None uses the built-in cues."""
+    """Return a text's features, in the order of `FEATURE_NAMES`; None uses the built-in cues of likely languages."""
     cues = cues or load_cues()
-    text = without_greeting(clip(text), cues)
+    text = without_closing(without_greeting(clip(text), cues), cues)
     words = words_of(fold(text))
     size = _word_count(text, words)
-    values = _structure(text, size) + _shape(text, words, size) + _cue_counts(cues, words, size)
+    languages = likely_languages(text, words)
+    found = list(cues.find(words, languages))
+    structure = _structure(text, size)
+    is_code = any(value for pattern, value in zip(PATTERNS, structure, strict=False) if pattern.name in _CODE_SIGNS)
+    shape = _shape(text, words, size, is_code=is_code) + _data_headings(text, cues, languages)
+    values = structure + shape + _cue_counts(found, words, size)
     return np.array(values + _interactions(dict(zip(FEATURE_NAMES, values, strict=False))), dtype=np.float32)
 
 
@@ -167,6 +199,10 @@ def _interactions(seen: dict[str, float]) -> list[float]:
         seen["math"] * (1 - given),
         seen["amounts"] * given,
         seen["code"] * seen["data"],
+        seen["data"] * given,
+        seen["data"] * (1 - given),
+        seen["material"] * given,
+        float(seen["limits"] > 0) * seen["data"],
         seen["length"] * seen["puzzle_density"],
         seen["options"] * seen["puzzle"],
         seen["options"] * seen["math"],
@@ -186,7 +222,7 @@ def _structure(text: str, size: float) -> list[float]:
     ]
 
 
-def _shape(text: str, words: list[str], size: float) -> list[float]:
+def _shape(text: str, words: list[str], size: float, *, is_code: bool) -> list[float]:
     sentences = max(1, sum(1 for part in _SENTENCE.split(text) if part.strip()))
     questions = len(_QUESTION.findall(text))
     labels = len(_LABEL.findall(text))
@@ -211,17 +247,40 @@ def _shape(text: str, words: list[str], size: float) -> list[float]:
         log1p(repeated),
         float(size <= 4) + float(size <= 8),
         1 - min(1.0, letters / max(1, len(text) - text.count(" "))),
+        0.0 if is_code else _material_share(text),
     ]
 
 
-def _cue_counts(cues: CueMatcher, words: list[str], size: float) -> list[float]:
+def _material_share(text: str) -> float:
+    """Return the share of a text that is quoted, or stands behind the colon of a request."""
+    quoted = sum(len(part) for part in _MATERIAL.findall(text))
+    colon = _COLON.search(text, 0, _MAX_REQUEST_CHARS)
+    return max(quoted, len(text) - colon.end() if colon else 0) / max(1, len(text))
+
+
+def _data_headings(text: str, cues: CueMatcher, languages: frozenset[str] | None) -> list[float]:
+    """Return the number of headings, on a scale of logarithms, that speak of data: "Input", "Output format"."""
+    if "\n" not in text:
+        return [0.0]
+    data = 1 << KINDS.index("data")
+    headings = 0
+    for line in text.split("\n", _MAX_LINES)[:_MAX_LINES]:
+        if 0 < len(line) <= _MAX_HEADING_CHARS:
+            words = words_of(fold(line))
+            headings += len(words) <= _MAX_HEADING_WORDS and any(mask & data for _, mask in cues.find(words, languages))
+    return [log1p(headings)]
+
+
+def _cue_counts(found: list[tuple[int, int]], words: list[str], size: float) -> list[float]:
     kinds = range(len(KINDS))
     counts, first, last = [0] * len(KINDS), [0.0] * len(KINDS), [0.0] * len(KINDS)
     edge = len(words) - max(6, len(words) // 4)
-    for index, mask in cues.find(words):
+    for index, mask in found:
         for kind in kinds:
             if mask >> kind & 1:
                 counts[kind] += 1
                 first[kind] = max(first[kind], float(index < _FIRST_WORDS))
                 last[kind] = max(last[kind], float(index >= edge))
-    return [log1p(count) for count in counts] + [min(count / size, 1.0) * 4 for count in counts] + first + last
+    total = max(1, sum(counts))
+    density, share = [min(count / size, 1.0) * 4 for count in counts], [count / total for count in counts]
+    return [log1p(count) for count in counts] + density + first + last + share

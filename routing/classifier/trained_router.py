@@ -47,6 +47,12 @@ _SHAPE_REASONS = {
     "math_no_numbers": "words of mathematics",
     "amounts_numbers": "counts, prices and shares",
     "code_data": "words of programming",
+    "data_numbers": "words for files and data",
+    "data_no_numbers": "words for files and data",
+    "data_headings": "headings of input and output",
+    "limits_data": "limits of an input",
+    "material": "a text to work on",
+    "material_numbers": "a text to work on",
     "long_puzzle": "words of a riddle",
     "options_puzzle": "lettered options",
     "options_math": "lettered options",
@@ -63,7 +69,7 @@ _MIN_LOG_ODDS = 0.25
 
 def _reason(name: str) -> str:
     """Return the reason of a feature; empty if it has none for a person."""
-    kind = name.removesuffix("_density").removesuffix("_first").removesuffix("_last")
+    kind = name.removesuffix("_density").removesuffix("_first").removesuffix("_last").removesuffix("_share")
     signs = {pattern.name: pattern.reason for pattern in PATTERNS}
     return _SHAPE_REASONS.get(name) or _KIND_REASONS.get(kind) or signs.get(kind, "")
 

@@ -21,6 +21,7 @@ _WORD = re.compile(
 )
 UNSPACED_SCRIPTS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Scripts without spaces between words, and Korean, whose words take suffixes."""
+_HANGUL = re.compile(r"[\uac00-\ud7af]")
 _PREFIXING_SCRIPTS = re.compile(r"[\u0590-\u06ff]")
 """Scripts that join articles and prepositions with the next word."""
 _MAX_PREFIX_CHARS = 4
@@ -33,6 +34,10 @@ _MAX_WHOLE_WORD_CHARS = 3
 _MAX_NORMALIZED_GROWTH = 4
 """Maximum growth of a text by normalisation; single characters may expand to a sentence."""
 _FILES = ("followup", "picture")
+_ALL_LANGUAGES, _ANY_LANGUAGE = -1, 1
+"""Bit masks of all languages, and of the cues that hold in any."""
+_Table = dict[str, list[tuple[int, int]]]
+"""Bit masks of languages and of kinds for each cue."""
 _NO_POSITION = 1_000_000
 """Position of a cue that does not occur."""
 
@@ -51,76 +56,105 @@ def words_of(folded: str) -> list[str]:
 
 
 class CueMatcher:
-    """Finds the positions of cues in a list of words."""
+    """Finds the positions of cues in a list of words.
 
-    def __init__(self, lines: Iterable[tuple[int, str]]) -> None:
-        self._whole: dict[str, int] = {}
-        self._stems: dict[str, int] = {}
-        self._dense: dict[str, int] = {}
-        self._phrases: dict[str, list[tuple[list[str], bool, int]]] = {}
-        for kind, cue in lines:
-            self._add(1 << kind, cue)
+    Args:
+        lines: the kind and the text of each cue, and its language; without a language a cue holds for all texts.
+    """
+
+    def __init__(self, lines: Iterable[tuple[int, str] | tuple[int, str, str]]) -> None:
+        self._whole: _Table = {}
+        self._stems: _Table = {}
+        self._dense: _Table = {}
+        self._phrases: dict[str, list[tuple[list[str], bool, int, int]]] = {}
+        self._languages: dict[str, int] = {}
+        for kind, cue, *language in lines:
+            self._add(1 << kind, cue, self._bit(language[0]) if language else _ALL_LANGUAGES)
         self._longest = max(map(len, self._stems), default=0)
         self._longest_dense = max(map(len, self._dense), default=0)
 
-    def find(self, words: list[str]) -> Iterator[tuple[int, int]]:
-        """Yield (index of the word, bit mask of kinds) for each cue."""
+    def find(self, words: list[str], languages: Iterable[str] | None = None) -> Iterator[tuple[int, int]]:
+        """Yield (index of the word, bit mask of kinds) for each cue of some languages; None: of all."""
+        allowed = _ALL_LANGUAGES
+        if languages is not None:
+            allowed = sum({self._languages.get(language, 0) for language in languages}, _ANY_LANGUAGE)
         for index, word in enumerate(words):
-            if word > "\u0e00" and UNSPACED_SCRIPTS.match(word):
-                yield from ((index, mask) for mask in self._in_dense(word))
+            if word >= "\uac00" and _HANGUL.match(word):
+                yield from ((index, mask) for mask in self._in_hangul(word, allowed))
                 continue
-            mask = self._of_word(word) | self._of_phrase(words, index)
+            if word > "\u0e00" and UNSPACED_SCRIPTS.match(word):
+                yield from ((index, mask) for mask in self._in_dense(word, allowed))
+                continue
+            mask = self._of_word(word, allowed) | self._of_phrase(words, index, allowed)
             if mask:
                 yield index, mask
 
-    def _of_word(self, word: str) -> int:
-        mask = self._whole.get(word, 0)
+    def _bit(self, language: str) -> int:
+        return self._languages.setdefault(language, _ANY_LANGUAGE << len(self._languages) + 1)
+
+    def _of_word(self, word: str, allowed: int) -> int:
+        whole = self._whole.get(word)
+        mask = _kinds(whole, allowed) if whole else 0
         stems = self._stems
         starts = min(_MAX_PREFIX_CHARS, len(word) - 1) if _PREFIXING_SCRIPTS.match(word) else 1
         for start in range(starts):
             for end in range(start + 2, min(len(word), start + self._longest) + 1):
-                mask |= stems.get(word[start:end], 0)
+                found = stems.get(word[start:end])
+                if found:
+                    mask |= _kinds(found, allowed)
         return mask
 
-    def _of_phrase(self, words: list[str], index: int) -> int:
+    def _of_phrase(self, words: list[str], index: int, allowed: int) -> int:
         mask, phrases = 0, self._phrases.get(words[index])
         if phrases is None or index + 1 == len(words):
             return mask
         following = words[index + 1]
-        for rest, whole, bits in phrases:
+        for rest, whole, languages, bits in phrases:
             # many phrases share their first word: this test rejects nearly all
             if following.startswith(rest[0]) and _continues_phrase(
                 words[index + 1 : index + 1 + len(rest)], rest, whole
             ):
-                mask |= bits
+                mask |= bits if languages & allowed else 0
         return mask
 
-    def _in_dense(self, word: str) -> Iterator[int]:
+    def _in_dense(self, word: str, allowed: int, shortest: int = 1) -> Iterator[int]:
         """Yield the kinds of the longest cue at each position."""
         place, dense = 0, self._dense
-        while place < len(word):
-            for end in range(min(len(word), place + self._longest_dense), place, -1):
-                mask = dense.get(word[place:end])
-                if mask:
+        while place + shortest <= len(word):
+            for end in range(min(len(word), place + self._longest_dense), place + shortest - 1, -1):
+                found = dense.get(word[place:end])
+                if found and (mask := _kinds(found, allowed)):
                     yield mask
                     place = end - 1
                     break
             place += 1
 
-    def _add(self, bit: int, cue: str) -> None:
+    def _in_hangul(self, word: str, allowed: int) -> Iterator[int]:
+        """Yield the kinds of a Korean word's cues: a syllable is a cue only as a word, since endings hold it, too."""
+        yield from self._in_dense(word, allowed, shortest=min(2, len(word)))
+
+    def _add(self, bit: int, cue: str, languages: int) -> None:
         folded = fold(cue.strip())
         whole = folded.endswith(".")
         words = words_of(folded)
         if not words:
             return
         if UNSPACED_SCRIPTS.search(folded):
-            key = "".join(words)
-            self._dense[key] = self._dense.get(key, 0) | bit
+            self._dense.setdefault("".join(words), []).append((languages, bit))
         elif len(words) > 1:
-            self._phrases.setdefault(words[0], []).append((words[1:], whole, bit))
+            self._phrases.setdefault(words[0], []).append((words[1:], whole, languages, bit))
         else:
             table = self._whole if whole or len(words[0]) <= _MAX_WHOLE_WORD_CHARS else self._stems
-            table[words[0]] = table.get(words[0], 0) | bit
+            table.setdefault(words[0], []).append((languages, bit))
+
+
+def _kinds(found: Iterable[tuple[int, int]], allowed: int) -> int:
+    """Return the kinds of the cues of allowed languages."""
+    mask = 0
+    for languages, bits in found:
+        if languages & allowed:
+            mask |= bits
+    return mask
 
 
 def _continues_phrase(found: list[str], rest: list[str], whole: bool) -> bool:
@@ -135,7 +169,10 @@ def load_cues() -> CueMatcher:
     """Return the cues that ship with the package."""
     tables = tomllib.loads(resources.files(__package__).joinpath("cues.toml").read_text("utf-8"))
     return CueMatcher(
-        (KINDS.index(kind), cue) for kind, lines in tables.items() for line in lines.values() for cue in line.split(",")
+        (KINDS.index(kind), cue) if code == "any" else (KINDS.index(kind), cue, code.partition("_")[0])
+        for kind, lines in tables.items()
+        for code, line in lines.items()
+        for cue in line.split(",")
     )
 
 

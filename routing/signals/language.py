@@ -42,6 +42,12 @@ _MIN_OTHER_WORDS = 3
 _FUNCTION_WORD_WEIGHT = 1.6
 """Weight of a function word, in nats."""
 _MIN_PROBABILITY = 0.3
+_MIN_VOTES, _MIN_VOTE_SHARE = 2, 0.6
+"""Minimum function words of a likely language, and their minimum share of those of the likeliest."""
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_MIN_HAN_SHARE = 0.2
+"""Minimum share of Chinese characters in a Chinese text."""
 _MIN_ODDS_OVER_SECOND = 1.5
 """Minimum odds of the first language over the second, similar languages excepted."""
 
@@ -150,6 +156,29 @@ def are_similar(first: str, second: str) -> bool:
 def is_function_word(word: str) -> bool:
     """Return whether a folded word is a function word of any language."""
     return word in _function_words()
+
+
+def likely_languages(text: str, words: Iterable[str]) -> frozenset[str] | None:
+    """Return the languages that a text may be in, by its script and function words; None if these do not tell.
+
+    It needs no identifier and costs some microseconds. Similar languages and English, which is mixed into all others,
+    are among them.
+
+    Args:
+        text: the text.
+        words: its folded words.
+    """
+    if not text.isascii():
+        if _KANA.search(text):
+            return frozenset({"ja", "en"})
+        if len(_HAN.findall(text)) > len(text) * _MIN_HAN_SHARE:
+            return frozenset({"zh", "en"})
+    votes = _count_function_words(list(words))
+    most = max(votes.values(), default=0)
+    if most < _MIN_VOTES:
+        return None
+    named = {code for code, number in votes.items() if number >= _MIN_VOTE_SHARE * most}
+    return frozenset({"en"}.union(named, *(_similar_languages().get(code, ()) for code in named)))
 
 
 def warm_up() -> None:

@@ -24,6 +24,8 @@ class LabelledQuestion:
     group: str = ""
     """Equal for translations of one question, which are never split between training and test."""
     source: str = ""
+    kind: str = ""
+    """What is asked for, such as ``riddles``; kinds are left out together to tell how unseen ones are routed."""
 
 
 def load_questions() -> list[LabelledQuestion]:
@@ -74,7 +76,7 @@ def _question(line: str, where: str) -> LabelledQuestion:
     text, label = row["text"], row["label"]
     if label not in TEXT_ROLES:
         raise ConfigError(no_such(f"{where} has the label", label, TEXT_ROLES))
-    rest = {key: str(row.get(key) or "") for key in ("lang", "group", "source")}
+    rest = {key: str(row.get(key) or "") for key in ("lang", "group", "source", "kind")}
     return LabelledQuestion(text, cast(TextRole, label), **rest)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qwendesk.routing.base import TEXT_ROLES, Router, Signals, TextRole
 from qwendesk.routing.classifier.classifier import DOMAINS, Array, Classifier, softmax
 from qwendesk.routing.training.dataset import LabelledQuestion
+from qwendesk.routing.training.noise import noisy_texts
 
 _CALIBRATION_BINS = 10
 _SELECTIVE_PERCENTAGES = (50, 70, 90)
@@ -34,6 +35,7 @@ class GradedAnswer:
     role: TextRole
     confidence: float
     lang: str = ""
+    kind: str = ""
 
     @property
     def right(self) -> bool:
@@ -47,6 +49,7 @@ def scores(answers: Sequence[GradedAnswer]) -> dict[str, Any]:
     enough = [
         by_language[lang] for lang, group in _by_language(answers).items() if len(group) >= _MIN_LANGUAGE_QUESTIONS
     ]
+    kinds = {kind: round(accuracy(group), 4) for kind, group in sorted(_by_kind(answers).items())}
     by_role = {role: _role_scores(answers, role) for role in TEXT_ROLES}
     present = [by_role[role]["f1"] for role in TEXT_ROLES if any(role in (a.label, a.role) for a in answers)]
     return {
@@ -56,6 +59,7 @@ def scores(answers: Sequence[GradedAnswer]) -> dict[str, Any]:
         "macro_f1": round(fmean(present), 4),
         "by_role": by_role,
         "by_language": by_language,
+        "by_kind": kinds,
         "mean_of_languages": round(fmean(enough), 4) if enough else None,
         "worst_language": min(enough) if enough else None,
         "confusion": confusion(answers),
@@ -110,6 +114,15 @@ def _by_language(answers: Sequence[GradedAnswer]) -> dict[str, list[GradedAnswer
     return groups
 
 
+def _by_kind(answers: Sequence[GradedAnswer]) -> dict[str, list[GradedAnswer]]:
+    """Return the answers to questions whose kind is known."""
+    groups: dict[str, list[GradedAnswer]] = defaultdict(list)
+    for answer in answers:
+        if answer.kind:
+            groups[answer.kind].append(answer)
+    return groups
+
+
 def _role_scores(answers: Sequence[GradedAnswer], role: TextRole) -> dict[str, float]:
     hits = sum(a.role == a.label == role for a in answers)
     said, meant = sum(a.role == role for a in answers), sum(a.label == role for a in answers)
@@ -118,17 +131,40 @@ def _role_scores(answers: Sequence[GradedAnswer], role: TextRole) -> dict[str, f
     return {"precision": round(precision, 4), "recall": round(recall, 4), "f1": round(f1, 4), "questions": meant}
 
 
-def measure_router(router: Router, questions: Sequence[LabelledQuestion]) -> dict[str, Any]:
-    """Return accuracy, calibration, latency and memory of a router on at least one question."""
+def measure_router(router: Router, questions: Sequence[LabelledQuestion], *, noise: bool = False) -> dict[str, Any]:
+    """Return accuracy, calibration, latency and memory of a router on at least one question.
+
+    Args:
+        router: the router.
+        questions: the questions.
+        noise: ask each question in other ways of writing, too, and return what each costs.
+    """
     router.route(Signals(questions[0].text))
     answers, times = [], []
     for question in questions:
         begun = time.perf_counter()
         decision = router.route(Signals(question.text))
         times.append((time.perf_counter() - begun) * 1e3)
-        answers.append(GradedAnswer(question.label, cast(TextRole, decision.role), decision.confidence, question.lang))
+        role = cast(TextRole, decision.role)
+        answers.append(GradedAnswer(question.label, role, decision.confidence, question.lang, question.kind))
+    if noise:
+        costs = {"cost_of_noise": _cost_of_noise(router, questions, accuracy(answers))}
+        return scores(answers) | costs | _resources(times)
+    return scores(answers) | _resources(times)
+
+
+def _cost_of_noise(router: Router, questions: Sequence[LabelledQuestion], without: float) -> dict[str, float]:
+    """Return the share of questions that each way of writing costs."""
+    costs = {}
+    for name, texts in noisy_texts(questions):
+        right = fmean(router.route(Signals(text)).role == q.label for q, text in zip(questions, texts, strict=True))
+        costs[name] = round(without - right, 4)
+    return costs
+
+
+def _resources(times: Sequence[float]) -> dict[str, Any]:
     rss = psutil.Process().memory_info().rss
-    return scores(answers) | {"latency_ms": percentiles(times), "rss_mb": round(rss / 1e6, 1)}
+    return {"latency_ms": percentiles(times), "rss_mb": round(rss / 1e6, 1)}
 
 
 def percentiles(times: Sequence[float]) -> dict[str, float]:

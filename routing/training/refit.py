@@ -19,6 +19,7 @@ from qwendesk.routing.training.train import (
     build_training_set,
     grade_answers,
     leave_groups_out,
+    source_of,
     train,
 )
 
@@ -86,7 +87,7 @@ def refit(
     shipped = build_training_set(load_questions() if base is None else base, embeddings=embeddings)
     added = build_training_set([replace(question, source=OWN_SOURCE) for question in own], embeddings=embeddings)
     everything = _concatenate(shipped, added)
-    before, after = leave_groups_out(shipped, _source), leave_groups_out(everything, _source)
+    before, after = leave_groups_out(shipped, source_of), leave_groups_out(everything, source_of)
     kept = [row for row in after if row[0].source != OWN_SOURCE]
     classifier = replace(train(everything), temperatures=fit_temperatures(after))
     return RefitResult(
@@ -95,10 +96,6 @@ def refit(
         _refit_metrics(before, _share_right([train(shipped)] * _FOLDS, added)),
         _refit_metrics(kept, _share_right(_folds(shipped, added), added)),
     )
-
-
-def _source(question: LabelledQuestion) -> str:
-    return question.source
 
 
 def _concatenate(first: TrainingSet, second: TrainingSet) -> TrainingSet:

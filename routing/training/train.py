@@ -178,19 +178,27 @@ def leave_groups_out(
     return result
 
 
-def grade_answers(rows: Iterable[tuple[LabelledQuestion, Classifier, Array]]) -> list[GradedAnswer]:
-    """Return the answers of held-out classifiers, each calibrated on the other sources."""
+def source_of(question: LabelledQuestion) -> str:
+    """Return the source of a question, by which questions are left out together."""
+    return question.source
+
+
+def grade_answers(
+    rows: Iterable[tuple[LabelledQuestion, Classifier, Array]],
+    held_out: Callable[[LabelledQuestion], str] = source_of,
+) -> list[GradedAnswer]:
+    """Return the answers of held-out classifiers, each calibrated on the other groups, such as sources."""
     kept = list(rows)
     temperatures = {
-        source: fit_temperatures(row for row in kept if row[0].source != source)
-        for source in {q.source for q, _, _ in kept}
+        group: fit_temperatures(row for row in kept if held_out(row[0]) != group)
+        for group in {held_out(question) for question, _, _ in kept}
     }
     said = []
     for question, classifier, values in kept:
-        warm = replace(classifier, temperatures=temperatures[question.source])
+        warm = replace(classifier, temperatures=temperatures[held_out(question)])
         role, _ = choose_role(warm, values)
         share = float(warm.probabilities(values)[TEXT_ROLES.index(role)])
-        said.append(GradedAnswer(question.label, role, share, question.lang))
+        said.append(GradedAnswer(question.label, role, share, question.lang, question.kind))
     return said
 
 
@@ -207,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         or Path(__file__).parents[1] / "classifier" / ARTEFACTS["accurate" if options.accurate else "default"]
     )
     everything = build_training_set(load_questions(), embeddings=options.accurate)
-    held_out = leave_groups_out(everything, lambda question: question.source)
+    held_out = leave_groups_out(everything, source_of)
     replace(train(everything), temperatures=fit_temperatures(held_out)).save(file)
     sys.stdout.write(_table(held_out) + f"\n{file} ({file.stat().st_size:,} bytes)\n")
 

@@ -65,6 +65,24 @@ def test_eval_measures_a_file(tmp_path: Path) -> None:
     assert "accuracy    0.667" in table and "\nmemory      " in table
 
 
+def test_eval_by_kind_and_written_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    rows = [
+        {"text": "Write a Python function that sorts a list", "label": "coder", "kind": "code"},
+        {"text": "Who painted the Mona Lisa?", "label": "coder", "kind": "facts"},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    plain = json.loads(RUN.invoke(app, ["eval", str(file), "--json"]).stdout)
+    assert plain["by_kind"] == {"code": 1, "facts": 0}
+    assert "cost_of_noise" not in plain
+    noisy = json.loads(RUN.invoke(app, ["eval", str(file), "--noise", "--json"]).stdout)
+    assert noisy["accuracy"] == plain["accuracy"]
+    assert {"upper case", "a signature below", "words of other languages around it"} <= noisy["cost_of_noise"].keys()
+    assert all(abs(cost) <= 1 for cost in noisy["cost_of_noise"].values())
+    told = RUN.invoke(app, ["eval", str(file), "--noise"]).stdout
+    assert "points lost" in told and "facts 0.00" in told
+
+
 def test_eval_of_a_bad_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text('{"text": 1}\n', "utf-8")
     told = RUN.invoke(app, ["eval", str(tmp_path / "q.jsonl")])

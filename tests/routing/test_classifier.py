@@ -89,16 +89,53 @@ def _bare(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [_typos, _bare, str.upper, lambda text: f"😀 {text} 🎉", lambda text: f"Hello, I hope you are well. {text}"],
-    ids=["typos", "diacritics", "upper case", "emoji", "polite"],
+    ("change", "cost"),
+    [
+        # the one telling word of a short question may be the one that is mistyped
+        (_typos, 0.06),
+        (_bare, 0.03),
+        (str.upper, 0.03),
+        (lambda text: f"😀 {text} 🎉", 0.03),
+        (lambda text: f"Hello, I hope you are well. {text}", 0.03),
+        (lambda text: f"{text}\n\nBest regards, Kim", 0.03),
+    ],
+    ids=["typos", "diacritics", "upper case", "emoji", "polite", "signature"],
 )
-def test_how_it_is_written_costs_little(change: Callable[[str], str]) -> None:
+def test_how_it_is_written_costs_little(change: Callable[[str], str], cost: float) -> None:
     router = TrainedRouter()
     sample = random.Random(5).sample(load_questions(), 400)
     before = sum(router.route(Signals(q.text)).role == q.label for q in sample)
     after = sum(router.route(Signals(change(q.text))).role == q.label for q in sample)
-    assert before - after <= 0.03 * len(sample)
+    assert before - after <= cost * len(sample)
+
+
+@pytest.mark.parametrize(
+    ("text", "role"),
+    [
+        # statements of programming contests are not mathematics
+        (
+            "There are n towers of heights h_i. One hit lowers two neighbours by one.\n\nInput\nThe first line holds n "
+            "(1 <= n <= 10^5), the second line n integers.\n\nOutput\nPrint the least number of hits.\n\n3\n4 1 2",
+            "coder",
+        ),
+        (
+            "Даны n отрезков. Найдите точку, покрытую наибольшим числом отрезков.\n\nВходные данные\nn (1 ≤ n ≤ 10^5), "
+            "затем n пар чисел.\n\nВыходные данные\nОдно число.\n\n2\n1 5\n3 9",
+            "coder",
+        ),
+        # names of tools in any script
+        ("DjangoのQuerySetを並べ替える", "coder"),
+        ("pandas에서 결측치를 채우려면", "coder"),
+        # figures in a text to work on are no calculation
+        ("Translate into Spanish: The tower is 30 m high and x = 4 in the drawing.", "general"),
+        ("Fasse zusammen: Der Gewinn stieg 2022 um 14 % auf 3,1 Millionen Euro, die Kosten um 9 %.", "general"),
+        # roles to play
+        ("You are Bruna, a baker of sixty who talks to her bread. Greet me and stay in character.", "general"),
+        ("Ты капитан подводной лодки, а я твой радист. Придумай начало истории.", "general"),
+    ],
+)
+def test_kinds_of_messages_that_went_astray(text: str, role: str) -> None:
+    assert TrainedRouter().route(Signals(text)).role == role
 
 
 def test_the_reasons_name_what_was_seen() -> None:

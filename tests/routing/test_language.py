@@ -5,7 +5,8 @@ from importlib import resources
 
 import pytest
 
-from qwendesk.routing.signals.language import english_name, greeting_language, identify_language
+from qwendesk.routing.signals.cues import fold, words_of
+from qwendesk.routing.signals.language import english_name, greeting_language, identify_language, likely_languages
 from qwendesk.routing.training.dataset import load_questions
 
 NEIGHBOURS = [
@@ -131,3 +132,23 @@ def test_every_greeting_is_of_a_language_that_is_told_apart() -> None:
     found = {greeting_language(phrase) for line in table.values() for phrase in line.split(",")}
     assert len({code for code in found if english_name(code)}) >= 50
     assert all(english_name(code) for code in found if code)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Wie kann ich das Problem mit der Heizung lösen?", "de"),
+        ("¿Cómo puedo saber si el paquete está en la oficina?", "es"),
+        ("手紙を書いてください", "ja"),
+        ("请帮我写一封信", "zh"),
+    ],
+)
+def test_likely_languages_hold_the_language(text: str, wanted: str) -> None:
+    found = likely_languages(text, words_of(fold(text)))
+    assert found and {wanted, "en"} <= found
+    assert "fi" not in found
+
+
+@pytest.mark.parametrize("text", ["", "Tetris", "안녕하세요"])
+def test_where_nothing_tells_every_language_is_likely(text: str) -> None:
+    assert likely_languages(text, words_of(fold(text))) is None

@@ -47,9 +47,9 @@ def test_own_examples_are_learned_and_the_rest_is_kept() -> None:
 
 
 def test_the_base_is_judged_by_its_own_questions_only() -> None:
-    wrong = [replace(question, label="math", group=f"w{n}") for n, question in enumerate(SAMPLE[:60])]
+    wrong = [replace(question, label="math", group=f"w{n}") for n, question in enumerate(SAMPLE[: len(SAMPLE) // 3])]
     harmed = refit(wrong, SAMPLE)
-    assert harmed.after.accuracy < harmed.before.accuracy - 0.02
+    assert harmed.after.accuracy < harmed.before.accuracy - TOLERANCE["accuracy"]
     assert harmed.losses
 
 

@@ -19,7 +19,10 @@ app = typer.Typer(
 
 Words = Annotated[list[str], typer.Argument(help="The message, quoted or not; '-' reads it from standard input.")]
 Images = Annotated[list[Path] | None, typer.Option("--image", help="Attached picture; may be repeated.")]
-Questions = Annotated[Path, typer.Argument(help='JSON Lines of {"text", "label", "lang", "group"}.')]
+Questions = Annotated[Path, typer.Argument(help='JSON Lines of {"text", "label", "lang", "group", "kind"}.')]
+Noise = Annotated[
+    bool, typer.Option("--noise", help="Measure other ways of writing, too: typing errors, case, padding, languages.")
+]
 Write = Annotated[bool, typer.Option("--write", help="Write a commented file with the default values.")]
 Check = Annotated[Path | None, typer.Option("--check", help="Check a policy file and print its errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
@@ -50,11 +53,11 @@ def explain(text: Words, image: Images = None, router: RouterName = None, as_jso
 
 
 @app.command("eval")
-def evaluate(file: Questions, router: RouterName = None, as_json: AsJson = False) -> None:
+def evaluate(file: Questions, router: RouterName = None, noise: Noise = False, as_json: AsJson = False) -> None:
     """Measure the router on labelled questions: accuracy, calibration, speed and memory."""
     from qwendesk.cli.route.reports import evaluate
 
-    run_command(evaluate(file, router, as_json))
+    run_command(evaluate(file, router, noise, as_json))
 
 
 @app.command()

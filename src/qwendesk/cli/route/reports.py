@@ -80,10 +80,11 @@ def _decision_text(decision: Decision, language: str | None) -> str:
     return "\n".join(lines)
 
 
-async def evaluate(file: Path, router: str | None, as_json: bool) -> None:
-    """Measure the router on a file of questions."""
+async def evaluate(file: Path, router: str | None, noise: bool, as_json: bool) -> None:
+    """Measure the router on a file of questions; with noise, on other ways to write them, too."""
     questions = await asyncio.to_thread(read_questions, file)
-    result = await asyncio.to_thread(measure_router, await chosen_router(router, load_settings()), questions)
+    chosen = await chosen_router(router, load_settings())
+    result = await asyncio.to_thread(measure_router, chosen, questions, noise=noise)
     typer.echo(json.dumps(result, ensure_ascii=False, indent=2) if as_json else _table(result))
 
 
@@ -102,6 +103,10 @@ def _table(result: dict[str, Any]) -> str:
     ]
     lines += [f"{label:10}{''.join(f'{n:>10}' for n in row.values())}" for label, row in result["confusion"].items()]
     lines.append("\n" + ", ".join(f"{lang} {share:.2f}" for lang, share in result["by_language"].items()))
+    if result["by_kind"]:
+        lines.append("\n" + ", ".join(f"{kind} {share:.2f}" for kind, share in result["by_kind"].items()))
+    if costs := result.get("cost_of_noise"):
+        lines += ["", "written otherwise, points lost", *(f"{cost:+.3f}  {name}" for name, cost in costs.items())]
     return "\n".join(lines)
 
 

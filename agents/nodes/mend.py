@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
@@ -18,6 +19,7 @@ from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
 from qwendesk.messages import AnswerReset, Check, TextDelta
 
+_SENTENCES = re.compile(r".+?(?:[.!?](?=\s|$)\s*|[。！？]|$)")
 _MENDABLE = (ARITHMETIC, STATES_RESULT, STATED_OUTPUT, FINAL_ANSWER)
 
 
@@ -45,6 +47,8 @@ async def mend(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
         corrected = await asyncio.to_thread(correct_arithmetic, mended, state["inbound"].text, language)
         mended = corrected.text
         notes += [f"corrected: {one.shown}, but it is {one.value}" for one in corrected.corrections]
+    if mended != text:
+        mended = _without_verdicts(mended, language)
     if FINAL_ANSWER in failed:
         mended = fill_boxes(mended)
         notes.append(f"corrected: {failed[FINAL_ANSWER].detail}")
@@ -52,6 +56,18 @@ async def mend(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
         return {}
     done = tuple(name for name in _MENDABLE if name in failed and name != STATES_RESULT)
     return _with_text(state, runtime.context, mended, (notes[0], notes), done)
+
+
+def _without_verdicts(text: str, language: str | None) -> str:
+    """Drop the sentences that say yes or no without a calculation: they were concluded from wrong numbers."""
+    words = {phrase(word, code) for word in ("yes", "no") for code in (language, "en")}
+    verdict = re.compile(rf"[\s*_#>]*(?:{'|'.join(map(re.escape, words))})\s*[,，、.。!！:：;–—]", re.IGNORECASE)
+    lines = text.split("\n")
+    kept = [
+        "".join(part for part in _SENTENCES.findall(line) if "=" in part or not verdict.match(part)) for line in lines
+    ]
+    rest = "\n".join(line for line, before in zip(kept, lines, strict=True) if line.strip() or not before.strip())
+    return rest.strip() or text
 
 
 def _replaced(state: TurnState, context: TurnContext, text: str, check: Check) -> dict[str, Any]:

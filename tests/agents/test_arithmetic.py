@@ -116,3 +116,24 @@ async def test_an_answer_is_shown_with_its_corrections(make_desk: MakeDesk) -> N
 async def test_an_empty_box_gets_the_last_result(make_desk: MakeDesk, said: str, shown: str) -> None:
     async with make_desk([said]) as desk:
         assert (await desk.ask("How many eggs do 3 hens lay in 4 days?", role="math")).text == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Yes, that is enough. 5 * 3 = 16, and 16 > 15.", "5 * 3 = 15, and 15 > 15."),
+        ("5 * 3 = 16.\n\n**No.** It is more.\nBye.", "5 * 3 = 15.\n\nBye."),
+        ("Yes, since 5 * 3 = 16.", "Yes, since 5 * 3 = 15."),
+        ("Yes, that is enough. 5 * 3 = 15.", "Yes, that is enough. 5 * 3 = 15."),
+        ("Notes cost 5 * 3 = 16.", "Notes cost 5 * 3 = 15."),
+    ],
+)
+async def test_a_verdict_from_a_wrong_number_does_not_stay(make_desk: MakeDesk, said: str, shown: str) -> None:
+    async with make_desk([said]) as desk:
+        assert (await desk.ask("Is 5 * 3 enough for a cost of that much?", role="math")).text == shown
+
+
+async def test_a_german_verdict_is_known_too(make_desk: MakeDesk) -> None:
+    async with make_desk(["Ja, das reicht für alle Gäste. Es sind 5 * 3 = 16 Stück."]) as desk:
+        reply = await desk.ask("Reichen fünf Packungen mit je drei Stück für alle Gäste?", role="math")
+    assert reply.text == "Es sind 5 * 3 = 15 Stück."

@@ -48,6 +48,21 @@ _AT = re.compile(
     re.IGNORECASE,
 )
 _DIFFERENTIAL = re.compile(r"(?<![^\W\d_])d([a-z])(?![^\W\d_])")
+_PRIME = re.compile(r"(?<![\w'])(?:[a-z]'\s*\(\s*[a-z]\s*\)|d[a-z]\s*/\s*d[a-z]|y')(?!\s*=)", re.IGNORECASE)
+_WORDED = {
+    re.compile(
+        r"(?:square root of|quadratwurzel (?:aus|von)|wurzel aus|racine carrée de|raíz cuadrada de|raiz quadrada de|"
+        r"radice quadrata di|vierkantswortel van|pierwiastek z|квадратный корень из|корень из)\s+(\d+(?:[.,]\d+)?)",
+        re.IGNORECASE,
+    ): r"sqrt(\1)",
+    re.compile(r"(\d+)\s*(?:的平方根|の平方根|의 제곱근)"): r"sqrt(\1)",
+    re.compile(
+        r"(\d+(?:[.,]\d+)?)\s+(?:to the power of|raised to|hoch|puissance|elevado a|elevato a|tot de macht|w potędze|"
+        r"в степени)\s+(\d+)",
+        re.IGNORECASE,
+    ): r"\1^\2",
+}
+"""Calculations in words, and how they are written in signs."""
 _DERIVATION = re.compile(r"(?<![\w])d\s*/\s*d([a-z])(?![^\W\d_])")
 _OF_PERCENT = r"[%‰]\s*(?:of|von|de|di|van|do|da|od|z|от|із|din|av)\b"
 _MARKS = r"[\u0300-\u036f\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0962\u0963\u0e31-\u0e4e]"
@@ -99,6 +114,8 @@ def algebra_requests(text: str) -> list[AlgebraRequest]:
     plain = _RAISED.sub(_power, plain_digits(text))
     for latex, sign in _LATEX.items():
         plain = plain.replace(latex, sign)
+    for worded, signs in _WORDED.items():
+        plain = worded.sub(signs, plain)
     rest, details = _details(plain)
     reading = _read(rest)
     operations, left_over = _operations(reading.words)
@@ -132,11 +149,13 @@ def _details(text: str) -> tuple[str, _Details]:
         bounds, text = f"{low}..{high}", f"{text[: found.start()]}{sign}{text[found.end() :]}"
     if found := _AT.search(text):
         at, text = found[1], f"{text[: found.start()]} ; {text[found.end() :]}"
-    if found := _DERIVATION.search(text):
+    if found := _PRIME.search(text):
+        derives, text = True, f"{text[: found.start()]} ; {text[found.end() :]}"
+    elif found := _DERIVATION.search(text):
         variable, derives, text = found[1], True, f"{text[: found.start()]} {text[found.end() :]}"
     if found := _VARIABLE.search(text):
         variable, text = found[1], f"{text[: found.start()]} ; {text[found.end() :]}"
-    if "∫" in text and (found := _DIFFERENTIAL.search(text)):
+    if (found := _DIFFERENTIAL.search(text)) and _cues()["integral"].search(text):
         variable, text = found[1], f"{text[: found.start()]} ; {text[found.end() :]}"
     limit = re.sub(r"\s*(?:→|\\to|⟶|->)\s*", "->", limit).replace("−", "-")
     return text, _Details(_infinite(limit), _infinite(bounds), variable, at, derives)
@@ -183,7 +202,8 @@ def _operations(words: str) -> tuple[list[str], str]:
     """Return the operations that words ask for, and the words that are not known."""
     found: list[str] = []
     rest = words
-    for name in ("critical points", *(name for name in _cues() if name != "critical points")):
+    # words such as the Chinese one for "solve" are parts of others
+    for name in ("critical points", *(name for name in _cues() if name not in ("critical points", "solve")), "solve"):
         pattern = _cues()[name]
         if pattern.search(rest if name == "critical points" else words):
             found.append(name)

@@ -18,22 +18,23 @@ from qwendesk.tools.number_formats import Convention, convention_of
 MAX_CHARS = 600
 _GROWS = re.compile(
     r"\b(?:grow|increas|rises?\b|rising|interest|compound|wächs|wachs|steig|zins|croî|croiss|augment|intérêt|crec|aument|"
-    r"interés|cresc|juros|interess|groei|stijg|rente|rośn|wzrost|odset|раст|рост|увелич|зрос|процентн|büyü|artar|artıyor|faiz|yields?\b)|"
-    r"增长|增加|利率|利息|成長|増加|利子|金利|성장|증가|이자|ينمو|نمو|يزيد|فائدة|वृद्धि|बढ़|ब्याज",
+    r"interés|cresc|juros|interess|groei|stijg|rente|rośn|wzrost|odset|вклад|раст|рост|увелич|зрос|процентн|büyü|artar|artıyor|faiz|yields?\b)|"
+    r"增长|增加|利率|利息|年利|成長|増加|利子|金利|성장|증가|이자|ينمو|نمو|يزيد|فائدة|वृद्धि|बढ़|ब्याज",
     re.IGNORECASE,
 )
 _YEARLY = re.compile(
     r"\b(?:(?:each|every|per|a) year|annual|yearly|per annum|(?:jedes|pro|im) jahr|jährlich|par an\b|chaque année|"
     r"annuel|(?:cada|al|por) año|anual|(?:cada|ao|por) ano|all'anno|ogni anno|annu|(?:per|elk|ieder) jaar|jaarlijks|"
-    r"rocznie|co roku|кажд\w+ год|в год|ежегодн|щорок|на рік|her yıl|yıllık|yılda)|每年|年增长|年利|毎年|年間|年率|"
-    r"매년|연간|연 |سنويا|كل سنة|كل عام|प्रति वर्ष|हर साल|सालाना",
+    r"rocznie|co roku|кажд\w+ год|в год|годовых|ежегодн|щорок|на рік|her yıl|yıllık|yılda)|每年|年增长|年利|毎年|"
+    r"年間|年率|매년|연간|연 |سنويا|كل سنة|كل عام|प्रति वर्ष|हर साल|सालाना",
     re.IGNORECASE,
 )
 _OTHERWISE = re.compile(
     r"\b(?:decreas|depreciat|declin|drops?\b|falls?\b|loses?\b|shrink|simple|month|quarter|daily|continuous|half-year|weekly|"
     r"sink|fäll|verlier|monat|quartal|diminu|baiss|perd|mensu|mois|trimest|disminu|cae\b|pierde|mes\b|diminui|cai\b|"
     r"perde|mês|mensal|cala\b|mese|daal|maand|spad|malej|miesi|паде|пада|сниж|уменьш|месяц|зменш|місяц|azal|düş|aylık|"
-    r"each\s+of|more than)|减少|下降|每月|月|減少|毎月|감소|매월|ينخفض|شهر|घट|मासिक",
+    r"each\s+of|more than|total|altogether|insgesamt|gesamt|всего|razem|toplam)|"
+    r"减少|总共|一共|合計|총|下降|每月|月|減少|毎月|감소|매월|ينخفض|شهر|घट|मासिक",
     re.IGNORECASE,
 )
 _YEARS = re.compile(
@@ -41,7 +42,7 @@ _YEARS = re.compile(
     r"سنوات|سنة|साल|वर्ष)",
     re.IGNORECASE,
 )
-_CURRENCY = re.compile(r"(?:US|A|C|HK)?[$€£¥₹₩₽฿]\s?\Z")
+_CURRENCY = re.compile(r"(?:US|A|C|HK|R|S|NZ)?[$€£¥₹₩₽฿]\s?\Z")
 _MONEY = (
     r"(?:[$€£¥₹₩₽฿]|(?:de |di )?(?:dollars?|dólares|dollari|euros?|euro|pounds?|libras|долларов|доллара|евро|рублей|"
     r"USD|EUR|GBP|CHF)\b|美元|欧元|人民币|元|ドル|円|ユーロ|달러|원|유로)"
@@ -104,7 +105,9 @@ def read_growth(text: str, language: str | None) -> Growth | None:
         if value is None:
             return None
         following = tokens[index + 1] if index + 1 < len(tokens) else None
-        if following is not None and (following.kind == "%" or _is_percent(following.text)):
+        ahead = tokens[index - 1] if index else None
+        is_rate = following is not None and (following.kind == "%" or _is_percent(following.text))
+        if is_rate or (ahead is not None and ahead.kind == "%" and ahead.end == token.start):
             rates.append(value)
         elif _YEARS.match(plain, token.end) and value.denominator == 1:
             (years if 1900 <= value <= 2200 else spans).append(int(value))

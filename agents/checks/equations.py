@@ -359,7 +359,9 @@ def _token(match: re.Match[str], plain: str, before: Sequence[Token]) -> Token |
             return None
         case "number":
             before_it = plain[start - 1 : start]
-            is_part = before_it in (".", ",") or (before_it.isalpha() and before_it < _FIRST_DENSE)
+            is_part = bool(re.fullmatch(r"\d[.,]", plain[max(0, start - 2) : start])) or (
+                before_it.isalpha() and before_it < _FIRST_DENSE
+            )
             return Token("unknown" if is_part else "number", text, start, end)
         case "sign":
             return Token("sign", _SIGNS.get(text, text), start, end)

@@ -32,6 +32,7 @@ _NEAR_WORDS = 3
 _MAX_POWER_BITS = 4000
 _FIRST_DENSE = "\u2e80"
 """First letter of the scripts that are written without blanks."""
+_PROGRAM = re.compile(r"```(?!(?:text|math|latex|tex|output|markdown|md)\b)[A-Za-z][^\n]*\n.*?(?:```|\Z)", re.DOTALL)
 _LETTER = r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ½⅓⅔¼¾]"
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
 _PLAIN = str.maketrans(
@@ -160,7 +161,8 @@ class Equation:
 
 def tokens_of(text: str) -> list[Token]:
     """Return the pieces of a text; clauses are separated by pieces of the kind ``end``."""
-    plain = plain_text(text[:MAX_TEXT_CHARS])
+    # what stands in a program is no statement about numbers
+    plain = _PROGRAM.sub(lambda block: "\n" * len(block[0]), plain_text(text[:MAX_TEXT_CHARS]))
     found: list[Token] = []
     at = 0
     while at < len(plain):

@@ -52,6 +52,8 @@ async def sandbox() -> AsyncIterator[PythonSandbox]:
         ("Total cost - 5 = 10", []),
         ("9:30 - 8 = 1", []),
         ("f(3) + 1 = 8", []),
+        ("```python\n# 2 + 2 = 5\nassert 1 + 1 == 3\n```", []),
+        ("```\n2 + 2 = 5\n```", ["failed"]),
         ("x = 3 and 2x + 1 = 7", []),
         ("Version 2.0 - 3 = beta", []),
         ("Call 555-1234 = home", []),
@@ -90,6 +92,7 @@ def test_a_long_text_is_read_in_good_time() -> None:
         ("20% * 50 = 11", "", "20% * 50 = 10"),
         ("10 / 50 = 25%", "", "10 / 50 = 20%"),
         ("2 million × 3 = 7 million", "", "2 million × 3 = 6 million"),
+        ("5 * 3 = 16\n```python\nprint(16)\n```\n16", "", "5 * 3 = 15\n```python\nprint(16)\n```\n15"),
     ],
 )
 def test_a_wrong_result_and_what_follows_from_it_is_corrected(text: str, question: str, corrected: str) -> None:

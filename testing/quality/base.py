@@ -40,14 +40,19 @@ class Question:
     tools: tuple[ScriptedTool, ...] = ()
     tool_rounds: int = 1
     """Rounds of calls that the bare model may make; after the last one it is not asked again."""
+    customer: Mapping[str, Any] = field(default_factory=dict)
+    """What the scripted customer of a conversation says; empty for a question with one answer."""
     row: Mapping[str, Any] = field(default_factory=dict)
     """What the scoring needs, such as the expected answer; no arm reads it."""
 
     @property
     def fingerprint(self) -> str:
         """Hash of what the arms read; an answer to another text or other tools is not reused."""
-        read = json.dumps([self.text, self.tool_rounds, [asdict(tool) for tool in self.tools]], sort_keys=True)
-        return hashlib.sha256(read.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        read: list[Any] = [self.text, self.tool_rounds, [asdict(tool) for tool in self.tools]]
+        if self.customer:
+            read.append(self.customer)
+        text = json.dumps(read, sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Question:

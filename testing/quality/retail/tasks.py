@@ -178,4 +178,4 @@ def _is_named(user: Mapping[str, Any], text: str) -> bool:
 
 
 def _question(number: str, kind: str, script: CustomerScript, wanted: dict[str, Any]) -> Question:
-    return Question(number, script.opening, kind, row={"script": asdict(script), **wanted})
+    return Question(number, script.opening, kind, customer=asdict(script), row=wanted)

@@ -31,7 +31,7 @@ class Retail(Suite):
 
     def conversation(self, question: Question) -> RetailConversation:
         """Return the customer of a task and a shop of its own."""
-        return RetailConversation(question.row)
+        return RetailConversation(CustomerScript(**question.customer), _world(question.row))
 
     async def score(self, question: Question, answer: Answer, sandbox: PythonSandbox) -> Score:
         """Compare the shop after the calls with the shop after the listed actions, and look for what had to be said."""
@@ -55,15 +55,15 @@ class RetailConversation(ScriptedConversation):
     """A customer and a shop of their own.
 
     Args:
-        row: the task.
+        script: what the customer wants and knows.
+        world: the shop.
     """
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        world = _world(row)
+    def __init__(self, script: CustomerScript, world: RetailWorld) -> None:
         self.system = world.policy
-        self.opening = CustomerScript(**row["script"]).opening
+        self.opening = script.opening
         self._shop = RetailShop(world.data)
-        self._customer = ScriptedCustomer(CustomerScript(**row["script"]))
+        self._customer = ScriptedCustomer(script)
 
     def tools(self) -> Sequence[BaseTool]:
         """Return the tools of the shop."""

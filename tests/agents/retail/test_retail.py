@@ -317,7 +317,7 @@ async def test_files_in_tau_benchs_form_are_read(tmp_path: Path) -> None:
     assert question.text == (
         "I am Ada Keller in zip code 80012. I want to cancel my order #W1001. If that costs anything, leave it."
     )
-    knows = question.row["script"]["knows"]
+    knows = question.customer["knows"]
     assert (knows["name"], knows["zip"], knows["order"]) == (
         "My name is Ada Keller.",
         "My zip code is 80012.",

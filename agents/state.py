@@ -135,6 +135,8 @@ class LastingLanguage:
     """ISO 639-1 code."""
     source: Literal["conversation", "person"]
     """Whether the wish is kept for the conversation or as a fact about the person."""
+    is_new: bool = False
+    """Whether this message states the wish."""
 
 
 class ConversationInput(TypedDict):

@@ -69,7 +69,10 @@ async def perceive(state: TurnState) -> dict[str, Any]:
     )
     lasting, wish = state.get("lasting_language"), language_wish(inbound.text)
     asked = asked_language(inbound.text) or (wish and wish.this_answer) or (lasting and lasting.code)
-    return {"signals": signals, "language": language, "asked_language": asked}
+    notes = []
+    if lasting and lasting.is_new:
+        notes = [f"answers are in {english_name(lasting.code)} from now on, until you ask for your own language"]
+    return {"signals": signals, "language": language, "asked_language": asked, "notes": notes}
 
 
 def _of_locale(locale: str | None) -> str | None:

@@ -12,8 +12,8 @@ from qwendesk.desk.access_repository import AccessRequest, AccessState
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
 from qwendesk.desk.translations import FALLBACK, known_language, language_of, languages, say
 from qwendesk.errors import QwendeskError
-from qwendesk.memory.conversations.history import ANSWER_LANGUAGE
 from qwendesk.memory.people.linking import CODE_ALPHABET
+from qwendesk.memory.tables.conversations import ANSWER_LANGUAGE
 from qwendesk.messages import ROLES, VIRTUAL_MODELS, Button, Inbound, as_role
 from qwendesk.printable import one_line
 

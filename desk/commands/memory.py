@@ -73,9 +73,7 @@ class MemoryCommands:
             case "remember":
                 return await self._remember(argument, requester)
             case "forget":
-                if ended := await LanguageWishes(self.memory).end_matching(argument, conversation, channel):
-                    return say("forgotten", language, facts=f"**{FACT}**: {ended}")
-                return await ForgetCommand(self.memory).run(argument, requester)
+                return await self._forget(argument, requester, conversation)
             case "good" | "bad":
                 rating = Rating(1 if name.lower() == "good" else -1, comment=argument)
                 return await rate_answer(self.memory, conversation, rating, channel=channel, language=language)
@@ -118,6 +116,20 @@ class MemoryCommands:
         if learned.refused:
             return say(_REFUSALS.get(learned.refused[0][1], "not_kept_secret"), requester.language)
         return say("remembered", requester.language, fact=format_fact(learned.kept[0]))
+
+    async def _forget(self, what: str, requester: Requester, conversation: str) -> str:
+        """Forget facts, and the language wished for a conversation where it is meant."""
+        language = requester.language
+        everything = _is(what, words("word_all", language))
+        ended = await LanguageWishes(self.memory).end_matching(
+            what, conversation, requester.channel, everything=everything
+        )
+        answer = await ForgetCommand(self.memory).run(what, requester)
+        if not ended:
+            return answer
+        told = say("forgotten", language, facts=f"**{FACT}**: {ended}")
+        nothing_else = (say("memory_empty", language), say("forget_none", language, what=what[:_MAX_ECHO_CHARS]))
+        return told if answer in nothing_else else f"{told}\n\n{answer}"
 
     async def _link(self, code: str, requester: Requester) -> str:
         if code:

@@ -45,13 +45,20 @@ class LanguageWishes:
             return None
         is_fact = self.keeps_facts and await self._learn(inbound, wish.code)
         await self._set(inbound, None if is_fact else wish.code)
-        return LastingLanguage(wish.code, "person" if is_fact else "conversation")
+        return LastingLanguage(wish.code, "person" if is_fact else "conversation", is_new=True)
 
-    async def end_matching(self, what: str, conversation: str, channel: str) -> str | None:
-        """End the wish of a conversation where a text names it; return its language in English."""
+    async def end_matching(self, what: str, conversation: str, channel: str, *, everything: bool = False) -> str | None:
+        """End the wish of a conversation where a text names it; return its language in English.
+
+        Args:
+            what: the text.
+            conversation: the conversation's key.
+            channel: its channel.
+            everything: whether the wish is meant whatever the text names.
+        """
         code = await self.memory.history.answer_language(conversation, channel=channel)
         name, is_meant = english_name(code), mentioning(what)
-        if code is None or name is None or is_meant is None or not is_meant(FACT, name):
+        if code is None or name is None or not (everything or (is_meant and is_meant(FACT, name))):
             return None
         await self.memory.turns.set_answer_language(conversation, None, channel=channel)
         return name

@@ -25,7 +25,15 @@ from sqlalchemy import (
 
 from qwendesk.memory.people.repository import is_person
 from qwendesk.memory.records import ConversationInfo, KnownFact, StoredContext, StoredMessage, StoredTurn, Summary
-from qwendesk.memory.tables.conversations import Conversation, Message, Person, PersonIdentity, StoredAttachment, Turn
+from qwendesk.memory.tables.conversations import (
+    ANSWER_LANGUAGE,
+    Conversation,
+    Message,
+    Person,
+    PersonIdentity,
+    StoredAttachment,
+    Turn,
+)
 from qwendesk.memory.tables.facts import ConversationSummary, StoredFact
 from qwendesk.memory.tables.types import Json
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
@@ -38,8 +46,6 @@ _NO_LIMIT = 2**31 - 1
 _LIMIT = bindparam("messages", type_=Integer)
 _KEY = ("channel", "account", "key")
 """Parameters of the statements that select one conversation."""
-ANSWER_LANGUAGE = "answer_language"
-"""Conversation setting: the language that was wished for all of its answers."""
 _COLUMNS = ("kind", "id", "role", "text", "at", "sequence", "parts")
 
 

@@ -14,11 +14,12 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from uuid_utils import uuid7
 
 from qwendesk.errors import InputError, StoreError
-from qwendesk.memory.conversations.history import ANSWER_LANGUAGE, is_conversation, read_context
+from qwendesk.memory.conversations.history import is_conversation, read_context
 from qwendesk.memory.database import upsert
 from qwendesk.memory.people.repository import add_person
 from qwendesk.memory.records import StoredContext
 from qwendesk.memory.tables.conversations import (
+    ANSWER_LANGUAGE,
     Conversation,
     Message,
     PendingTurn,

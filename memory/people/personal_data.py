@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 
 from qwendesk.memory.documents import increment_revision_after_removal
 from qwendesk.memory.tables.conversations import (
+    ANSWER_LANGUAGE,
     Base,
     Conversation,
     Message,
@@ -184,9 +185,9 @@ async def _lock(connection: TenantConnection, person: str) -> list[str]:
 
 
 async def _delete_empty(connection: TenantConnection, conversations: list[str]) -> tuple[int, int]:
-    """Delete empty conversations with their documents, and the titles of the other conversations.
+    """Delete empty conversations with their documents, and titles and wishes of the other conversations.
 
-    A title consists of the first words of a message, which may be the person's.
+    A title consists of the first words of a message, which may be the person's, and so may be the wish for a language.
     """
     documents = removed = 0
     remaining = iter(conversations)
@@ -197,6 +198,12 @@ async def _delete_empty(connection: TenantConnection, conversations: list[str]) 
         among = Conversation.id.in_(some)
         removed += (await connection.execute(delete(Conversation).where(among, *is_empty_conversation()))).rowcount
         await connection.execute(update(Conversation).where(among).values(title=""))
+        wished = among & Conversation.settings[ANSWER_LANGUAGE].as_string().is_not(None)
+        for id_, settings in (
+            await connection.execute(select(Conversation.id, Conversation.settings).where(wished))
+        ).all():
+            kept = {name: value for name, value in settings.items() if name != ANSWER_LANGUAGE}
+            await connection.execute(update(Conversation).where(Conversation.id == id_).values(settings=kept))
     return documents, removed
 
 

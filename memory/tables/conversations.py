@@ -11,6 +11,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from qwendesk.memory.tables.types import Json, SafeText, UtcDateTime
 
 DEFAULT_TENANT = "default"
+ANSWER_LANGUAGE = "answer_language"
+"""Conversation setting: the language that was wished for all of its answers."""
 Id = Annotated[str, mapped_column(SafeText, primary_key=True)]
 """A UUIDv7 as text, made by the program; ids sort by time."""
 TenantId = Annotated[

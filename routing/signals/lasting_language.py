@@ -17,7 +17,7 @@ from qwendesk.routing.signals.asked_language import (
     request_text,
     request_words,
 )
-from qwendesk.routing.signals.cues import fold, words_of
+from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
 
 _SENTENCE = re.compile(r"[^.!?;\n。！？؟।]+")
 _CLAUSE = re.compile(r"[^,:–—()،、，：]+")
@@ -26,6 +26,7 @@ _MAX_REQUEST_WORDS = 9
 _MAX_WORDS_AROUND_END = 4
 """Maximum words beside a phrase that ends the wish."""
 _MAX_UNSPACED_CHARS = 40
+_UNSPACED = ("ja", "ko", "th", "zh")
 _KINDS = ("always", "again", "after")
 
 
@@ -47,29 +48,58 @@ class _Cue:
 
 
 def language_wish(text: str) -> LanguageWish | None:
-    """Return the wish for the language of all answers that a message states; None if it states none."""
+    """Return the wish for the language of all answers that a message states; None if it states none.
+
+    A message that asks for a text, or tells what somebody said, states none: the wish may be part of the text.
+    """
     plain = request_text(text)
-    for sentence in _SENTENCE.findall(plain):
+    sentences = _SENTENCE.findall(plain)
+    for number, sentence in enumerate(sentences):
         found = _in_spaced(sentence) or _in_unspaced(sentence)
         if found:
-            return found
+            wish, rest = found
+            return None if _holds_material([*sentences[:number], rest, *sentences[number + 1 :]]) else wish
     return None
 
 
-def _in_spaced(sentence: str) -> LanguageWish | None:
+def _holds_material(texts: Sequence[str]) -> bool:
+    """Return whether texts ask for a text or report speech, so that a wish beside them may be material."""
+    return any(next(_produces().find(words_of(text)), None) for text in texts) or any(
+        _patterns(code)["produces"].search(text) for text in texts for code in _UNSPACED
+    )
+
+
+@cache
+def _produces() -> CueMatcher:
+    return CueMatcher(
+        (0, cue)
+        for code, table in _tables().items()
+        if code not in _UNSPACED
+        for cue in table.get("produces", "").split(",")
+    )
+
+
+def _in_spaced(sentence: str) -> tuple[LanguageWish, str] | None:
+    """Return the wish of a sentence, and what the sentence says beside it."""
     clauses = [words for clause in _CLAUSE.findall(sentence) if (words := words_of(clause))]
     for number, words in enumerate(clauses):
         if _phrases("not").find(words) or words[0] in _question_words():
             continue
+        others = [*clauses[:number], *clauses[number + 1 :]]
         if any(len(words) - (end - start) <= _MAX_WORDS_AROUND_END for start, end in _phrases("ends").find(words)):
-            return LanguageWish(None)
+            return LanguageWish(None), _text(others)
         beside = [*clauses[number + 1 : number + 2], *clauses[max(0, number - 1) : number]]
         for cue in _cues(words):
-            requests = _requests(words, cue) if len(words) > cue.end - cue.start else map(_Request, beside)
-            for request in requests:
+            is_alone = len(words) == cue.end - cue.start
+            for request in map(_Request, beside) if is_alone else _requests(words, cue):
                 if len(request.words) <= _MAX_REQUEST_WORDS and (code := request.code):
-                    return LanguageWish(code if cue.kind == "always" else None, code)
+                    others = [clause for clause in others if clause is not request.words]
+                    return LanguageWish(code if cue.kind == "always" else None, code), _text(others)
     return None
+
+
+def _text(clauses: Sequence[Sequence[str]]) -> str:
+    return ", ".join(" ".join(clause) for clause in clauses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +194,23 @@ class _Phrases:
         return found
 
 
-def _in_unspaced(sentence: str) -> LanguageWish | None:
-    """Return the wish in a language without spaces between words, or in Korean."""
-    for code in ("ja", "ko", "th", "zh"):
+def _in_unspaced(sentence: str) -> tuple[LanguageWish, str] | None:
+    """Return the wish of a sentence without spaces between words, or in Korean, and what stands beside it."""
+    parts = [part for part in re.split(r"[:：]", sentence) if part.strip()]
+    for code in _UNSPACED:
         patterns = _patterns(code)
-        if len(sentence) > _MAX_UNSPACED_CHARS or patterns["not"].search(sentence):
-            continue
-        if patterns["ends"].search(sentence):
-            return LanguageWish(None)
-        for kind in ("always", "again"):
-            rest = patterns[kind].sub(" ", sentence)
-            if rest != sentence and (asked := asked_language(rest.strip(" ,，、"))):
-                return LanguageWish(asked if kind == "always" else None, asked)
+        for number, part in enumerate(parts):
+            if len(part) > _MAX_UNSPACED_CHARS or patterns["not"].search(part):
+                continue
+            clauses = re.split(r"[,，、]", part)
+            beside = [clause for clause in clauses if not (patterns["always"].search(clause) or asked_language(clause))]
+            rest = " ".join([*parts[:number], *beside, *parts[number + 1 :]])
+            if patterns["ends"].search(part):
+                return LanguageWish(None), " ".join([*parts[:number], *parts[number + 1 :]])
+            for kind in ("always", "again"):
+                without = patterns[kind].sub(" ", part)
+                if without != part and (asked := asked_language(without.strip(" ,，、"))):
+                    return LanguageWish(asked if kind == "always" else None, asked), rest
     return None
 
 
@@ -191,7 +226,7 @@ def _phrases(kind: str) -> _Phrases:
 
 def _filled(kind: str) -> Iterator[tuple[str, ...]]:
     for code, table in _tables().items():
-        for phrase in table.get(kind, "").split(",") if code not in ("ja", "ko", "th", "zh") else ():
+        for phrase in table.get(kind, "").split(",") if code not in _UNSPACED else ():
             if "{n}" in phrase:
                 yield from (filled for filled, _ in filled_frame(code, phrase))
             elif words := tuple(words_of(fold(phrase))):

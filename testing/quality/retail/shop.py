@@ -28,6 +28,7 @@ IDENTIFY = ("find_user_id_by_email", "find_user_id_by_name_zip")
 """Tools that find the customer."""
 _REASONS = ("no longer needed", "ordered by mistake")
 _ADDRESS = ("address1", "address2", "city", "state", "country", "zip")
+_MAX_EXPRESSION = 120
 _MODIFIED = "pending (items modified)"
 Data = dict[str, Any]
 
@@ -200,8 +201,9 @@ class RetailShop:
 
     def calculate(self, expression: str) -> str:
         """Return the value of a sum of numbers, as far as it is one of plain arithmetic."""
-        if not set(expression) <= set("0123456789+-*/(). "):
-            raise RuleBroken("only numbers and + - * / ( ) can be calculated")
+        # no powers: their results may be too long to be computed
+        if not set(expression) <= set("0123456789+-*/(). ") or "**" in expression or len(expression) > _MAX_EXPRESSION:
+            raise RuleBroken("only short sums of numbers with + - * / ( ) can be calculated")
         from sympy import sympify
 
         return str(round(float(sympify(expression)), 2))

@@ -43,8 +43,8 @@ class Retail(Suite):
         faults = [*_order_of_calls(answer.calls, results, made)] if row["identifies"] else []
         if made.state != expected.state:
             faults.insert(0, "the orders are not as they should be")
-        said = _plain(answer.text)
-        faults += [f"{text!r} was not said" for text in row["say"] if _plain(text) not in said]
+        said = _plain(_first_matter(answer.text, question.customer["matters"]))
+        faults += [f"{text!r} was not said" for text in row["say"] if not _holds(said, _plain(text))]
         called = {call.name for call, result in zip(answer.calls, results, strict=True)}
         faults += [f"{name} was not called" for name in row["must_call"] if name not in called]
         marks = ("right data",) if made.state == expected.state else ()
@@ -96,6 +96,16 @@ def _order_of_calls(calls: Sequence[ToolCall], results: Sequence[str], shop: Ret
                 yield f"{call.name} before the customer was found"
             elif owner != customer:
                 yield f"{call.name} for another customer"
+
+
+def _first_matter(text: str, matters: Sequence[str]) -> str:
+    """Return a transcript up to the customer's second matter: what has to be said is about the first."""
+    return text.partition(f"> {matters[1]}")[0] if len(matters) > 1 else text
+
+
+def _holds(text: str, wanted: str) -> bool:
+    """Return whether a text has words as whole ones."""
+    return bool(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", text))
 
 
 def _plain(text: str) -> str:

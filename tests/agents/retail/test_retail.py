@@ -225,6 +225,9 @@ FORBIDDEN = [
     ("modify_pending_order_payment", {"order_id": "#W1009", "payment_method_id": "paypal_150001"}),
     ("modify_pending_order_address", {"order_id": "#W1001", "city": "Bern"}),
     ("calculate", {"expression": "__import__('os')"}),
+    ("calculate", {"expression": "9**9**9"}),
+    ("calculate", {"expression": "1/0"}),
+    ("calculate", {"expression": "1+" * 400 + "1"}),
     ("drop_everything", {}),
 ]
 
@@ -234,6 +237,35 @@ def test_what_the_rules_forbid_changes_nothing(name: str, arguments: dict[str, A
     shop, untouched = RetailShop(world_of("").data), RetailShop(world_of("").data)
     assert shop.call(name, arguments).startswith("Error")
     assert shop.state == untouched.state
+
+
+def test_sums_are_calculated() -> None:
+    assert RetailShop(world_of("").data).call("calculate", {"expression": "(12.50 + 3) * 2"}) == "31.0"
+
+
+async def test_what_has_to_be_said_belongs_to_its_matter() -> None:
+    task = TASKS["status-and-exchange"]
+    [change] = [ToolCall(action["name"], action["arguments"]) for action in task.row["actions"]]
+    who = ToolCall("find_user_id_by_email", {"email": "ada.keller@mail.example"})
+    second = f"> {task.customer['matters'][1]}"
+    told = f"> {task.text}\n\nIt is pending.\n\n{second}\n\nDone."
+    assert (await score(task, answered(task, who, change, text=told))).right is True
+    for text in (
+        f"> {task.text}\n\nHello.\n\n{second}\n\nIt is pending.",
+        f"> {task.text}\n\nIt is impending.\n\n{second}\n\nDone.",
+    ):
+        assert (await score(task, answered(task, who, change, text=text))).right is False
+
+
+async def test_a_call_that_was_held_counts_for_nothing(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def declines(self: Desk, conversation: str, *, approve: bool) -> Any:
+        return await resume(self, conversation, approve=False)
+
+    resume = Desk.resume
+    monkeypatch.setattr(Desk, "resume", declines)
+    answer = await talk("desk", TASKS["cancel"], RIGHT["cancel"], own_home)
+    assert "cancel_pending_order" not in [call.name for call in answer.calls]
+    assert (await score(TASKS["cancel"], answer)).right is False
 
 
 def test_a_gift_card_is_charged_and_paid_back() -> None:

@@ -85,10 +85,10 @@ def _fits(value: Any, allowed: frozenset[str]) -> bool:
     return is_whole or (kind in ("integer", "number") and "string" in allowed)
 
 
-def grammar(tools: Iterable[Mapping[str, Any]], most: int) -> dict[str, Any]:
+def grammar(tools: Iterable[Mapping[str, Any]], least: int, most: int) -> dict[str, Any]:
     """Return the JSON schema of one call, or of a list of calls."""
     one = {"anyOf": [_call_schema(tool["function"]) for tool in tools]}
-    return one if most == 1 else {"type": "array", "items": one, "minItems": 1, "maxItems": most}
+    return one if most == 1 else {"type": "array", "items": one, "minItems": least, "maxItems": most}
 
 
 def _call_schema(function: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.call_schema import Schemas, fault, faults, grammar, shown_value, tidied
 from qwendesk.agents.checks.call_values import JudgedCall, KnownValues, may_be_about
+from qwendesk.agents.checks.uncalled_values import is_another_thing, left_over
 from qwendesk.agents.model_call import EXACT_SAMPLING, CollectedStream, build_prompt, chosen_model, unanswered_calls
 from qwendesk.agents.nodes.retrieve import is_decided
 from qwendesk.agents.roles import is_small, offered_tools, role_definition
@@ -59,13 +60,17 @@ async def review_calls(state: TurnState, runtime: Runtime[TurnContext]) -> dict[
             message, usage = await _rewrite(state, context, message, schemas, most=number)
             notes = [f"a call was written again, because {wrong[0]}"]
     judged = await asyncio.to_thread(_judge, message, schemas, state, context)
-    calls = [_judged_call(call, verdict) for call, verdict in judged]
     notes += [note for call, verdict in judged for note in _notes(call, verdict)]
     dropped = [(call, verdict) for call, verdict in judged if verdict.made_up]
+    kept = [_judged_call(call, verdict) for call, verdict in judged if not verdict.made_up]
+    if is_small(choice.card) and kept:
+        kept, cost = await _list_calls(state, context, message, schemas, kept)
+        usage += cost
     # the calls stay in the message, since a protocol without them has no place for what the model is told
     told = [_told(call, verdict, state, schemas[call["name"]]) for call, verdict in dropped]
-    changed = {"messages": [message.model_copy(update={"tool_calls": calls}), *told], "usage": usage, "notes": notes}
-    if len(dropped) < len(calls) or message.invalid_tool_calls or not dropped:
+    whole = message.model_copy(update={"tool_calls": [*kept, *(call for call, _ in dropped)]})
+    changed = {"messages": [whole, *told], "usage": usage, "notes": notes}
+    if kept or message.invalid_tool_calls or not dropped:
         return changed
     return {**changed, "tool_rounds": state.get("tool_rounds", 0) + 1}
 
@@ -80,12 +85,50 @@ async def after_review(state: TurnState) -> Literal["tools", "quote", "answer", 
     return "check" if last.text.strip() and not last.tool_calls else "answer"
 
 
+async def _list_calls(
+    state: TurnState,
+    context: TurnContext,
+    message: AIMessage,
+    schemas: Schemas,
+    kept: list[ToolCall],
+) -> tuple[list[ToolCall], TokenUsage]:
+    """Return the calls for all that the message names, since a small model calls for one of several things and stops.
+
+    It lists them under a grammar. What it lists beside the calls counts only if it holds something that they leave
+    over. A list that holds all that the calls hold replaces them, since the model may have mixed several things in one.
+    """
+    text = state["inbound"].text
+    rest = left_over(text, [call["args"] for call in kept])
+    if not rest or any(call["name"] not in context.own_tools for call in kept):
+        return kept, TokenUsage()
+    asked = message.model_copy(update={"tool_calls": []})
+    written, usage = await _rewrite(state, context, asked, schemas, least=len(kept) + 1, most=_MAX_CALLS)
+    judged = await asyncio.to_thread(_judge, written, schemas, state, context)
+    listed = _different([_judged_call(call, verdict) for call, verdict in judged if not verdict.made_up])
+    further = [call for call in _different([*kept, *listed])[len(kept) :] if rest.is_in(call["args"])]
+    if not further:
+        return kept, usage
+    arguments = [call["args"] for call in listed]
+    is_whole = left_over(text, arguments) == left_over(text, [*arguments, *(call["args"] for call in kept)])
+    return (listed if is_whole else [*kept, *further]), usage
+
+
+def _different(calls: Iterable[ToolCall]) -> list[ToolCall]:
+    """Return the calls that ask for another thing than those before them."""
+    found: list[ToolCall] = []
+    for call in calls:
+        if is_another_thing(call["args"], [one["args"] for one in found if one["name"] == call["name"]]):
+            found.append(call)
+    return found
+
+
 async def _rewrite(
     state: TurnState,
     context: TurnContext,
     message: AIMessage,
     schemas: Schemas,
     *,
+    least: int = 1,
     most: int,
 ) -> tuple[AIMessage, TokenUsage]:
     """Let the model write its calls again under a grammar; it may answer. What still cannot be run is left out.
@@ -95,6 +138,7 @@ async def _rewrite(
         context: the turn's context.
         message: the answer with the calls.
         schemas: the tools by name.
+        least: the least number of calls.
         most: the greatest number of calls.
     """
     choice = chosen_model(state)
@@ -102,7 +146,7 @@ async def _rewrite(
     tools = [*offered, _NO_TOOL_SCHEMA]
     settings: dict[str, Any] = {
         "tools": tools,
-        "json_schema": grammar(tools, most),
+        "json_schema": grammar(tools, least, most),
         "max_tokens": min(most, _MAX_CALLS) * _MAX_CALL_TOKENS,
         **EXACT_SAMPLING,
     }
@@ -155,7 +199,7 @@ def _judge(
 
 
 def _judged_call(call: ToolCall, verdict: JudgedCall) -> ToolCall:
-    return ToolCall(name=call["name"], args=call["args"] if verdict.made_up else verdict.arguments, id=call["id"])
+    return ToolCall(name=call["name"], args=verdict.arguments, id=call["id"])
 
 
 def _gives(message: BaseMessage) -> bool:

@@ -253,6 +253,38 @@ async def test_other_json_and_code_is_an_answer(make_desk: MakeDesk, text: str, 
     assert len(desk.script.calls) == 1
 
 
+def listed(*numbers: str) -> str:
+    return json.dumps([{"name": "order_status", "arguments": {"number": number}} for number in numbers])
+
+
+async def test_a_small_model_that_calls_for_one_of_several_things_lists_them(make_desk: MakeDesk) -> None:
+    script = [call("order_status", number="4711"), listed("4711", "4712", "4713", "4712"), "Both were shipped."]
+    async with make_desk(script, cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Where are my orders 4711 and 4712?")
+    assert desk.script.calls[1][2].json_schema["minItems"] == 2
+    assert [use.arguments["number"] for use in reply.receipt.tools] == ["4711", "4712"]
+    assert (reply.text, len(desk.script.calls)) == ("Both were shipped.", 3)
+
+
+async def test_a_whole_list_replaces_a_call_that_mixes_several_things(make_desk: MakeDesk) -> None:
+    async def price(rooms: int, city: str) -> str:
+        """Tell the price of a house."""
+        return f"{rooms} rooms in {city}: 300"
+
+    right = [{"name": "price", "arguments": {"rooms": r, "city": c}} for r, c in ((31, "Rome"), (42, "Oslo"))]
+    script = [call("price", rooms=42, city="Rome"), json.dumps(right), "Both cost 300."]
+    async with make_desk(script, cards=SMALL, tools=[price]) as desk:
+        reply = await desk.ask("What do a house of 31 rooms in Rome and one of 42 in Oslo cost?")
+    assert [tuple(use.arguments.values()) for use in reply.receipt.tools] == [(31, "Rome"), (42, "Oslo")]
+
+
+async def test_a_list_without_anything_new_changes_nothing(make_desk: MakeDesk) -> None:
+    script = [call("order_status", number="4711"), listed("4711", "4711", "9999"), "The first was shipped."]
+    async with make_desk(script, cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Where are my orders 4711 and 4712?")
+    assert [use.arguments["number"] for use in reply.receipt.tools] == ["4711"]
+
+
 async def test_a_larger_model_calls_for_the_rest_by_itself(make_desk: MakeDesk) -> None:
     script = [*(call("order_status", number=number) for number in ("4711", "4712")), "Both were shipped."]
     async with make_desk(script, cards=LARGE, tools=[order_status]) as desk:
@@ -275,3 +307,9 @@ async def test_a_second_try_does_not_repeat_what_was_done(make_desk: MakeDesk, c
     assert reply.receipt.escalation and reply.text == "It is cancelled."
     assert (done, offered(desk, 2)) == (["B-77"], [])
     assert any("Order B-77 is cancelled." in message.text for message in desk.script.calls[2][1])
+
+
+async def test_nothing_is_listed_where_nothing_is_left_over(make_desk: MakeDesk) -> None:
+    async with make_desk([call("order_status", number="4711"), "Shipped."], cards=SMALL, tools=[order_status]) as desk:
+        await desk.ask("Where is my order 4711?")
+    assert offered(desk, 1) == [] and "Result of order_status" in desk.script.calls[1][1][-1].text

@@ -20,6 +20,7 @@ from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import Rating
 from qwendesk.messages import Inbound, Receipt, Reply, Role
 from qwendesk.routing.training.dataset import load_questions
+from qwendesk.routing.training.refit import TOLERANCE
 from qwendesk.settings import load_settings
 
 pytestmark = pytest.mark.slow
@@ -194,7 +195,8 @@ def test_learning_from_turns_to_a_router_and_back(own_home: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_questions")
-def test_a_router_that_would_lose_is_refused(own_home: Path) -> None:
+def test_a_router_that_would_lose_is_refused(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwendesk.routing.training.refit.TOLERANCE", TOLERANCE)
     file = own_home / "wrong.jsonl"
     few = load_questions()[::8]
     rows = [{"text": question.text, "label": "math", "group": f"w{n}"} for n, question in enumerate(few)]

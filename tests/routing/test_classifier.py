@@ -5,6 +5,7 @@ What is measured here on shipped questions is in-sample; ``benchmarks/routing.py
 
 import io
 import random
+import tomllib
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
@@ -288,3 +289,15 @@ def test_missing_and_empty_files_say_so(tmp_path: Path) -> None:
         read_questions(tmp_path / "latin.jsonl")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_questions(tmp_path)
+
+
+def test_every_question_has_a_kind_and_a_source_with_a_licence() -> None:
+    file = resources.files("qwendesk.routing.training").joinpath("sources.toml")
+    sources = tomllib.loads(file.read_text("utf-8"))
+    counts: dict[str, dict[str, int]] = {}
+    for question in load_questions():
+        assert question.kind
+        labels = counts.setdefault(question.source, {})
+        labels[question.label] = labels.get(question.label, 0) + 1
+    assert {name: source["questions"] for name, source in sources.items()} == counts
+    assert all(source["licence"] and source["name"] for source in sources.values())

@@ -1,4 +1,4 @@
-"""Context of a conversation: summary and facts for the model, earlier turns for the router."""
+"""Context of a conversation: older turns, summary and facts for the model, earlier turns for the router."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
 from qwendesk.memory.records import KnownFact, StoredContext, StoredMessage, StoredTurn
 from qwendesk.messages import Role, as_role
 from qwendesk.prompt_quoting import quoted
 from qwendesk.prompts import render
 from qwendesk.routing.base import ConversationContext
 
+_NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _MAX_FACTS_CHARS = 2000
 """Characters of all facts; the newest ones are kept."""
 _MAX_QUESTIONS = 5
@@ -67,3 +70,16 @@ def routing_context(history: Sequence[StoredMessage], role: Role | None) -> Conv
 
 def _texts(asked: list[StoredMessage]) -> tuple[str, ...]:
     return tuple(message.text for message in asked[-_MAX_QUESTIONS:])
+
+
+def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:
+    """Return stored messages in LangChain's form; files of older turns are only mentioned."""
+    return [_as_message(message) for message in history]
+
+
+def _as_message(message: StoredMessage) -> BaseMessage:
+    if message.role == "assistant":
+        return AIMessage(message.text)
+    kinds = {part.kind for part in message.attachments}
+    mentions = [f"\n[a {noun} came with this message]" for kind, noun in _NOUNS.items() if kind in kinds]
+    return HumanMessage(message.text + "".join(mentions))

@@ -1,4 +1,4 @@
-"""Turns that wait for an approval: LangGraph's checkpoint of a turn as bytes, and back.
+"""Turns that wait for an approval: keep them, check a decision, and go on with one.
 
 A checkpoint is kept in memory while its turn runs, as it is, since most turns are never interrupted. One that is
 interrupted is written to the database, without the conversation, which may be forgotten or go on meanwhile.
@@ -7,7 +7,8 @@ interrupted is written to the database, without the conversation, which may be f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
@@ -19,9 +20,13 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from qwendesk.agents.model_call import answer_text
 from qwendesk.agents.state import TurnState
-from qwendesk.errors import InputError
-from qwendesk.messages import Inbound, PendingCall, ToolUse, storable
+from qwendesk.errors import InputError, no_such
+from qwendesk.memory.memory import Memory
+from qwendesk.memory.records import StoredContext
+from qwendesk.messages import Approval, Inbound, PendingCall, ToolUse, storable
+from qwendesk.tools.toolbox import Toolbox
 
+NOTHING_PENDING = "The conversation's last turn waits for no approval: it was decided, or a newer message came."
 _LEFT_OUT = ("history", "background", "conversation_context", "signals")
 """Parts of the state that hold the conversation: read again when the turn goes on, or not needed any more."""
 
@@ -38,37 +43,10 @@ class _Unchanged(SerializerProtocol):
         return data[1]
 
 
-def turn_saver() -> InMemorySaver:
-    """Return a saver for the turns of a desk."""
-    return InMemorySaver(serde=_Unchanged())
-
-
-def thread(turn: str) -> RunnableConfig:
-    """Return the configuration of a turn's run."""
-    return {"configurable": {"thread_id": turn, "checkpoint_ns": ""}}
-
-
 def interrupted_calls(state: TurnState) -> tuple[PendingCall, ...]:
     """Return the calls that a run has stopped before; none if it has ended."""
     interrupts: Sequence[Any] = state.get("__interrupt__", ())  # type: ignore[assignment]
     return pending_calls(call for interrupt in interrupts for call in interrupt.value)
-
-
-def pending_calls(stored: Iterable[Mapping[str, Any]]) -> tuple[PendingCall, ...]:
-    """Return calls that were stored as plain values."""
-    return tuple(PendingCall(**call) for call in stored)
-
-
-async def checkpoint_bytes(saver: InMemorySaver, turn: str) -> bytes:
-    """Return the checkpoint of an interrupted turn, without the conversation."""
-    found = await saver.aget_tuple(thread(turn))
-    if found is None:
-        raise RuntimeError(f"The turn {turn!r} has no checkpoint.")
-    kept = {name: value for name, value in found.checkpoint["channel_values"].items() if name not in _LEFT_OUT}
-    values = {name: _storable(value) for name, value in kept.items()}
-    checkpoint = {**found.checkpoint, "channel_values": values}
-    kind, data = _serializer().dumps_typed((checkpoint, dict(found.metadata), list(found.pending_writes or ())))
-    return b":".join((kind.encode(), data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +87,119 @@ class StoredCheckpoint:
             await saver.aput_writes(config, of_task, task)
 
 
-def read_checkpoint(data: bytes) -> StoredCheckpoint:
+@dataclass(frozen=True, slots=True)
+class ResumedTurn:
+    """A pending turn that a person has decided on, and that nobody else can go on with."""
+
+    turn: str
+    """Id of the turn."""
+    checkpoint: StoredCheckpoint
+    stored: StoredContext
+    """The conversation before the turn."""
+    asked: frozenset[str]
+    """Ids of the calls that the person was asked about."""
+    decision: Mapping[str, Any]
+    """What the interrupted node is given."""
+
+    @property
+    def inbound(self) -> Inbound:
+        """The message of the turn."""
+        return self.checkpoint.inbound
+
+
+class Approvals:
+    """Keeps the turns of a desk that wait for an approval.
+
+    Args:
+        memory: stores them.
+        toolbox: the tools that there are.
+        hours: hours for which a turn waits.
+
+    Attributes:
+        saver: LangGraph's saver of the running turns.
+    """
+
+    def __init__(self, memory: Memory, toolbox: Toolbox, hours: float) -> None:
+        self.saver = InMemorySaver(serde=_Unchanged())
+        self._memory = memory
+        self._toolbox = toolbox
+        self._hours = hours
+
+    async def suspend(self, turn: str, calls: Iterable[PendingCall]) -> None:
+        """Store the state of an interrupted turn."""
+        data = await _checkpoint_bytes(self.saver, turn)
+        until = datetime.now(UTC) + timedelta(hours=self._hours)
+        await self._memory.pending.add(turn, [asdict(call) for call in calls], data, until)
+
+    async def claim(self, inbound: Inbound, approval: Approval) -> ResumedTurn:
+        """Return the pending turn of a conversation, which is not pending any more.
+
+        Args:
+            inbound: channel, conversation and person.
+            approval: the person's decision.
+
+        Raises:
+            InputError: no turn of the person waits here, or the decision cannot be carried out.
+        """
+        found = await self._memory.pending.find(inbound.conversation, channel=inbound.channel)
+        if found is None:
+            raise InputError(NOTHING_PENDING)
+        if found.expires_at <= datetime.now(UTC):
+            raise InputError(f"The approval was asked for until {found.expires_at:%Y-%m-%d %H:%M} UTC; ask again.")
+        calls = pending_calls(found.calls)
+        self._check(calls, approval)
+        checkpoint = _read_checkpoint(found.state)
+        if checkpoint.inbound.person != inbound.person:
+            raise InputError(NOTHING_PENDING)
+        stored = await self._memory.turns.context(replace(checkpoint.inbound, sequence=found.sequence))
+        if not await self._memory.pending.claim(found.turn):
+            raise InputError(NOTHING_PENDING)
+        approved = [call for call in calls if approval.approves(call.id)]
+        arguments = {call.id: dict(approval.arguments.get(call.id, call.arguments)) for call in approved}
+        ids = [call.id for call in calls]
+        decision = {"asked": ids, "approved": storable(arguments)}
+        return ResumedTurn(found.turn, checkpoint, stored, frozenset(ids), decision)
+
+    def _check(self, calls: Sequence[PendingCall], approval: Approval) -> None:
+        """Check that the approved calls can be made.
+
+        Raises:
+            InputError: a tool is gone, or the decision names another call.
+        """
+        known = self._toolbox.all_names
+        gone = [call.tool for call in calls if approval.approves(call.id) and call.tool not in known]
+        if gone:
+            raise InputError(
+                no_such("An approved call is of a tool that is gone", gone[0], known, otherwise="; decline the call")
+            )
+        ids, named = [call.id for call in calls], () if isinstance(approval.approve, bool) else approval.approve
+        if strange := {*approval.arguments, *named} - set(ids):
+            raise InputError(no_such("No pending call has the id", min(strange), ids))
+
+
+def pending_calls(stored: Iterable[Mapping[str, Any]]) -> tuple[PendingCall, ...]:
+    """Return calls that were stored as plain values."""
+    return tuple(PendingCall(**call) for call in stored)
+
+
+def thread(turn: str) -> RunnableConfig:
+    """Return the configuration of a turn's run."""
+    return {"configurable": {"thread_id": turn, "checkpoint_ns": ""}}
+
+
+async def _checkpoint_bytes(saver: InMemorySaver, turn: str) -> bytes:
+    """Return the checkpoint of an interrupted turn, without the conversation."""
+    found = await saver.aget_tuple(thread(turn))
+    if found is None:
+        raise RuntimeError(f"The turn {turn!r} has no checkpoint.")
+    kept = {name: value for name, value in found.checkpoint["channel_values"].items() if name not in _LEFT_OUT}
+    values = {name: _storable(value) for name, value in kept.items()}
+    checkpoint = {**found.checkpoint, "channel_values": values}
+    kind, data = _serializer().dumps_typed((checkpoint, dict(found.metadata), list(found.pending_writes or ())))
+    return b":".join((kind.encode(), data))
+
+
+def _read_checkpoint(data: bytes) -> StoredCheckpoint:
     """Return a stored checkpoint.
 
     Raises:

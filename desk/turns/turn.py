@@ -8,15 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 from cachetools import FIFOCache
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from qwendesk.agents.graph import TurnGraph
@@ -25,22 +23,17 @@ from qwendesk.agents.state import ConversationInput, TurnContext, TurnInput, Tur
 from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.desk.turns.conversation_context import (
     LastTurn,
+    as_messages,
     background_prompt,
     last_turn_of,
     routing_context,
 )
 from qwendesk.desk.turns.knowledge import DeskKnowledge, IngestedDocuments, MessageDocuments
 from qwendesk.desk.turns.language_wishes import LanguageWishes
-from qwendesk.desk.turns.pending import (
-    checkpoint_bytes,
-    interrupted_calls,
-    pending_calls,
-    read_checkpoint,
-    thread,
-)
+from qwendesk.desk.turns.pending import NOTHING_PENDING, Approvals, interrupted_calls, pending_calls, thread
 from qwendesk.desk.turns.receipt import Stopwatch, write_pending, write_reply
 from qwendesk.engines.context_window import estimate_text_tokens
-from qwendesk.errors import EngineError, EngineTimeout, InputError, QwendeskError, no_such
+from qwendesk.errors import EngineError, EngineTimeout, InputError, QwendeskError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import StoredContext, StoredMessage
 from qwendesk.messages import (
@@ -59,17 +52,14 @@ from qwendesk.messages import (
     ToolFinished,
     ToolUse,
     resolve_virtual_model,
-    storable,
     storable_text,
 )
 from qwendesk.redaction import redact
 from qwendesk.routing.signals.language import identify_language
 from qwendesk.text_caches import Forgotten
 
-_NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _MAX_CACHED_CONVERSATIONS = 1000
 """Conversations whose last turn is cached."""
-_NOTHING_PENDING = "The conversation's last turn waits for no approval: it was decided, or a newer message came."
 Answered = tuple[Reply, FinishedTurn | None]
 """A reply, and the background jobs' view of the turn; None while it is pending."""
 
@@ -115,8 +105,7 @@ class TurnRunner:
         documents: ingests documents that come with a message.
         knowledge: the knowledge base that the models search.
         keeps_facts: whether facts about people may be kept.
-        saver: the saver of the graph's state; None: the graph cannot be interrupted.
-        approval_hours: hours for which a turn waits for an approval.
+        approvals: the turns that wait for an approval; None: the graph cannot be interrupted.
     """
 
     def __init__(
@@ -131,11 +120,9 @@ class TurnRunner:
         documents: MessageDocuments | None = None,
         knowledge: DeskKnowledge | None = None,
         keeps_facts: bool = True,
-        saver: InMemorySaver | None = None,
-        approval_hours: float = 24.0,
+        approvals: Approvals | None = None,
     ) -> None:
-        self._saver = saver
-        self._approval_hours = approval_hours
+        self._approvals = approvals
         self._graph = graph
         self._context = context
         self._memory = memory
@@ -256,55 +243,26 @@ class TurnRunner:
         await self._finish(turn, inbound, events, stopwatch.started, answer)
 
     async def _resume_turn(self, inbound: Inbound, approval: Approval, events: asyncio.Queue[Event | None]) -> None:
-        stopwatch = Stopwatch()
-        found = await self._memory.pending.find(inbound.conversation, channel=inbound.channel)
-        if self._saver is None or found is None:
-            raise InputError(_NOTHING_PENDING)
+        stopwatch, approvals = Stopwatch(), self._approvals
+        if approvals is None:
+            raise InputError(NOTHING_PENDING)
         if self._knowledge:
             await self._knowledge.refresh()
-        if found.expires_at <= datetime.now(UTC):
-            raise InputError(f"The approval was asked for until {found.expires_at:%Y-%m-%d %H:%M} UTC; ask again.")
-        saver, turn = self._saver, found.turn
-        calls = pending_calls(found.calls)
-        self._check_decision(calls, approval)
-        approved = [call for call in calls if approval.approves(call.id)]
-        arguments = {call.id: dict(approval.arguments.get(call.id, call.arguments)) for call in approved}
-        decision = {"asked": [call.id for call in calls], "approved": storable(arguments)}
-        # the settings may have changed meanwhile; the decision holds for these calls all the same
-        context = replace(self._context, asked=frozenset(call.id for call in calls))
-        checkpoint = read_checkpoint(found.state)
-        asked = checkpoint.inbound
-        if asked.person != inbound.person:
-            raise InputError(_NOTHING_PENDING)
-        stored = await self._memory.turns.context(replace(asked, sequence=found.sequence))
-        if not await self._memory.pending.claim(turn):
-            raise InputError(_NOTHING_PENDING)
+        resumed = await approvals.claim(inbound, approval)
+        turn, checkpoint, asked = resumed.turn, resumed.checkpoint, resumed.inbound
         self._last_turns.pop((asked.channel, asked.conversation), None)
+        # the settings may have changed meanwhile; the decision holds for these calls all the same
+        context = replace(self._context, asked=resumed.asked)
 
         async def answer(collector: EventCollector) -> Answered:
             if checkpoint.said:
                 collector.add(TextDelta(checkpoint.said))
-            await checkpoint.restore(saver, turn, self._conversation(stored, None))
-            go_on: Command[Any] = Command(resume=decision)
-            return await self._answer(turn, go_on, context, stored, stopwatch, collector)
+            await checkpoint.restore(approvals.saver, turn, self._conversation(resumed.stored, None))
+            # the decision is never empty, which LangGraph would take for no decision
+            go_on: Command[Any] = Command(resume=resumed.decision)
+            return await self._answer(turn, go_on, context, resumed.stored, stopwatch, collector)
 
         await self._finish(turn, asked, events, stopwatch.started, answer)
-
-    def _check_decision(self, calls: Sequence[PendingCall], approval: Approval) -> None:
-        """Check that the approved calls can be made.
-
-        Raises:
-            InputError: a tool is gone, or arguments are given for no pending call.
-        """
-        known = self._context.toolbox.all_names
-        gone = [call.tool for call in calls if approval.approves(call.id) and call.tool not in known]
-        if gone:
-            raise InputError(
-                no_such("An approved call is of a tool that is gone", gone[0], known, otherwise="; decline the call")
-            )
-        ids, named = [call.id for call in calls], () if isinstance(approval.approve, bool) else approval.approve
-        if strange := {*approval.arguments, *named} - set(ids):
-            raise InputError(no_such("No pending call has the id", min(strange), ids))
 
     async def _finish(
         self,
@@ -347,8 +305,8 @@ class TurnRunner:
                 raise EngineError(why) from error
             raise
         finally:
-            if self._saver:
-                await self._saver.adelete_thread(turn)
+            if self._approvals:
+                await self._approvals.saver.adelete_thread(turn)
         events.put_nowait(Finished(reply))
 
     def _carried_out(self, done: Sequence[ToolUse]) -> str:
@@ -385,7 +343,7 @@ class TurnRunner:
     ) -> Answered:
         """Run the graph to its end, or to an interrupt, at which its state is stored."""
         context = replace(context, emit=collector.add, started=collector.started)
-        state = await run_graph(self._graph, begin, context, thread(turn) if self._saver else None)
+        state = await run_graph(self._graph, begin, context, thread(turn) if self._approvals else None)
         calls, inbound, problems = interrupted_calls(state), state["inbound"], state.get("problems", "")
 
         def add(part: str) -> str:
@@ -394,13 +352,11 @@ class TurnRunner:
 
         if problems:
             add(problems)
-        if self._saver is None or not calls:
+        if self._approvals is None or not calls:
             reply = write_reply(state, inbound.conversation, stopwatch)
             text = "\n\n".join(filter(None, (reply.text, problems)))
             return replace(reply, text=text), _finished(inbound, stored, state)
-        data = await checkpoint_bytes(self._saver, turn)
-        until = datetime.now(UTC) + timedelta(hours=self._approval_hours)
-        await self._memory.pending.add(turn, [asdict(call) for call in calls], data, until)
+        await self._approvals.suspend(turn, calls)
         question = "\n\n".join(filter(None, (problems, add(approval_question(state, calls)))))
         collector.add(ApprovalNeeded(calls))
         return write_pending(state, calls, question, stopwatch), None
@@ -437,16 +393,3 @@ def check_limits(inbound: Inbound, *, max_chars: int) -> None:
 def _finished(inbound: Inbound, stored: StoredContext, state: TurnState) -> FinishedTurn:
     size = estimate_text_tokens(message.text for message in stored.messages)
     return FinishedTurn(inbound, state.get("choice"), size, len(stored.messages))
-
-
-def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:
-    """Return stored messages in LangChain's form; files of older turns are only mentioned."""
-    return [_as_message(message) for message in history]
-
-
-def _as_message(message: StoredMessage) -> BaseMessage:
-    if message.role == "assistant":
-        return AIMessage(message.text)
-    kinds = {part.kind for part in message.attachments}
-    mentions = [f"\n[a {noun} came with this message]" for kind, noun in _NOUNS.items() if kind in kinds]
-    return HumanMessage(message.text + "".join(mentions))

@@ -32,7 +32,7 @@ from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.turns.background import BackgroundJobs, Job
 from qwendesk.desk.turns.knowledge import DeskKnowledge, MessageDocuments
 from qwendesk.desk.turns.memory_jobs import FactLearner, Summariser
-from qwendesk.desk.turns.pending import turn_saver
+from qwendesk.desk.turns.pending import Approvals
 from qwendesk.desk.turns.receipt import explain, explain_briefly
 from qwendesk.desk.turns.turn import TurnRunner
 from qwendesk.engines.base import Engine, EngineParts
@@ -139,13 +139,13 @@ def build_turns(
     )
     documents = MessageDocuments(knowledge, prompts)
     # a turn without risky tools is never interrupted, and does not pay for a saver
-    saver = turn_saver() if toolbox.risky_names else None
+    approvals = Approvals(memory, toolbox, settings.approval_hours) if toolbox.risky_names else None
     jobs: list[Job] = [Summariser(memory, pool, settings.context_tokens, prompts)]
     if settings.learn_facts != "off":
         jobs.append(FactLearner(memory, pool, settings.learn_facts, prompts))
     jobs.append(documents.embed_rest)
     return TurnRunner(
-        build_interruptible_graph(saver) if saver else build_graph(),
+        build_interruptible_graph(approvals.saver) if approvals else build_graph(),
         context,
         memory,
         max_chars=settings.max_input_chars,
@@ -154,8 +154,7 @@ def build_turns(
         documents=documents,
         knowledge=knowledge,
         keeps_facts=settings.learn_facts != "off",
-        saver=saver,
-        approval_hours=settings.approval_hours,
+        approvals=approvals,
     )
 
 

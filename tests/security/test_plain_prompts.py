@@ -18,9 +18,8 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from qwendesk.desk.turns.conversation_context import background_prompt
+from qwendesk.desk.turns.conversation_context import as_messages, background_prompt
 from qwendesk.desk.turns.memory_jobs import transcript
-from qwendesk.desk.turns.turn import as_messages
 from qwendesk.engines.chat import GenerationOptions
 from qwendesk.engines.llamacpp.prompt import LlamaPromptRenderer
 from qwendesk.engines.llamacpp.server import LlamaServer

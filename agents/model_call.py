@@ -17,6 +17,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from qwendesk.agents.checks.answer_language import word_problem_language
 from qwendesk.agents.roles import RoleDefinition, is_small
 from qwendesk.agents.state import RetryRequest, TokenUsage, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineUnavailable
@@ -27,6 +28,7 @@ from qwendesk.prompts import render
 from qwendesk.routing.signals.language import english_name
 from qwendesk.tools.knowledge import format_passage
 
+_MATH_PROMPT = "math"
 _SHORT_PROMPT = "report"
 """The template that small models follow only when the prompt is short, so that background is left out."""
 EXACT_SAMPLING: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
@@ -91,7 +93,9 @@ def build_prompt(state: TurnState, template: str, context: TurnContext, *, tools
 def system_prompt(state: TurnState, template: str, context: TurnContext, *, tools: bool = False) -> str:
     """Return the role's part of the system prompt, without the operators' text and the background."""
     language, asked = english_name(answer_language(state)), bool(state.get("asked_language"))
-    return render(template, folder=context.prompts, language=language, asked=asked, tools=tools)
+    # small models work problems out in English, whatever the language of the question is
+    own = template == _MATH_PROMPT and word_problem_language(state["inbound"].text) not in (None, "en")
+    return render(template, folder=context.prompts, language=language, asked=asked, own=own, tools=tools)
 
 
 def call_settings(

@@ -8,7 +8,11 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE, check_answer_language
+from qwendesk.agents.checks.answer_language import (
+    ANSWER_LANGUAGE,
+    check_answer_language,
+    word_problem_language,
+)
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
     check_choices,
@@ -61,11 +65,18 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         checks += await asyncio.to_thread(_compare_with_results, text, state, context.toolbox.all_names)
     for checker in role_definition(state["decision"].role).checkers:
         checks += await checker(text, context.sandbox, inbound)
-    if asked := state.get("asked_language"):
-        # in a thread: the tables of the identification may not be loaded yet
-        checks += await asyncio.to_thread(check_answer_language, text, asked)
+    # in a thread: the tables of the identification may not be loaded yet
+    checks += await asyncio.to_thread(_compare_languages, text, state)
     second = await _retry_request(state, context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
+
+
+def _compare_languages(text: str, state: TurnState) -> list[Check]:
+    """Compare the answer's language with the one asked for, or with that of a word problem."""
+    if asked := state.get("asked_language"):
+        return check_answer_language(text, asked)
+    own = word_problem_language(state["inbound"].text) if state["decision"].role == "math" else None
+    return check_answer_language(text, own, was_asked=False) if own else []
 
 
 def _whole_fault(state: TurnState, context: TurnContext, text: str) -> Fault | None:

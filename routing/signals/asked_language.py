@@ -28,6 +28,7 @@ _MAX_WORDS_BETWEEN = 5
 _MAX_BARE_WORDS = 5
 """Maximum words of a message that may name a language without a request."""
 _MAX_UNSPACED_CHARS = 160
+_MIN_STEM_CHARS = 4
 _MAX_WORDS_TO_TEXT = 4
 """Maximum distance from a word of writing to the name of a text, as in "write me a short letter"."""
 _SCRIPTS = {
@@ -105,6 +106,21 @@ def request_words(words: Sequence[str]) -> dict[str, frozenset[int]]:
     frames = frozenset[str]().union(*_frame_words().values())
     found["frame"] = {index for index, word in enumerate(words) if word in frames or word in _between()}
     return {kind: frozenset(places) for kind, places in found.items()}
+
+
+def mentions_language(text: str, code: str | None) -> bool:
+    """Return whether a text names a language, also inflected or as an adjective, or speaks of translating."""
+    plain = fold(text)
+    words = words_of(plain)
+    if "translate" in request_words(words):
+        return True
+    for asking in {"en", code} & _tables().keys():
+        if asking in _SCRIPTS:
+            if any(name in plain for name in language_names(asking)):
+                return True
+        elif any(word.startswith(_name_stems(asking)) for word in words):
+            return True
+    return False
 
 
 def language_names(asking: str) -> frozenset[str]:
@@ -314,6 +330,13 @@ def _cues() -> CueMatcher:
     return CueMatcher(
         (bit, cue) for bit, (kind, code) in enumerate(_cue_kinds()) for cue in _tables()[code].get(kind, "").split(",")
     )
+
+
+@cache
+def _name_stems(asking: str) -> tuple[str, ...]:
+    """Return the beginnings of the names of languages, without endings that inflection changes."""
+    firsts = {words_of(name)[0] for name in language_names(asking) if words_of(name)}
+    return tuple({first[: max(_MIN_STEM_CHARS, len(first) - 2)] for first in firsts if len(first) >= _MIN_STEM_CHARS})
 
 
 @cache

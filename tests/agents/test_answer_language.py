@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE, check_answer_language
+from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE, check_answer_language, word_problem_language
 from qwendesk.desk.turns.receipt import explain
 from qwendesk.messages import AnswerReset, Check, Finished
 from tests.conftest import MakeDesk
@@ -135,6 +135,44 @@ async def test_an_answer_stands_when_no_language_was_asked_for(make_desk: MakeDe
     async with make_desk([answer]) as desk:
         reply = await desk.ask(text, role="general")
     assert reply.text == answer and compared(reply) == []
+
+
+PROBLEM = "Im Garten stehen 4 Reihen mit je 12 Tulpen, und 9 davon sind verwelkt. Wie viele blühen noch?"
+WORKED = (
+    "There are four rows of twelve tulips in the garden, and nine of them have withered, so thirty-nine still bloom."
+)
+GELOEST = "Es sind vier Reihen mit je zwölf Tulpen, also achtundvierzig, und ohne die neun verwelkten blühen noch 39."
+
+
+async def test_a_word_problem_is_answered_in_its_own_language(make_desk: MakeDesk) -> None:
+    async with make_desk([WORKED, GELOEST]) as desk:
+        reply = await desk.ask(PROBLEM, role="math")
+    assert reply.text == GELOEST
+    assert [(check.outcome, check.detail) for check in compared(reply)] == [
+        ("passed", "message: German, answer: German")
+    ]
+    assert "Answer in German only" in desk.script.calls[0][1][0].text
+    assert "again in German" in desk.script.calls[1][1][-1].text
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (PROBLEM, "de"),
+        ("ジェイクはりんごを13個、桃を8個持っています。全部で果物を何個持っていますか？", "ja"),
+        ("У Пети 12 яблок, он отдал 5 яблок сестре. Сколько яблок у него осталось?", "ru"),
+        (f"{PROBLEM} Auf Englisch bitte.", None),
+        (f"Übersetze das: {PROBLEM}", None),
+        (f"„{PROBLEM}“ Stimmt diese Aufgabe?", None),
+        (f"Stimmt diese Aufgabe?\n{PROBLEM}", None),
+        ("Schreibe die Zahlen 12 und 9 im Spanischen als Wörter, und erkläre, wie man sie schreibt.", None),
+        ("How do the French say 97, and how do the Danish say 52 when they count things?", None),
+        ("Warum ist der Himmel blau und am Abend manchmal so rot?", None),
+        ("12 + 9", None),
+    ],
+)
+def test_only_word_problems_have_a_language_of_their_own(text: str, language: str | None) -> None:
+    assert word_problem_language(text) == language
 
 
 @pytest.mark.parametrize("mark", ["„", "“", "«", "「", "\\(", "\\["])

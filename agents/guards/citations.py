@@ -17,6 +17,21 @@ _CITED = re.compile(
 )
 _FORMULA = re.compile(r"`[^`\n]*`|\$[^$\n]{0,300}\$|\\\[.{0,300}?\\\]")
 _FILE = re.compile(r"(?<![\w/.-])[\w-]+(?: [\w-]+)?\.(?:pdf|docx?|xlsx?|md|txt|html?|pptx?|csv|odt)\b", re.IGNORECASE)
+_NOT_FOUND = re.compile(
+    r"(?<!\w)(?:not|no|nothing|cannot|nicht|nichts|kein\w*|pas|aucun\w*|rien|no|ningun\w*|nada|nao|nenhum\w*|non|nessun\w*|"
+    r"niet|geen|niets|inte|inget|ingen|ikke|intet|ei|nie|nic|neni|не|нет|ничего|ні|немає|لا|لم|ليس|tidak|khong)(?!\w)|"
+    r"\w+n't\b|没有|未|找不到|ない|ません|없|않|못|नह|degil|bulamad|yok"
+)
+"""A sentence that says what the documents do not hold."""
+_PUBLIC = re.compile(
+    r"https?:|www\.|\.(?:com|org|net|gov|edu|int|eu|de|fr|es|it)\b|wiki|britannica|bible|bibel|unesco|nasa"
+)
+"""Public sources, which general knowledge may name."""
+_VALUE = re.compile(
+    r"(?<!\w)(?:is|are|was|be|equals?|returns?|prints?|outputs?|gives?|contains?|list|array|tuple|index|element|ist|sind|ergibt|"
+    r"est|sont|es|son|e|sao|sono|zijn|ar|er|jest|to|это|равно)[:=]?\Z|[=:(\[{]\Z"
+)
+"""What stands before a value in brackets."""
 _HEADING = re.compile(r"[^\w\n]*\w[^:：\n]{1,40}[:：]")
 _MIN_NAME_LETTERS = 3
 
@@ -40,7 +55,7 @@ class CitationGuard(Guard):
         if sentence.is_code:
             return None
         text = _FORMULA.sub(" ", sentence.text) if "[" in sentence.text else sentence.text
-        numbers = [found[1] or found[2] for found in _CITED.finditer(text)]
+        numbers = [found[1] or found[2] for found in _CITED.finditer(text) if self._passages or _is_behind(text, found)]
         if unknown := [number for number in numbers if number not in self._passages and self._counts(number)]:
             return f"cites [{unknown[0]}], but {len(self._passages) or 'no'} passages were found"
         self._cited.update(number for number in numbers if number in self._passages)
@@ -66,10 +81,12 @@ class CitationGuard(Guard):
         heading = find_cue("source_heading", sentence) if _HEADING.match(sentence.text) else None
         if heading and not re.search(r"\w", sentence.folded[: heading.start()]) and not self._is_text_work:
             names = [word for word in tokens_of(sentence.folded[heading.end() :]) if _is_name(word)]
-            if names and not set(names) & self._read and not self._cited:
+            is_public = not self._sources and _PUBLIC.search(sentence.folded[heading.end() :])
+            if names and not is_public and not set(names) & self._read and not self._cited:
                 return "names a source that was not searched"
         if not self._sources and not self.context.system_context:
-            if find_cue("own_documents", sentence, self.context) and not self._is_text_work:
+            is_named = find_cue("own_documents", sentence, self.context) and not _NOT_FOUND.search(sentence.folded)
+            if is_named and not self._is_text_work:
                 return "refers to documents that were not searched"
             return None
         file = _FILE.search(sentence.text) if self._passages else None
@@ -97,6 +114,13 @@ class CitationGuard(Guard):
     @cached_property
     def _is_text_work(self) -> bool:
         return is_text_work(self.context)
+
+
+def _is_behind(text: str, found: re.Match[str]) -> bool:
+    """Return whether a number in brackets ends a sentence of prose, and is not what the sentence says."""
+    before = text[: found.start()].rstrip()
+    ends = re.match(r"\s*(?:[.,;:!?。，]|\Z|\[)", text[found.end() :])
+    return bool(ends) and _VALUE.search(normalize(before)) is None and re.search(r"\w{2}\W?\Z", before) is not None
 
 
 def _is_name(word: str) -> bool:

@@ -12,21 +12,28 @@ from qwendesk.agents.guards.cues import find_cue
 from qwendesk.agents.guards.sentences import sentences_of
 
 _TEMPLATE = re.compile(
-    r"<\|[a-z_0-9]{2,30}\|>|</?tool_(?:call|response)s?>|</?tools>|</?think>|\[/?INST\]|<</?SYS>>|"
-    r"<(?:start|end)_of_turn>|(?m:^\s*(?:<s>|###\s?(?:System|Instruction)s?:|Result of \w+:))"
+    r"<\|(?:im_start|im_end|endoftext|system|user|assistant|eot_id|(?:start|end)_header_id|begin_of_text|fim_\w+|"
+    r"vision_\w+|image_pad|video_pad|object_ref_\w+|box_\w+|quad_\w+|repo_name|file_sep)\|>|"
+    r"</?tool_(?:call|response)>|</?think>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>"
 )
-"""Signs of chat templates, and of the desk's own prompts."""
-_TEMPLATE_START = re.compile(r"[<\[#]|Result of")
-_CALL = re.compile(
-    r"[\"']name[\"']\s*:\s*[\"'](?P<json>[\w.-]{1,64})[\"']|\b(?P<call>[A-Za-z_]\w{1,63})\((?:\w+\s*=|\{|\)|[\"'])"
+"""Signs of chat templates."""
+_RESULT = re.compile(r"^\W*Result of ([\w-]+):")
+"""How the desk's prompt gives a small model the result of a tool."""
+_JSON_CALL = re.compile(
+    r"[\"']name[\"']\s*:\s*[\"']([\w.-]{1,64})[\"']\s*[,}](?:.{0,80}[\"'](?:arguments|parameters)[\"'])?"
 )
+_CODE_CALL = re.compile(r"\b([A-Za-z_]\w{1,63})\((?:code|expression|query|operation|place|zone|\w+_\w+)\s*=")
 """A tool call, as JSON or as code."""
+_NO_WORD = re.compile(r"_|\w-\w|[a-z][A-Z]")
+"""What the name of a tool has that is no word of a language."""
 _TEMPLATE_TOPIC = re.compile(
     r"chatml|chat.?template|special token|prompt.?format|tokeni[sz]|im_start|tool_call|llama ?\d|llama\.cpp|qwen"
 )
 _RUN, _LONG_RUN, _MIN_COVERED = 4, 7, 0.75
 """Words of a shared run that counts, that is a leak alone, and share of a shorter sentence that runs make a leak."""
 _MIN_WORDS = 5
+_MAX_CHARS = 20_000
+"""Characters of each text whose words may be said."""
 
 
 class LeakGuard(Guard):
@@ -55,21 +62,22 @@ class LeakGuard(Guard):
         return None
 
     def _has_template_sign(self, sentence: Sentence) -> bool:
-        found = _TEMPLATE.search(sentence.text) if _TEMPLATE_START.search(sentence.text) else None
-        if not found:
-            return False
-        written = any(found[0] in text for text in self.context.asked)
-        return not written and not _TEMPLATE_TOPIC.search(self._asked)
+        found = _TEMPLATE.search(sentence.text)
+        if found:
+            written = any(found[0] in text for text in self.context.asked)
+            return not written and not _TEMPLATE_TOPIC.search(self._asked)
+        result = _RESULT.match(sentence.text)
+        return result is not None and result[1] in self._callable
 
     def _names_tool(self, sentence: Sentence) -> bool:
-        if self._names and not sentence.is_code and self._names.search(sentence.folded):
+        if not sentence.is_code and self._names and self._names.search(sentence.folded):
             return True
-        if "(" not in sentence.text and "name" not in sentence.text:
+        if "name" in sentence.text and (found := _JSON_CALL.search(sentence.text)) and found[1] in self._callable:
+            # a name that is a word may be data
+            return bool(_NO_WORD.search(found[1])) or "arguments" in found[0] or "parameters" in found[0]
+        if sentence.is_code or "(" not in sentence.text:
             return False
-        return any(
-            (found["json"] or (not sentence.is_code and found["call"])) in self._callable
-            for found in _CALL.finditer(sentence.text)
-        )
+        return any(found[1] in self._callable for found in _CODE_CALL.finditer(sentence.text))
 
     def _copies(self, sentence: Sentence) -> bool:
         words = sentence.tokens
@@ -96,7 +104,7 @@ class LeakGuard(Guard):
     @cached_property
     def _names(self) -> re.Pattern[str] | None:
         """The names of tools that are no words of a language."""
-        names = [re.escape(normalize(name)) for name in self._callable if re.search(r"_|\w-\w|[a-z][A-Z]", name)]
+        names = [re.escape(normalize(name)) for name in self._callable if _NO_WORD.search(name)]
         return re.compile(rf"(?<!\w)(?:{'|'.join(names)})(?!\w)") if names else None
 
     @cached_property
@@ -107,7 +115,7 @@ class LeakGuard(Guard):
             if is_instruction(sentence):
                 runs.add(sentence.text)
         for text in (*self.context.asked, *self.context.results, *self.context.passages, self.context.background):
-            runs.remove(text)
+            runs.remove(text[-_MAX_CHARS:])
         return runs
 
 

@@ -159,31 +159,35 @@ class NumberGuard(Guard):
         )
 
     def _is_computed(self, number: StatedNumber) -> bool:
-        return any(value in self._results for value in number.values)
+        units = [self._results.get(value) for value in number.values]
+        return any(found and (not number.unit or number.unit in found) for found in units)
 
     @cached_property
-    def _results(self) -> set[Fraction]:
+    def _results(self) -> dict[Fraction, set[str]]:
         """What follows from the known figures in one step: sums, differences, products, shares, sums of all."""
         operands = [number for number in self._known if len(number.values) == 1 and not number.is_part]
         operands = operands[:_MAX_OPERANDS]
-        found = set[Fraction]()
+        found = dict[Fraction, set[str]]()
         for one, other in combinations(operands, 2):
-            found.update(_combined(one, other))
+            for value, unit in _combined(one, other):
+                found.setdefault(value, set()).add(unit)
         by_unit = dict[str, list[Fraction]]()
         for number in operands:
             by_unit.setdefault(number.unit, []).append(next(iter(number.values)))
-        found.update(sum(values, Fraction(0)) for unit, values in by_unit.items() if unit)
+        for unit, values in by_unit.items():
+            if unit and len(values) > 1:
+                found.setdefault(sum(values, Fraction(0)), set()).add(unit)
         return found
 
 
-def _combined(one: StatedNumber, other: StatedNumber) -> Iterator[Fraction]:
-    """Yield what follows from two figures: only those with units can be calculated with."""
+def _combined(one: StatedNumber, other: StatedNumber) -> Iterator[tuple[Fraction, str]]:
+    """Yield what follows from two figures, with its unit: only those with units can be calculated with."""
     (a,), (b,) = one.values, other.values
     if one.unit == other.unit != "":
-        yield from (a + b, abs(a - b))
+        yield from ((a + b, one.unit), (abs(a - b), one.unit))
     for count, priced in ((one, other), (other, one)):
         (n,), (value,) = count.values, priced.values
         if not count.unit and priced.unit and n.denominator == 1 and 1 < n <= _MAX_FACTOR:
-            yield n * value
+            yield n * value, priced.unit
         if count.unit == "%" and priced.unit != "%":
-            yield from (value * n / 100, value * (100 - n) / 100, value * (100 + n) / 100)
+            yield from ((value * share / 100, priced.unit) for share in (n, 100 - n, 100 + n))

@@ -19,12 +19,17 @@ from qwendesk.tools.knowledge import TOOL_NAME
 _BUILT_IN = ("algebra", "clock", "python", TOOL_NAME)
 """Tools that do nothing outside of the desk."""
 _QUESTION = re.compile(r"[?？؟;]\s*[\"'”’»)\]*_]*\s*\Z")
+_QUOTING = re.compile(r"[:：]\s|[\"“”„«»「」『』‘’]|(?<!\w)'|'(?!\w)")
+"""Signs behind which a person quotes a text."""
 _REACH = 30
-"""Characters before an expression in which a negation counts."""
+"""Characters before an expression in which a negation, or who says it, counts."""
 _NEGATED = re.compile(
     r"(?<!\w)(?:not|never|no|nothing|nobody|nicht|nie|kein\w*|nichts|ne|n|pas|jamais|rien|nunca|nada|nao|non|mai|niente|"
     r"niet|geen|nooit|niets|inte|aldrig|inget|ikke|aldri|intet|ei|en|nigdy|nic|neni|не|ни|никогда|ничего|ні|нічого|"
-    r"لم|لن|لا|tidak|belum|khong|chua)[ '](?:[^\s,.;:!?]+ ){0,2}\Z"
+    r"لم|لن|لا|tidak|belum|khong|chua)[ '](?:[^\s,.;:!?]+ ){0,2}\Z|"
+    r"(?<!\w)(?<!\bi )(?:says?|said|writes|wrote|claims|told \w+|sagt|sagte|schreibt|behauptet|dit|ecrit|dice|dijo|"
+    r"escribe|diz|disse|escreve|scrive|zegt|schrijft|sager|sier|mowi|pisze|говорит|пишет|сказал\w*)"
+    r" (?:that |dass |que |che |dat |att |at |ze |что )?\Z"
 )
 _NEAR, _FAR = 2, 12
 """Words between "I have" and the verb, in languages that put it behind the object too."""
@@ -98,7 +103,7 @@ class PromiseGuard(Guard):
 
     def _may_be_said(self, sentence: Sentence, kind: str, *, is_personal: bool) -> bool:
         """Return whether a sentence is no promise of this turn: part of a text, a quotation, or said before."""
-        if self._is_text_work or kind in self._said_before:
+        if self._is_text_work or kind in self._said_before or kind in self._quoted:
             return True
         if not is_personal and (self._has_read or kind in self._asked):
             return True
@@ -110,6 +115,12 @@ class PromiseGuard(Guard):
         """The kinds of actions that the person says were done."""
         parts = sentences_of(self.context.question[:_MAX_QUESTION])
         return {kind for part in parts for kind, _ in promised_actions(part, self.context.language)}
+
+    @cached_property
+    def _quoted(self) -> set[str]:
+        """The kinds of actions in texts that the person quotes or gives, to translate or explain them."""
+        parts = _QUOTING.split(self.context.question[:_MAX_QUESTION])[1:]
+        return {kind for part in parts for kind, _ in promised_actions(Sentence(part), self.context.language)}
 
     @cached_property
     def _is_text_work(self) -> bool:
@@ -157,7 +168,7 @@ def promised_actions(sentence: Sentence, language: str | None = None) -> list[tu
 
 
 def _is_said(pattern: re.Pattern[str], text: str) -> bool:
-    """Return whether an expression occurs without a negation before it in its clause."""
+    """Return whether an expression occurs without a negation or another speaker before it in its clause."""
     starts = (found.start() for found in pattern.finditer(text))
     return any(not _NEGATED.search(text[max(0, start - _REACH) : start]) for start in starts)
 

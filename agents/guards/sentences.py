@@ -22,7 +22,9 @@ _ABBREVIATION = regex.compile(
     r"(?i:Dr|Mrs?|Ms|Prof|St|Sra?|Sig|Mme|Nr|No|Art|Tel|Hr|Fr|bzw|ca|vs|etc|Inc|Ltd))\.\Z"
 )
 """A point that ends no sentence: of a numbered item, an initial, "Dr." or "e.g."."""
-_FENCES = ("```", "~~~")
+_FENCE_START = regex.compile(r"[\s>]*(?:[-*+] +|\d{1,3}[.)] +)?(?:```|~~~)")
+_FENCE = regex.compile(r"[\s>]*(?:[-*+] +|\d{1,3}[.)] +)?(?P<marks>`{3,}|~{3,})(?P<info>[^`\n]*)\n?\Z")
+"""A line that opens or closes a block of code; in a list or a quotation, too."""
 _MIN_UNSPACED = 60
 """Minimum length of a part that ends at a space, in scripts whose sentences end without a sign."""
 _MAX_QUOTING, _MAX_PART = 300, 600
@@ -38,7 +40,8 @@ class SentenceSplitter:
         self.pending = ""
         """The text of the part that is not complete yet."""
         self._searched = 0
-        self._is_code = False
+        self._fence = ""
+        self._has_open_span = False
         self._has_no_end = False
 
     def feed(self, text: str) -> list[Sentence]:
@@ -61,15 +64,24 @@ class SentenceSplitter:
         return [self._part(rest)] if rest else []
 
     def _part(self, text: str) -> Sentence:
-        fence = text.lstrip().startswith(_FENCES)
-        was_code = self._is_code
-        if fence:
-            self._is_code = not was_code
-        return Sentence(text, is_code=was_code or fence)
+        opened, was_code = _FENCE.match(text), bool(self._fence)
+        if was_code:
+            closes = opened and not opened["info"].strip() and opened["marks"].startswith(self._fence)
+            self._fence = "" if closes else self._fence
+        elif opened and not self._has_open_span:
+            self._fence = opened["marks"]
+        else:
+            self._has_open_span ^= text.count("```") % 2 == 1
+        return Sentence(text, is_code=was_code or bool(self._fence))
+
+    @property
+    def is_in_code(self) -> bool:
+        """Whether the text ends inside of a block of code."""
+        return bool(self._fence)
 
     def _end_of_part(self, start: int) -> int | None:
         """Return where the part that begins at ``start`` ends; None if more text may belong to it."""
-        if self._is_code or self.pending[start : start + 80].lstrip(" >").startswith(_FENCES):
+        if self._fence or _FENCE_START.match(self.pending, start):
             line = self.pending.find("\n", max(start, self._searched))
             return line + 1 if line >= 0 else self._forced(start)
         limit = start + _MAX_PART

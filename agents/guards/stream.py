@@ -41,6 +41,8 @@ class GuardedStream:
     _splitter: SentenceSplitter = field(default_factory=SentenceSplitter)
     _held: list[Sentence] = field(default_factory=list)
     """The parts from a sentence on that a tool call may justify."""
+    _code: list[Sentence] = field(default_factory=list)
+    """The lines of the newest block of code."""
     _ahead: int = 0
     """Characters of the incomplete part that are shown."""
     _hurries: bool = False
@@ -57,6 +59,10 @@ class GuardedStream:
 
     def feed(self, text: str) -> None:
         """Add a chunk."""
+        if not self.guards:
+            self.kept.append(text)
+            self.show(text)
+            return
         for sentence in self._splitter.feed(text):
             if not self.is_over:
                 self._judge(sentence)
@@ -83,6 +89,7 @@ class GuardedStream:
         for sentence in self._splitter.flush():
             if not self.is_over:
                 self._judge(sentence)
+        self._judge_unclosed()
         held, self._held = self._held, []
         for sentence in held:
             if not self.is_over:
@@ -120,6 +127,10 @@ class GuardedStream:
             self._ahead = len(pending)
 
     def _judge(self, sentence: Sentence, *, is_last: bool = False, has_calls: bool = False) -> None:
+        if sentence.is_code:
+            self._code.append(sentence)
+        else:
+            self._code.clear()
         if self._held:
             self._held.append(sentence)
             return
@@ -132,7 +143,25 @@ class GuardedStream:
             self.kept.append(sentence.text)
             if rest := sentence.text[self._ahead :]:
                 self.show(rest)
-            self._ahead = 0
+            # a long sentence may be cut before the end of what is shown of it
+            self._ahead = max(0, self._ahead - len(sentence.text))
+
+    def _judge_unclosed(self) -> None:
+        """Check as prose what stands behind a fence that was never closed; it was shown as code."""
+        is_prose = self._splitter.is_in_code and not self.is_over and self.guards
+        if not is_prose or self.guards[0].context.role in ("coder", "math"):
+            return
+        for line in self._code:
+            if finding := find_fault(self.guards, Sentence(line.text)):
+                self.findings.append(Finding(finding.guard, finding.detail, is_in_code=True))
+                self.is_over = self.is_ahead = True
+                if not self.stops:
+                    self._replace_answer(finding.guard.replacement() or phrase("no_answer", self._language))
+                return
+
+    @property
+    def _language(self) -> str | None:
+        return self.guards[0].context.language
 
     def _take_fault(self, finding: Finding, sentence: Sentence) -> None:
         self.is_ahead = self.is_ahead or self._ahead > 0

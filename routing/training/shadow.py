@@ -15,6 +15,8 @@ from qwendesk.routing.training.replay import context_after, example_text, signal
 
 _MAX_EXAMPLES = 5
 """Maximum examples of each change."""
+Decide = Callable[[Signals, bool], "Outcome"]
+"""Returns what a policy and router do with a message; the flag says whether they may split it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,16 @@ class ShadowReport:
         show: keep examples, which hold what people wrote.
     """
 
-    current: Callable[[Signals], Outcome]
-    other: Callable[[Signals], Outcome]
+    current: Decide
+    other: Decide
     show: bool = False
     turns: int = 0
     compared: int = 0
     unanswered: int = 0
     overrides: int = 0
     """Turns whose role a person requested; no policy changes these."""
+    split: int = 0
+    """Turns with several answers, then or with the other policy; their roles are not compared."""
     grounds: Counter[str] = field(default_factory=Counter)
     """Grounds of the decisions of the other policy."""
     differences: Counter[str] = field(default_factory=Counter)
@@ -109,7 +113,7 @@ class ShadowReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON types; without examples unless they are kept."""
-        names = ("turns", "compared", "unanswered", "overrides", "changed", "by_policy")
+        names = ("turns", "compared", "unanswered", "overrides", "split", "changed", "by_policy")
         changes = []
         for (old, new), change in sorted(self._changes.items(), key=lambda item: (-item[1].count, item[0])):
             row = {"old": old, "new": new} | asdict(change)
@@ -121,10 +125,14 @@ class ShadowReport:
         }
 
     def _compare(self, turn: PastTurn, signals: Signals) -> None:
-        now, then = self.current(signals), turn.role
-        other = self.other(signals)
+        receipt, then = turn.receipt or {}, turn.role
+        may_split = not turn.kinds and not receipt.get("requested_model")
+        now, other = self.current(signals, may_split), self.other(signals, may_split)
         self.grounds[other.decided_by] += 1
         self.differences.update(_differences(now, other))
+        if receipt.get("sub_answers") or other.parts:
+            self.split += 1
+            return
         if then is None or other.role == then:
             return
         change = self._changes[then, other.role]

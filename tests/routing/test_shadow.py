@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from qwendesk.memory.records import PastTurn, Rating
 from qwendesk.messages import Role
 from qwendesk.routing.base import Signals
-from qwendesk.routing.training.shadow import Outcome, ShadowReport
+from qwendesk.routing.training.shadow import Decide, Outcome, ShadowReport
 
 _NUMBERS = iter(range(1, 1000))
 
@@ -24,8 +23,8 @@ def past(question: str, role: Role | None = "general", *ratings: Rating, **recei
     )
 
 
-def always(role: Role, **more: Any) -> Callable[[Signals], Outcome]:
-    return lambda signals: Outcome(role, **more)
+def always(role: Role, **more: Any) -> Decide:
+    return lambda signals, may_split: Outcome(role, **more)
 
 
 def test_roles_that_another_policy_changes_are_counted_by_role() -> None:
@@ -80,7 +79,7 @@ def test_texts_are_kept_only_on_request_and_masked() -> None:
 def test_each_turn_is_seen_in_its_conversation() -> None:
     seen: list[Signals] = []
 
-    def watch(signals: Signals) -> Outcome:
+    def watch(signals: Signals, may_split: bool) -> Outcome:
         seen.append(signals)
         return Outcome("coder")
 
@@ -90,3 +89,24 @@ def test_each_turn_is_seen_in_its_conversation() -> None:
     assert seen[0].conversation_context.role is None
     assert (seen[1].conversation_context.role, seen[1].conversation_context.questions) == ("coder", (first.question,))
     assert all(signals.role is None for signals in seen)
+
+
+def test_only_what_the_desk_would_split_is_split() -> None:
+    allowed: list[bool] = []
+
+    def watch(signals: Signals, may_split: bool) -> Outcome:
+        allowed.append(may_split)
+        return Outcome("general")
+
+    turns = [past("a"), replace(past("b"), kinds=("document",)), past("c", requested_model="qwen3-8b")]
+    ShadowReport(always("general"), watch).add_all(turns)
+    assert allowed == [True, False, False]
+
+
+def test_the_roles_of_split_messages_are_not_compared() -> None:
+    then = ShadowReport(always("general"), always("coder"))
+    then.add(past("first? second?", "math", sub_answers=[{"role": "math"}, {"role": "general"}]))
+    now = ShadowReport(always("general"), always("coder", parts=2))
+    now.add(past("first? second?", "math"))
+    for report in (then, now):
+        assert (report.compared, report.split, report.changed) == (1, 1, 0)

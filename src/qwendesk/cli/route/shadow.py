@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from qwendesk.errors import ConfigError
 from qwendesk.routing.base import Router, Signals
 from qwendesk.routing.policy.decision import route_message
 from qwendesk.routing.policy.policy_file import RoutingPolicy
-from qwendesk.routing.training.shadow import Outcome, ShadowReport
+from qwendesk.routing.training.shadow import Decide, Outcome, ShadowReport
 from qwendesk.settings import load_settings
 
 
@@ -57,13 +56,11 @@ async def shadow(options: ShadowOptions) -> None:
         typer.echo(_text(report.as_dict(), options.since))
 
 
-def _outcome(
-    router: Router, policy: RoutingPolicy, thinking: Literal["auto", "on", "off"]
-) -> Callable[[Signals], Outcome]:
+def _outcome(router: Router, policy: RoutingPolicy, thinking: Literal["auto", "on", "off"]) -> Decide:
     """Return the function that says what a router and a policy do with a message."""
 
-    def outcome(signals: Signals) -> Outcome:
-        result = route_message(signals, router, policy)
+    def outcome(signals: Signals, may_split: bool) -> Outcome:
+        result = route_message(signals, router, policy, may_split=may_split)
         decision = result.decision
         thinks, _ = should_think(decision, None, thinking, policy)
         return Outcome(
@@ -83,6 +80,8 @@ def _text(tree: dict[str, Any], since: str | None) -> str:
     ]
     if tree["overrides"]:
         lines.append(f"{tree['overrides']} are left out: the person asked for the role.")
+    if tree["split"]:
+        lines.append(f"The roles of {tree['split']} are not compared: they hold several questions, answered apart.")
     lines.append("decided by  " + _counts(tree["grounds"]))
     if tree["differences"]:
         lines.append("also        " + _counts(tree["differences"]))

@@ -233,11 +233,26 @@ class Desk:
                 too long, or a newer message came; or the tool of an approved call is not there any more.
             QwendeskError: there is no reply; the text says why and what to do.
         """
+        return await reply_of(
+            self.stream_resume(conversation, approve=approve, arguments=arguments, person=person, channel=channel)
+        )
+
+    async def stream_resume(
+        self,
+        conversation: str,
+        *,
+        approve: bool | Collection[str],
+        arguments: Mapping[str, Mapping[str, Any]] | None = None,
+        person: str | None = None,
+        channel: str | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the events of a turn that goes on, as ``resume`` does it, with the text that it had; see ``stream``."""
         inbound = Inbound("", conversation, channel=channel or PYTHON_CHANNEL)
         if person is not None or channel is not None:
             inbound = await self._on_behalf(inbound, person)
-        reply = await reply_of(self.turns.resume(inbound, Approval(approve, arguments or {})))
-        return replace(reply, conversation=conversation)
+        async with aclosing(self.turns.resume(inbound, Approval(approve, arguments or {}))) as events:
+            async for event in events:
+                yield _named(event, conversation)
 
     async def pending(
         self, conversation: str, *, person: str | None = None, channel: str | None = None

@@ -288,7 +288,7 @@ async def test_a_stream_shows_what_is_stored(
     async with make_desk(["At once. " + calls, "So it is."], tools=shop.tools, cards=cards) as desk:
         text, reply = await shown(desk.stream(QUESTION, conversation="c"))
         assert text == reply.text and reply.status == "needs_approval"
-        text, reply = await shown(desk.turns.resume(Inbound("", "c"), Approval(approve)))
+        text, reply = await shown(desk.stream_resume("c", approve=approve))
         assert text == reply.text == (await desk.history("c"))[-1].text
         assert reply.text.startswith("At once.\n\n")
         assert reply.status == ("answered" if approve else "held")

@@ -65,7 +65,7 @@ def _question(row: dict[str, Any]) -> Question:
         ),
     )
     words = sorted(_words(goal) - _words(asked))
-    return Question(str(row["id"]), asked, suite, tools, _ROUNDS, {"mark": mark, "words": words})
+    return Question(str(row["id"]), asked, suite, tools, _ROUNDS, row={"mark": mark, "words": words})
 
 
 def _order(goal: str, mark: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 from babel import Locale, UnknownLocaleError
@@ -17,6 +17,8 @@ from qwendesk.tools.notation import FUNCTIONS
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _POINT = re.compile(r"(?P<name>\w+) = (?P<point>.+), value (?P<value>.+), (?P<kind>minimum|maximum|neither .+)")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+_CONSTANTS = {"I": "i", "E": "e", "oo": "∞", "pi": "π"}
+_READINGS = re.compile(r"If (\S+) means (\S+): (.+?)\.(?=\s|$)")
 _GROUPED_FROM = 1_000_000
 """Value from which digits are grouped: shorter numbers can be copied as they are."""
 _MAX_DENOMINATOR = 10_000
@@ -41,8 +43,8 @@ def stated_results(requests: Sequence[AlgebraRequest], results: Sequence[str], l
 
 
 def _stated(request: AlgebraRequest, result: str, language: str | None) -> str | None:
-    if result.startswith("If "):
-        return result.replace(". If ", ".\n\nIf ")
+    if found := _READINGS.findall(result):
+        return "\n".join(f"- {written} = {meant} → **{value}**" for written, meant, value in found)
     if request.operation == "critical points":
         return _points(request, result, language)
     if request.operation == "solve":
@@ -124,7 +126,8 @@ def _value(result: str, language: str | None) -> tuple[str, str]:
         return "", about
     if fraction and (decimal := _terminating(Fraction(exact))) is not None:
         return format_number(Fraction(decimal), language), ""
-    return pretty(exact), about
+    # the tool's log is the natural one
+    return re.sub(r"\blog\(", "ln(", pretty(exact)), about
 
 
 def _terminating(value: Fraction) -> Fraction | None:
@@ -145,8 +148,11 @@ def format_number(value: Fraction, language: str | None, decimals: int | None = 
     if 0 < abs(value) < Fraction(1, 1000):
         return f"{float(value):.4g}"
     pattern = f"{'#,##0' if abs(value) >= _GROUPED_FROM else '0'}{'.' + '#' * places if places else ''}"
-    exact = Decimal(value.numerator) / Decimal(value.denominator) if value.denominator > 1 else Decimal(value.numerator)
-    return format_decimal(exact, pattern, locale, decimal_quantization=True, numbering_system="latn")
+    digits = len(str(abs(value.numerator) // value.denominator))
+    with localcontext() as context:
+        context.prec = digits + 20
+        exact = Decimal(value.numerator) / Decimal(value.denominator)
+        return format_decimal(exact, pattern, locale, decimal_quantization=True, numbering_system="latn")
 
 
 def shown_result(result: str, language: str | None) -> str:
@@ -164,8 +170,9 @@ def _locale(language: str | None) -> Locale:
 def pretty(expression: str) -> str:
     """Return an expression in the signs of mathematics: ``3*x^2`` becomes ``3x²``."""
     text = re.sub(r"\s*(?<![*])\*(?![*])\s*", "*", expression).replace("**", "^")
+    for name, sign in _CONSTANTS.items():
+        text = re.sub(rf"(?<![A-Za-z]){name}(?![A-Za-z])", sign, text)
     text = re.sub(r"\^\((-?\d+)\)|\^(\d+)(?![\w.])", lambda found: (found[1] or found[2]).translate(_RAISED), text)
     text = re.sub(r"sqrt\((\w+)\)", r"√\1", text)
-    text = re.sub(r"(?<=[\d)])\*(?=[A-Za-z(√])", "", text)
-    text = re.sub(r"(?<=[\w)²³⁴⁵⁶⁷⁸⁹⁰¹])\*(?=[\w(√])", "·", text)
-    return re.sub(r"\bE\b", "e", re.sub(r"\boo\b", "∞", re.sub(r"\bpi\b", "π", re.sub(r"\bI\b", "i", text))))
+    text = re.sub(r"(?<=[\d)])\*(?=[A-Za-zπ(√])", "", text)
+    return re.sub(r"(?<=[\w)²³⁴⁵⁶⁷⁸⁹⁰¹])\*(?=[\w(√])", "·", text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -49,6 +50,15 @@ _AT = re.compile(
 )
 _DIFFERENTIAL = re.compile(r"(?<![^\W\d_])d([a-z])(?![^\W\d_])")
 _PRIME = re.compile(r"(?<![\w'])(?:[a-z]'\s*\(\s*[a-z]\s*\)|d[a-z]\s*/\s*d[a-z]|y')(?!\s*=)", re.IGNORECASE)
+_ASKS = re.compile(
+    r"=|\b(?:calculate|compute|evaluate|work out|how much|add|subtract|divide|multiply|berechne|rechne|ausrechnen|"
+    r"wie ?viel|"
+    r"calcul|combien|cuánto|cuanto|halla|quanto|calcola|hoeveel|bereken|oblicz|ile|сколько|вычисли|посчитай|обчисли|скільки|"
+    r"hesapla|kaç|tính|berapa|hitung)|计算|多少|いくつ|計算|얼마|계산|احسب|كم|कितना|गणना",
+    re.IGNORECASE,
+)
+"""Signs and words that ask for a calculation: without one, ``24/7`` and ``4 x 4`` are names."""
+_PERIODIC = re.compile(r"\b(?:sin|cos|tan|cot|sec|csc)\b", re.IGNORECASE)
 _WORDED = {
     re.compile(
         r"(?:square root of|quadratwurzel (?:aus|von)|wurzel aus|racine carrée de|raíz cuadrada de|raiz quadrada de|"
@@ -121,6 +131,10 @@ def algebra_requests(text: str) -> list[AlgebraRequest]:
     operations, left_over = _operations(reading.words)
     if details.limit and "limit" not in operations:
         return []
+    solves = not {"solve", "roots", "critical points"}.isdisjoint(operations) or not operations
+    if _PERIODIC.search(rest) and solves and any("=" in one or operations for one in reading.expressions):
+        # all of infinitely many solutions are asked for
+        return []
     if "second" in reading.words.casefold() or left_over or not reading.expressions:
         return []
     return _requests(reading.expressions, operations, details)
@@ -133,11 +147,13 @@ class _Details:
     variable: str = ""
     at: str = ""
     derives: bool = False
+    asks: bool = False
+    is_question: bool = False
 
 
 def _details(text: str) -> tuple[str, _Details]:
     """Return the text without points, bounds and variables, and what they are."""
-    limit = bounds = variable = at = ""
+    whole, limit, bounds, variable, at = text, "", "", "", ""
     derives = False
     if found := _UNDER_LIMIT.search(text):
         limit, text = found[1], f"{text[: found.start()]} lim {text[found.end() :]}"
@@ -158,7 +174,9 @@ def _details(text: str) -> tuple[str, _Details]:
     if (found := _DIFFERENTIAL.search(text)) and _cues()["integral"].search(text):
         variable, text = found[1], f"{text[: found.start()]} ; {text[found.end() :]}"
     limit = re.sub(r"\s*(?:→|\\to|⟶|->)\s*", "->", limit).replace("−", "-")
-    return text, _Details(_infinite(limit), _infinite(bounds), variable, at, derives)
+    return text, _Details(
+        _infinite(limit), _infinite(bounds), variable, at, derives, bool(_ASKS.search(whole)), "?" in whole
+    )
 
 
 def _infinite(text: str) -> str:
@@ -224,14 +242,14 @@ def _requests(expressions: tuple[str, ...], operations: list[str], details: _Det
     if details.derives or "critical points" in wanted:
         wanted.add("derivative")
     if not wanted:
-        return _equations_or_values(expressions, operations)
+        return _equations_or_values(expressions, operations, asks=details.asks, is_question=details.is_question)
     definition = _DEFINITION.match(expressions[0])
     body = _plain(expressions[0][definition.end() :] if definition else expressions[0])
     needed = {"limit": details.limit, "integral": details.bounds, "derivative": details.at}
     is_unclear = any(place and operation not in wanted for operation, place in needed.items())
     if not body or "=" in body or len(expressions) > 1 or is_unclear or ("limit" in wanted and not details.limit):
         return []
-    variable = details.variable or (definition and definition["argument"]) or "x"
+    variable = details.variable or (definition and definition["argument"]) or _only_letter(body) or "x"
     name = re.sub(r"\s+", "", definition["name"]) if definition else ""
     points = {"limit": details.limit, "derivative": re.sub(r"\s+", "", details.at)}
     if details.bounds:
@@ -243,7 +261,9 @@ def _requests(expressions: tuple[str, ...], operations: list[str], details: _Det
     ]
 
 
-def _equations_or_values(expressions: tuple[str, ...], operations: list[str]) -> list[AlgebraRequest]:
+def _equations_or_values(
+    expressions: tuple[str, ...], operations: list[str], *, asks: bool, is_question: bool
+) -> list[AlgebraRequest]:
     """Return the request to solve all equations, or to work out a bare expression."""
     asks_roots, asks_solution = "roots" in operations, "solve" in operations
     if all("=" in one for one in expressions):
@@ -256,6 +276,8 @@ def _equations_or_values(expressions: tuple[str, ...], operations: list[str]) ->
         return [AlgebraRequest("solve", "; ".join(map(_plain, expressions)), unknown)]
     if len(expressions) != 1 or "=" in expressions[0]:
         return []
+    if _TIMES.search(expressions[0]) and not asks and not is_question:
+        return []
     body = _plain(expressions[0])
     has_letters = bool(re.search(r"(?<![a-z\\])[a-z](?![a-z])", body, re.IGNORECASE))
     if has_letters and asks_roots:
@@ -264,17 +286,32 @@ def _equations_or_values(expressions: tuple[str, ...], operations: list[str]) ->
         return []
     if has_letters:
         return [AlgebraRequest("simplify", body)] if "^" in body and "(" in body else []
-    return [AlgebraRequest("evaluate", body)] if re.search(r"\d", body) and _is_calculation(body) else []
+    is_sum = re.search(r"\d", body) and _is_calculation(body, asks=asks)
+    return [AlgebraRequest("evaluate", body)] if is_sum else []
 
 
-def _is_calculation(text: str) -> bool:
-    """Return whether a text is more than a number, a date, a range or a telephone number."""
+def _is_calculation(text: str, *, asks: bool) -> bool:
+    """Return whether a text is more than a number, a date, a range, a score or a telephone number.
+
+    Args:
+        text: the expression.
+        asks: whether the message asks for a calculation by a verb or an equals sign.
+    """
     inner = text.lstrip("-− ")
-    if not _CALCULATES.search(inner):
+    if not _CALCULATES.search(inner) or re.fullmatch(r"\d+/\d+/\d+", inner):
         return False
+    if not asks and (found := re.fullmatch(r"(\d+)( *)([-–/]) *(\d+)|\d+!", inner)):
+        is_range = found[1] is None or int(found[1]) <= int(found[4]) or found[0] == "10-4"
+        return not is_range and bool(found[2] or found[3] != "/")
     if re.fullmatch(r"[\d\s().-]+%?", inner):
         return bool(re.fullmatch(r"[\d.]+(?:\s+-\s+[\d.]+)+|\d+-\d+", inner))
-    return not re.fullmatch(r"\d+/\d+/\d+", inner)
+    return True
+
+
+def _only_letter(body: str) -> str:
+    """Return the only variable of an expression; empty if there are several."""
+    letters = {letter for letter in _UNKNOWN.findall(body) if letter.isalpha()}
+    return next(iter(letters)) if len(letters) == 1 else ""
 
 
 def _power(found: re.Match[str]) -> str:
@@ -286,7 +323,9 @@ def _plain(expression: str) -> str:
     return " ".join(_TIMES.sub(" * ", expression).replace("×", "*").split())
 
 
-def _compiled(entries: list[str]) -> re.Pattern[str]:
+def word_pattern(entries: Iterable[str]) -> re.Pattern[str]:
+    """Return the pattern for words; a star stands for the rest of one, and dense scripts are searched for parts."""
+    entries = list(entries)
     spaced = [entry for entry in entries if not _DENSE.search(entry)]
     parts = [re.escape(entry) for entry in sorted(set(entries) - set(spaced), key=len, reverse=True)]
     whole = sorted(spaced, key=len, reverse=True)
@@ -302,9 +341,9 @@ def _words() -> dict[str, dict[str, list[str]]]:
 
 @cache
 def _cues() -> dict[str, re.Pattern[str]]:
-    return {name: _compiled(entries) for name, entries in _words()["operations"].items()}
+    return {name: word_pattern(entries) for name, entries in _words()["operations"].items()}
 
 
 @cache
 def _fillers() -> re.Pattern[str]:
-    return _compiled([entry for entries in _words()["fillers"].values() for entry in entries])
+    return word_pattern([entry for entries in _words()["fillers"].values() for entry in entries])

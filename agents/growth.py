@@ -7,10 +7,15 @@ a first amount and perhaps a second one to be reached.
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
+from importlib import resources
+from typing import Any
 
 from qwendesk.agents.algebra_answers import format_number
+from qwendesk.agents.algebra_requests import word_pattern
 from qwendesk.agents.checks.equations import Token, number_value, plain_text, scale_of, tokens_of
 from qwendesk.agents.phrases import phrase
 from qwendesk.tools.number_formats import Convention, convention_of
@@ -29,14 +34,6 @@ _YEARLY = re.compile(
     r"年間|年率|매년|연간|연 |سنويا|كل سنة|كل عام|प्रति वर्ष|हर साल|सालाना",
     re.IGNORECASE,
 )
-_OTHERWISE = re.compile(
-    r"\b(?:decreas|depreciat|declin|drops?\b|falls?\b|loses?\b|shrink|simple|month|quarter|daily|continuous|half-year|weekly|"
-    r"sink|fäll|verlier|monat|quartal|diminu|baiss|perd|mensu|mois|trimest|disminu|cae\b|pierde|mes\b|diminui|cai\b|"
-    r"perde|mês|mensal|cala\b|mese|daal|maand|spad|malej|miesi|паде|пада|сниж|уменьш|месяц|зменш|місяц|azal|düş|aylık|"
-    r"each\s+of|more than|total|altogether|insgesamt|gesamt|всего|razem|toplam)|"
-    r"减少|总共|一共|合計|총|下降|每月|月|減少|毎月|감소|매월|ينخفض|شهر|घट|मासिक",
-    re.IGNORECASE,
-)
 _YEARS = re.compile(
     r"\s*(?:-\s*)?(?:years?|jahren?|ans?\b|années?|años?|anos?|anni|anno|jaar|lat\b|lata|год|года|лет|років|роки|yıl|年|년|"
     r"سنوات|سنة|साल|वर्ष)",
@@ -49,6 +46,7 @@ _MONEY = (
 )
 _BEHIND = re.compile(rf"\s?(?P<scale>百万|[万萬亿億]|백만|[만억]|[^\W\d_]+\.?)?(?P<money>\s?{_MONEY})?", re.IGNORECASE)
 _ONLY_MONEY = re.compile(rf"\s?{_MONEY}", re.IGNORECASE)
+_WORD_SIGNS = re.compile(r"['’]s\b|['’-]")
 _MAX_YEARS = 200
 
 
@@ -62,7 +60,7 @@ class _Amount:
 
     def shown(self, value: Fraction, language: str | None) -> str:
         """Return another value in the same unit; a number of things has no decimals."""
-        is_number = self.scale == 1 and not self.before and not self.behind and value >= 100
+        is_number = self.scale == 1 and not self.before and not self.behind and self.value.denominator == 1
         return f"{self.before}{format_number(value, language, 0 if is_number else 2)}{self.behind}"
 
 
@@ -87,8 +85,16 @@ def read_growth(text: str, language: str | None) -> Growth | None:
     """Return the question of growth that a message holds; None if it is another one."""
     if len(text) > MAX_CHARS or "?" not in text.replace("？", "?").replace("؟", "?"):
         return None
-    if not (_GROWS.search(text) and _YEARLY.search(text)) or _OTHERWISE.search(text):
+    if not (_GROWS.search(text) and _YEARLY.search(text)):
         return None
+    reaches = bool(_reaches().search(text))
+    if re.sub(r"[\W\d_]+", "", _known_words().sub(" ", _reaches().sub(" ", _WORD_SIGNS.sub(" ", text)))):
+        return None
+    return _read_numbers(text, language, reaches=reaches)
+
+
+def _read_numbers(text: str, language: str | None, *, reaches: bool) -> Growth | None:
+    """Return the question by the parts of its numbers; None if a number has no part or two."""
     plain = plain_text(text)
     convention: Convention = convention_of(language) if language else "point"
     tokens = tokens_of(text)
@@ -115,7 +121,22 @@ def read_growth(text: str, language: str | None) -> Growth | None:
             years.append(int(value))
         else:
             amounts.append(_amount(token, value, text))
-    return _growth(rates, years, spans, amounts)
+    return _growth(rates, years, spans, amounts) if reaches == (len(amounts) > 1) else None
+
+
+@cache
+def _known_words() -> re.Pattern[str]:
+    return word_pattern(word for words in _words().values() if isinstance(words, list) for word in words)
+
+
+@cache
+def _reaches() -> re.Pattern[str]:
+    return word_pattern(_words()["reaches"]["words"])
+
+
+@cache
+def _words() -> dict[str, Any]:
+    return tomllib.loads(resources.files("qwendesk.agents").joinpath("growth_words.toml").read_text("utf-8"))
 
 
 def _growth(rates: list[Fraction], years: list[int], spans: list[int], amounts: list[_Amount]) -> Growth | None:

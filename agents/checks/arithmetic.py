@@ -16,16 +16,20 @@ from itertools import product
 from typing import Literal
 
 from qwendesk.agents.checks.equations import (
+    CONVENTIONS,
+    FIRST_DENSE,
     Equation,
     Side,
     Token,
     decimals_of,
+    equation_words,
     find_equations,
     number_value,
     tokens_of,
     value_of,
 )
 from qwendesk.messages import Check, Inbound
+from qwendesk.routing.signals.language import identify_language
 from qwendesk.tools.number_formats import Convention, convention_of
 from qwendesk.tools.sandbox import PythonSandbox
 
@@ -33,11 +37,18 @@ ARITHMETIC = "arithmetic"
 _MAX_EQUATIONS = 8
 """Maximum number of statements that are listed as checks of their own."""
 _MAX_DECIMALS = 6
+_MAX_SENTENCE_CHARS = 300
+_NEAR_WORDS = 3
+_NEAR_SENTENCES = 2
+"""Ends of sentences between a wrong result and a number that repeats it outside of sums and boxes."""
 _LOOSE = Fraction(1, 100)
 """Share by which sides may differ that are said to be about equal."""
 _STEP = re.compile(r"\s*(?:[.):]|\*\*[.:])(?!\d)")
 _LINE_START = re.compile(r"(?:^|\n)[\s#*>-]*(?:\w+ )?\Z")
 
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$|\*)|[。！？؟]|\n")
+_BOX = re.compile(r"\\boxed\s?\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
+_TOUCHING = re.compile(r"[\w\-/:@#]")
 _SAYS_EQUAL = re.compile(r"[=＝≈≃≒]|\\approx|\\simeq")
 
 Verdict = Literal["holds", "differs", "unknown"]
@@ -74,7 +85,10 @@ class _Judged:
 
 async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Recompute statements such as ``37 * 91 + 4 = 3371``; one check each, in the answer's order."""
-    return await asyncio.to_thread(check_equations, text) if _SAYS_EQUAL.search(text) else []
+    if not _SAYS_EQUAL.search(text):
+        return []
+    question = inbound.text if inbound else ""
+    return await asyncio.to_thread(lambda: check_equations(text, identify_language(question)))
 
 
 def check_equations(text: str, language: str | None = None) -> list[Check]:
@@ -84,7 +98,11 @@ def check_equations(text: str, language: str | None = None) -> list[Check]:
     for equation in find_equations(text):
         judged = _judge(equation, _conventions(language), {}, approximate)
         _note_rounding(equation, judged, approximate)
-        if not equation.left.calculates or judged.verdict == "unknown" or _is_unproven(equation, judged):
+        if (
+            not equation.left.calculates
+            or judged.verdict == "unknown"
+            or _is_unproven(equation, judged, text, language)
+        ):
             continue
         shown = _shown_equation(equation, text)
         holds = judged.verdict == "holds"
@@ -127,6 +145,11 @@ class _Walk:
     values: dict[int, Fraction] = field(default_factory=dict)
     """Values of replaced numbers by their position."""
     approximate: set[Fraction] = field(default_factory=set)
+    origins: dict[Fraction, Token] = field(default_factory=dict)
+    """The numbers where wrong results were written, by their values."""
+    in_sums: frozenset[int] = frozenset()
+    """Positions of the numbers in equations."""
+    boxes: tuple[re.Match[str], ...] = ()
     is_settled: bool = True
 
     def corrected(self) -> Corrected:
@@ -135,6 +158,8 @@ class _Walk:
         if not self.stale and not any(equation.left.calculates for equation in equations):
             return Corrected(self.text)
         conventions = _conventions(self.language)
+        self.in_sums = frozenset(number.start for equation in equations for number in _numbers(equation))
+        self.boxes = tuple(_BOX.finditer(self.text))
         self.settled = {
             value
             for token in tokens_of(self.question)
@@ -163,20 +188,39 @@ class _Walk:
     def _number(self, token: Token, convention: Convention) -> None:
         """Replace a number that repeats a wrong result."""
         value = number_value(token, convention)
-        if value is None or _is_mark(token, self.text):
+        if value is None:
             return
-        if (right := self.stale.get(value)) is None:
+        if (right := self.stale.get(value)) is None or not self._repeats(token, value):
             self.settled.add(value)
             return
         self.values[token.start] = right
         self.edits.append((token.start, token.end, shown_number(right, token, self.text, convention)))
+
+    def _repeats(self, token: Token, value: Fraction) -> bool:
+        """Return whether a number is the result that was written before: in a sum, in a box, or with its unit."""
+        if token.start in self.in_sums or any(box.start() < token.start < box.end() for box in self.boxes):
+            return True
+        origin = self.origins.get(value)
+        before, behind = self.text[max(0, token.start - 1) : token.start], self.text[token.end : token.end + 1]
+        is_touched = any(_TOUCHING.fullmatch(sign) for sign in (before, behind) if sign) or _is_mark(token, self.text)
+        if origin is None or is_touched or re.match(r"[.,]\d|,? +\d{4}\b", self.text[token.end :]):
+            return False
+        line = self.text[: token.start].rpartition("\n")[2], self.text[token.end :].partition("\n")[0]
+        if not "".join(line).strip(" *$."):
+            return True
+        between = len(_SENTENCE_END.findall(self.text, origin.end, token.start))
+        if not origin.unit:
+            return between == 0
+        unit = token.unit or _word_behind(self.text, token.end)
+        is_last = len(_SENTENCE_END.findall(self.text.rstrip(), token.end)) <= 1
+        return _is_same_unit(unit, origin.unit) and (between <= _NEAR_SENTENCES or is_last)
 
     def _equation(self, equation: Equation, following: Equation | None, conventions: Sequence[Convention]) -> int:
         """Judge an equation; return the position up to which its numbers are done."""
         judged = _judge(equation, conventions, self.values, self.approximate)
         right = equation.right.number
         _note_rounding(equation, judged, self.approximate)
-        if judged.verdict != "differs" or _is_unproven(equation, judged):
+        if judged.verdict != "differs" or _is_unproven(equation, judged, self.text, self.language):
             if judged.verdict == "holds" and right is not None:
                 stated = number_value(right, judged.convention)
                 if stated is not None:
@@ -218,6 +262,7 @@ class _Walk:
             self.is_settled = False
         else:
             self.stale[stated] = abs(value)
+            self.origins[stated] = right
 
 
 def _judge(
@@ -317,17 +362,104 @@ def _distance(value: Fraction, stated: Fraction) -> float:
     return max(ratio, 1 / ratio) if ratio else float("inf")
 
 
-def _is_unproven(equation: Equation, judged: _Judged) -> bool:
+def _is_unproven(equation: Equation, judged: _Judged, text: str, language: str | None) -> bool:
     """Return whether a difference may come from another meaning of the text."""
-    if judged.verdict != "differs":
+    return judged.verdict == "differs" and (
+        equation.doubtful
+        or _has_other_units(equation)
+        or _is_range(equation, judged.convention, text)
+        or _has_two_readings(equation, language)
+        or _is_disowned(equation, text)
+    )
+
+
+def _has_other_units(equation: Equation) -> bool:
+    """Return whether units differ within a sum or between the sides, so that one has to be converted."""
+    left = [token.unit for token in equation.left.numbers if token.unit]
+    right = [token.unit for token in equation.right.numbers if token.unit]
+    counts = equation_words()["counts"]
+    if (counts & {*left}) != (counts & {*right}) or any(" " in token.text for token in _numbers(equation)):
+        return True
+    adds = any(token.text in ("+", "-") for token in equation.left.tokens[1:])
+    if adds and any(not _is_same_unit(unit, left[0]) for unit in left):
+        return True
+    if left and any(not any(_is_same_unit(unit, other) for other in left) for unit in right):
+        return True
+    return not right and any(unit.isalpha() for unit in left)
+
+
+def _is_same_unit(one: str, other: str) -> bool:
+    """Return whether two words are the same, or forms of it: ``egg`` and ``eggs``."""
+    shorter, longer = sorted((one, other), key=len)
+    if one == other:
+        return True
+    return (
+        len(shorter) >= 3 and len(longer) - len(shorter) <= 2 and longer.startswith(shorter[: max(3, len(shorter) - 1)])
+    )
+
+
+def _numbers(equation: Equation) -> tuple[Token, ...]:
+    return (*equation.left.numbers, *equation.right.numbers)
+
+
+def _is_range(equation: Equation, convention: Convention, text: str) -> bool:
+    """Return whether a left side such as ``9-17``, ``24/7`` or ``2020 - 2024`` may be something else than a sum."""
+    tokens = equation.left.tokens
+    if len(tokens) != 3 or tokens[1].text not in ("-", "/") or len(equation.left.numbers) != 2:
         return False
-    spaced = any(" " in token.text for side in (equation.left, equation.right) for token in side.numbers)
-    return equation.doubtful or spaced
+    first, second = (number_value(token, convention) or Fraction(0) for token in equation.left.numbers)
+    is_glued = tokens[0].end == tokens[1].start or tokens[1].end == tokens[2].start
+    if text[tokens[1].start : tokens[1].end] not in "-–−/":
+        return False
+    if tokens[1].text == "-":
+        return is_glued or first < second
+    is_share = equation.right.tokens[-1].kind == "%" or second <= 1 or first % second != 0
+    return is_glued and is_share
+
+
+def _has_two_readings(equation: Equation, language: str | None) -> bool:
+    """Return whether a number such as ``1.500`` has two values, unless the language groups digits in that way."""
+    own = convention_of(language) if language else None
+    for token in _numbers(equation):
+        values = {one: number_value(token, one) for one in CONVENTIONS}
+        if None in values.values() or values["point"] == values["comma"]:
+            continue
+        if own is None or decimals_of(token, own):
+            return True
+    return False
+
+
+def _is_disowned(equation: Equation, text: str) -> bool:
+    """Return whether the sentence of an equation asks, denies or reports it, or gives its digits another base."""
+    earliest = max(0, equation.left.start - _MAX_SENTENCE_CHARS)
+    starts = [found.end() for found in _SENTENCE_END.finditer(text, earliest, equation.left.start)]
+    ends = _SENTENCE_END.search(text, equation.right.end)
+    end = ends.start() + 1 if ends else len(text)
+    sentence = text[starts[-1] if starts else earliest : min(end, equation.right.end + _MAX_SENTENCE_CHARS)]
+    words, before = equation_words(), text[starts[-1] if starts else earliest : equation.left.start]
+    said, whole = _words_of(before), _words_of(sentence)
+    return (
+        sentence.rstrip(" *_)\n").endswith(("?", "？", "؟"))
+        or not words["disowning"].isdisjoint(said)
+        or any(part in before for part in words["disowning_parts"])
+        or not words["near"].isdisjoint(said[-_NEAR_WORDS:])
+        or not words["bases"].isdisjoint(whole)
+        or any(part in sentence for part in words["bases"] if part >= FIRST_DENSE)
+    )
+
+
+def _words_of(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", text.casefold().replace("’", "'"))
 
 
 def _conventions(language: str | None) -> tuple[Convention, Convention]:
     """Return the conventions for a text's numbers, first the one of its language."""
     return ("comma", "point") if language and convention_of(language) == "comma" else ("point", "comma")
+
+
+def _word_behind(text: str, end: int) -> str:
+    found = re.match(r"[ \u00a0]([^\W\d_]+)", text[end : end + 40])
+    return found[1].casefold() if found else ""
 
 
 def _is_mark(token: Token, text: str) -> bool:

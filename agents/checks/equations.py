@@ -26,14 +26,25 @@ _MAX_CLAUSE_TOKENS = 400
 _MAX_RUN_TOKENS = 80
 """Maximum number of pieces of one side."""
 _MAX_UNIT_WORDS = 5
-_CONVENTIONS: tuple[Convention, Convention] = ("point", "comma")
+CONVENTIONS: tuple[Convention, Convention] = ("point", "comma")
 _NEAR_WORDS = 3
 """Number of words before an expression that may belong to it."""
 _MAX_POWER_BITS = 4000
-_FIRST_DENSE = "\u2e80"
+FIRST_DENSE = "\u2e80"
 """First letter of the scripts that are written without blanks."""
-_PROGRAM = re.compile(r"```(?!(?:text|math|latex|tex|output|markdown|md)\b)[A-Za-z][^\n]*\n.*?(?:```|\Z)", re.DOTALL)
-_LETTER = r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ½⅓⅔¼¾]"
+_NO_STATEMENT = re.compile(
+    r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]+`|https?://\S+|\"[^\"\n]{1,300}\"|“[^”\n]{1,300}”|„[^“”\n]{1,300}[“”]|"
+    r"«[^»\n]{1,300}»|「[^」\n]{1,300}」",
+    re.DOTALL,
+)
+"""Code, addresses and quotations, which are no statements of the text about numbers."""
+_CURRENCIES = "$€£¥₹₩₽฿"
+_UNITS_WITHOUT_BLANK = frozenset(
+    re.findall(r"\w+", "kg g mg cm mm m km ml l L h s min GB MB KB TB mph lb lbs oz ft yd hr hrs px W kW V th st nd rd")
+)
+"""Units that are written right behind a number; other letters there are variables or digits of another base."""
+_ENDS = frozenset('.,;:!?…。、！？；："“”„‘«»「」『』|<>~—•\n\r\t#@')
+_LETTER = r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ₀₁₂₃₄₅₆₇₈₉½⅓⅔¼¾]"
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
 _PLAIN = str.maketrans(
     {
@@ -78,7 +89,7 @@ _TOKEN = re.compile(
     |(?P<equal>\\(?:approx|simeq|approxeq)(?![A-Za-z])|==?(?!>)|≈)
     |(?P<fraction>\\[dt]?frac(?=\s*\{{))|(?P<root>\\sqrt(?=\s*\{{)|√)
     |(?P<percent>\\?%)
-    |(?P<clock>\d+:\d+(?::\d+)?)
+    |(?P<clock>\d+:\d+(?::\d+)?|\d{{4}}-\d{{1,2}}-\d{{1,2}}|\d{{1,2}}/\d{{1,2}}/\d{{2,4}}|\d{{1,2}}\.\d{{1,2}}\.\d{{2,4}})
     |(?P<number>{_NUMBER})
     |(?P<power>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)
     |(?P<open>[({{])|(?P<close>[)}}])
@@ -88,8 +99,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_PRODUCT = re.compile(r"[abcnpqrtuvwxyz]{2}")
-"""Two variables behind a number, as in ``2xy``."""
 _KINDS: dict[str, Kind] = {"open": "(", "close": ")", "percent": "%", "fraction": "fraction", "root": "root"}
 _SIGNS = {"\\times": "*", "\\cdot": "*", "\\ast": "*", "\\div": "/", "**": "^"}
 
@@ -104,6 +113,8 @@ class Token:
     end: int
     scale: int = 1
     """What a word behind a number multiplies it with: a million for ``million``."""
+    unit: str = ""
+    """The first word behind a number, or its currency sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +172,33 @@ class Equation:
 
 def tokens_of(text: str) -> list[Token]:
     """Return the pieces of a text; clauses are separated by pieces of the kind ``end``."""
-    # what stands in a program is no statement about numbers
-    plain = _PROGRAM.sub(lambda block: "\n" * len(block[0]), plain_text(text[:MAX_TEXT_CHARS]))
+    plain = _NO_STATEMENT.sub(lambda block: "\n" * len(block[0]), text[:MAX_TEXT_CHARS])
+    plain = plain_text(plain)
     found: list[Token] = []
     at = 0
     while at < len(plain):
         match = _TOKEN.match(plain, at)
         if match is None:
-            if not found or found[-1].kind != "end":
-                found.append(Token("end", plain[at], at, at + 1))
+            kind = _kind_of_sign(plain, at)
+            if kind and (not found or found[-1].kind != "end"):
+                found.append(Token(kind, plain[at], at, at + 1))
             at += 1
             continue
         if token := _token(match, plain, found):
             found.append(token)
         at = match.end()
     return found
+
+
+def _kind_of_sign(plain: str, at: int) -> Kind | None:
+    """Return what a sign without a meaning here is: the end of a clause, nothing, or something unknown at a number."""
+    sign = plain[at]
+    if sign in _ENDS:
+        return "end"
+    if unicodedata.category(sign).startswith("M"):
+        return None
+    touched = plain[max(0, at - 1) : at] + plain[at + 1 : at + 2]
+    return "unknown" if any(letter.isalnum() for letter in touched) else "end"
 
 
 def plain_text(text: str) -> str:
@@ -197,7 +220,7 @@ def scaled_numbers(text: str) -> list[tuple[Fraction, Fraction]]:
     tokens = tokens_of(text)
     for token, word in pairwise(tokens):
         scale = scale_of(word.text) if token.kind == "number" and word.kind == "word" else 1
-        for convention in _CONVENTIONS if scale > 1 else ():
+        for convention in CONVENTIONS if scale > 1 else ():
             if (value := number_value(token, convention)) is not None:
                 found.append((value * scale, Fraction(51, 100) * scale / 10 ** decimals_of(token, convention)))
     return found
@@ -362,16 +385,18 @@ def _token(match: re.Match[str], plain: str, before: Sequence[Token]) -> Token |
         case "number":
             before_it = plain[start - 1 : start]
             is_part = bool(re.fullmatch(r"\d[.,]", plain[max(0, start - 2) : start])) or (
-                before_it.isalpha() and before_it < _FIRST_DENSE
+                before_it.isalpha() and before_it < FIRST_DENSE
             )
-            return Token("unknown" if is_part else "number", text, start, end)
+            return Token("unknown" if is_part else "number", text, start, end, unit=_currency(plain, start, end))
         case "sign":
             return Token("sign", _SIGNS.get(text, text), start, end)
         case "equal":
             return Token("=", "=" if text in ("=", "==") else "≈", start, end)
         case "power":
-            is_unit = not before or before[-1].kind not in ("number", ")")
-            return None if is_unit else Token("sign", "^" + text.translate(_SUPERSCRIPTS), start, end)
+            if not before or before[-1].kind not in ("number", ")"):
+                # of a unit such as m², or of a root
+                return None if before and before[-1].kind == "word" else Token("unknown", text, start, end)
+            return Token("sign", "^" + text.translate(_SUPERSCRIPTS), start, end)
         case "word":
             return Token("word", text[text.index("{") + 1 : -1].strip(), start, end)
         case "letters":
@@ -389,8 +414,16 @@ def _word(text: str, start: int, end: int, plain: str, before: Sequence[Token]) 
     is_variable = len(text) == 1 and text.isascii() and text not in ("a", "A", "I")
     if is_variable and names and re.match(r" +[^\W\d_]{2}", plain[end:]):
         is_variable = False
-    is_product = last is not None and last.kind == "number" and last.end == start and _PRODUCT.fullmatch(text)
-    return Token("unknown" if is_variable or is_product or plain.startswith("(", end) else "word", text, start, end)
+    is_glued = last is not None and last.kind == "number" and last.end == start and text[0] < FIRST_DENSE
+    is_unit = not is_glued or text in _UNITS_WITHOUT_BLANK
+    is_unknown = (is_variable and not (is_glued and is_unit)) or not is_unit or plain.startswith("(", end)
+    return Token("unknown" if is_unknown else "word", text, start, end)
+
+
+def _currency(plain: str, start: int, end: int) -> str:
+    """Return the currency sign before or behind a number."""
+    before, behind = plain[max(0, start - 4) : start].rstrip(" \\")[-1:], plain[end : end + 4].lstrip()[:1]
+    return next((sign for sign in (before, behind) if sign and sign in _CURRENCIES), "")
 
 
 def _runs(tokens: Sequence[Token]) -> Iterator[list[Token]]:
@@ -446,18 +479,23 @@ def _with_words(before: list[Token], words: Sequence[Token], follows: Token | No
     is_operand = last is not None and last.kind in ("number", ")", "%")
     text = " ".join(word.text for word in words).casefold()
     if is_operand and last is not None:
-        scale = scale_of(words[0].text)
-        if last.kind == "number" and scale > 1:
-            before = [*before[:-1], replace(last, scale=scale)]
+        if last.kind == "number":
+            before = [*before[:-1], _with_unit(last, words)]
         ends = follows is None or follows.kind == ")" or (follows.kind == "=" and len(words) <= _MAX_UNIT_WORDS)
         if ends or (follows is not None and follows.kind == "sign" and len(words) <= _MAX_UNIT_WORDS):
             return before
-        if text in _tables()["of"] and (last.kind == "%" or _ends_with_fraction(before)):
+        if text in equation_words()["of"] and (last.kind == "%" or _ends_with_fraction(before)):
             return [*before, Token("sign", "*", words[0].start, words[-1].end)]
     elif last is not None and last.text == "/" and len(before) > 1 and before[-2].kind in ("number", ")"):
         # a unit such as $5/hour
         return before[:-1] if follows is None or follows.kind in ("=", ")", "sign") else [*before, _gap(words)]
     return [*before, _gap(words)]
+
+
+def _with_unit(number: Token, words: Sequence[Token]) -> Token:
+    scale = scale_of(words[0].text)
+    units = [word.text.casefold() for word in words[scale > 1 :]]
+    return replace(number, scale=scale, unit=number.unit or (units[0] if units else ""))
 
 
 def _gap(words: Sequence[Token]) -> Token:
@@ -510,7 +548,7 @@ def _is_doubtful(part: Sequence[Token], start: int) -> bool:
 
 def changes_meaning(words: str) -> bool:
     """Return whether words before an expression may be a part of it, such as ``half of``."""
-    table = _tables()
+    table = equation_words()
     last = re.findall(r"[^\W\d_]+", words.casefold())[-_NEAR_WORDS:]
     if not last or last[-1] in table["copulas"]:
         return False
@@ -531,7 +569,7 @@ def _is_expression(tokens: Sequence[Token]) -> bool:
     if not tokens or any(token.kind in ("gap", "unknown", "word", "=") for token in tokens):
         return False
     side = Side(tuple(tokens))
-    return bool(side.numbers) and any(value_of(side, convention) is not None for convention in _CONVENTIONS)
+    return bool(side.numbers) and any(value_of(side, convention) is not None for convention in CONVENTIONS)
 
 
 def _adds_percent(side: Side) -> bool:
@@ -546,7 +584,7 @@ def scale_of(word: str) -> int:
     """Return what a word such as "million" multiplies with; 1 for other words."""
     known = _scales()
     # scripts without blanks write the unit behind it
-    lengths = range(len(word), 0, -1) if word[:1] >= _FIRST_DENSE else (len(word),)
+    lengths = range(len(word), 0, -1) if word[:1] >= FIRST_DENSE else (len(word),)
     return next((known[part] for end in lengths if (part := word[:end].casefold().rstrip(".")) in known), 1)
 
 
@@ -557,6 +595,7 @@ def _scales() -> dict[str, int]:
 
 
 @cache
-def _tables() -> dict[str, frozenset[str]]:
+def equation_words() -> dict[str, frozenset[str]]:
+    """Return the words around equations by what they mean."""
     table = tomllib.loads(resources.files("qwendesk.agents").joinpath("equation_words.toml").read_text("utf-8"))
-    return {name: frozenset(table[name]) for name in ("of", "doubtful", "doubtful_parts", "copulas")}
+    return {name: frozenset(words) for name, words in table.items() if isinstance(words, list)}

@@ -26,6 +26,8 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _CHANGING = re.compile(r"\b(?:random|time|datetime|uuid|secrets|input|id)\b")
+_ONE_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_BOX = re.compile(r"\\boxed\s?\{")
 _MAX_OUTPUT_CHARS = 1000
 _MAX_SHOWN_CHARS = 80
 
@@ -79,12 +81,15 @@ async def correct_stated_output(
         printed = await _printed(stated, sandbox, inbound)
         if printed is None or _is_same(stated.output, printed):
             continue
-        head, tail = f"{text[: stated.start]}{printed}\n", text[stated.end :]
-        replaced = _replacements(stated.output, printed)
-        if replaced is None:
-            fence = tail.find("```")
-            return CorrectedOutput(head + tail[: fence + 3], False, printed)
-        return CorrectedOutput(head + correct_arithmetic(tail, head, language, replaced).text, True, printed)
+        fence = text.index("```", stated.end) + 3
+        head, tail = f"{text[: stated.start]}{printed}{text[stated.end : fence]}", text[fence:]
+        found = _replacement(stated.output, printed)
+        known = {found[0]: found[1]} if found and min(found) >= 0 else {}
+        after = correct_arithmetic(tail, head, language, known).text
+        if _BOX.search(after) is None or after != tail:
+            return CorrectedOutput(head + after, True, printed)
+        # the final answer does not repeat the output, so that it cannot be told whether it follows from it
+        return CorrectedOutput(head, False, printed)
     return None
 
 
@@ -92,7 +97,9 @@ def _stated_outputs(text: str) -> Iterator[_Stated]:
     for found in _PAIR.finditer(text[:MAX_TEXT_CHARS]):
         is_output = found["kind"].casefold() == "output" or bool(_LEAD.search(found["lead"] or ""))
         if is_output and found["output"].strip() and not _CHANGING.search(found["code"]):
-            yield _Stated(found["code"], found["output"].strip(), found.start("output"), found.end("output"))
+            output = found["output"]
+            end = found.end("output") - len(output) + len(output.rstrip())
+            yield _Stated(found["code"], output.strip(), found.start("output"), end)
 
 
 async def _printed(stated: _Stated, sandbox: PythonSandbox, inbound: Inbound | None) -> str | None:
@@ -108,6 +115,9 @@ def _is_same(stated: str, printed: str) -> bool:
     ours, theirs = _numbers(stated), _numbers(printed)
     if not theirs:
         return not ours
+    if stated.startswith("{") and printed.startswith("{"):
+        # the items of a set and of a dictionary have no order
+        return sorted(re.findall(r"[^\s{},]+", stated)) == sorted(re.findall(r"[^\s{},]+", printed))
     return len(ours) == len(theirs) and all(_rounds(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
@@ -118,17 +128,11 @@ def _rounds(stated: Token, printed: Token) -> bool:
     return abs(one - other) < Fraction(1, 10 ** max(decimals_of(stated, "point"), 1))
 
 
-def _replacements(stated: str, printed: str) -> dict[Fraction, Fraction] | None:
-    """Return the right numbers by the wrong ones; None if they cannot be told apart."""
-    ours, theirs = _numbers(stated), _numbers(printed)
-    if len(ours) != len(theirs) or not ours or "-" in stated or "-" in printed:
+def _replacement(stated: str, printed: str) -> tuple[Fraction, Fraction] | None:
+    """Return the wrong and the right number, if each output is a single one."""
+    if not (_ONE_NUMBER.fullmatch(stated) and _ONE_NUMBER.fullmatch(printed)):
         return None
-    found: dict[Fraction, Fraction] = {}
-    for one, other in zip(ours, theirs, strict=True):
-        wrong, right = number_value(one, "point"), number_value(other, "point")
-        if wrong is None or right is None or found.setdefault(wrong, right) != right:
-            return None
-    return {wrong: right for wrong, right in found.items() if wrong != right}
+    return Fraction(stated), Fraction(printed)
 
 
 def _numbers(text: str) -> list[Token]:

@@ -34,6 +34,8 @@ SMALL = (ModelCard("small", roles=("general", "coder", "math"), parameters=0.5),
         ("Vereinfache (x²-1)/(x-1)", [("simplify", "(x^2-1)/(x-1)", "x")]),
         ("Factorise 360", [("factor", "360", "x")]),
         ("Leite x^3 ab.", [("derivative", "x^3", "x")]),
+        ("Derivative of t^3", [("derivative", "t^3", "t")]),
+        ("What is 100-40?", [("evaluate", "100-40", "x")]),
         ("Wie lautet die Ableitung von x^2 + 3x?", [("derivative", "x^2 + 3x", "x")]),
         ("y = x^2 - 4x, find dy/dx", [("derivative", "x^2 - 4x", "x")]),
         ("Calculate the integral of 1/x dx", [("integral", "1/x", "x")]),
@@ -81,6 +83,16 @@ def test_a_plain_request_is_read_as_calls(text: str, calls: list[tuple[str, str,
         "Hello",
         "Where is my order B-77?",
         "x = 3",
+        "24/7",
+        "9/11",
+        "What is 9/11?",
+        "10-4",
+        "2024-2025",
+        "Hello 5!",
+        "4 x 4",
+        "50/50",
+        "Solve sin(x) = 0",
+        "tan(x) = 1",
         "(" * 300,
         "x^" * 150,
     ],
@@ -115,6 +127,24 @@ async def test_a_tool_of_the_program_may_be_what_the_request_is_for(make_desk: M
         assert (await desk.ask("Integrate x^2 from 0 to 3")).text == "The program's way."
 
 
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("What is 2^100?", ["1,267,650,600,228,229,401,496,703,205,376"]),
+        ("12345678901234567890 * 98765432109876543210 = ?", ["1,219,326,311,370,217,952,237,463,801,111,263,526,900"]),
+        ("Cuánto es 1.500 * 2", ["- 1.500 = 1500 → **3000**", "- 1.500 = 1.5 → **3**"]),
+        ("Solve x^2 + 4 = 0", ["**x = -2i**", "**x = 2i**"]),
+        ("Integrate 5^x", ["ln(5)"]),
+    ],
+)
+async def test_results_of_other_kinds_are_written_in_signs(
+    make_desk: MakeDesk, question: str, parts: list[str]
+) -> None:
+    async with make_desk(["must not be asked"], cards=SMALL) as desk:
+        reply = await desk.ask(question)
+    assert all(part in reply.text for part in parts)
+
+
 async def test_a_large_model_and_a_request_that_fails_go_the_usual_way(make_desk: MakeDesk) -> None:
     async with make_desk(["It is 3371."]) as desk:
         assert (await desk.ask("What is 37*91+4?")).text == "It is 3371."
@@ -145,10 +175,14 @@ async def test_a_question_of_growth_is_answered_in_each_part(make_desk: MakeDesk
             ["**Nein.**", "4,02 Mio. €", "20,1%"],
         ),
         ("公司收入每年增长15%。2020年为200万美元，到2025年能达到500万美元吗？", "zh", ["402.27万美元", "20.1%"]),
-        ("Выручка растёт на 15% в год. Если в 2020 году она 2 млн, будет ли 5 млн к 2025 году?", "ru", ["4,02 млн"]),
+        (
+            "Выручка растёт на 15% в год. Если в 2020 году она 2 млн, достигнет ли она 5 млн к 2025 году?",
+            "ru",
+            ["4,02 млн"],
+        ),
         ("我有10000元，年利率3%，每年复利，5年后有多少？", "zh", ["11592.74元"]),
         (
-            "Bir şirketin geliri her yıl %15 büyüyor. 2020'de 2 milyon ise 2025'te 5 milyon olur mu?",
+            "Bir şirketin geliri her yıl %15 büyüyor. 2020'de 2 milyon ise 2025'te 5 milyona ulaşır mı?",
             "tr",
             ["4,02 milyon"],
         ),
@@ -168,6 +202,9 @@ def test_growth_is_worked_out_in_the_units_of_the_message(text: str, language: s
         "Prices rise 3% each year. Why?",
         "My rent of $1200 rises 5% every year. What is it after 3 years, and how much do I pay in total?",
         "The company grows 15% each year and has 200 people, 3 offices and 5 cars. How many people in 2 years?",
+        "I save 1000 euros at 5% interest a year and add 100 every year. What do I have after 10 years?",
+        "Sales grow 10% a year for 3 years and reached 500. How many were there at the start?",
+        "The company grows 10% a year and has 20 employees. How many employees after 3 years?",
         "Revenue grew by 15% a year from $2 million in 2020 to $4 million in 2025.",
     ],
 )

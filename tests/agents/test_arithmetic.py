@@ -1,10 +1,11 @@
 """Recomputing what an answer states of numbers, and correcting it."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from qwendesk.agents.checks.arithmetic import check_arithmetic, correct_arithmetic
+from qwendesk.agents.checks.arithmetic import check_arithmetic, check_equations, correct_arithmetic
 from qwendesk.agents.checks.equations import find_equations
 from qwendesk.tools.sandbox import PythonSandbox
 from tests.conftest import MakeDesk
@@ -34,7 +35,7 @@ async def sandbox() -> AsyncIterator[PythonSandbox]:
         ("1,5 * 2 = 4", ["failed"]),
         ("1.000 + 500 = 1.500", ["passed"]),
         ("12 eggs/box × 3 boxes = 36 eggs", ["passed"]),
-        ("3 boxes × 12 eggs per box = $35", ["failed"]),
+        ("3 boxes × 12 eggs per box = 35 eggs", ["failed"]),
         (r"\[ \frac{60}{12} = 5 \text{ hours} \]", ["passed"]),
         (r"\(\frac{60}{12} = \boxed{6}\)", ["failed"]),
         ("15% of 200 = 30", ["passed"]),
@@ -53,7 +54,7 @@ async def sandbox() -> AsyncIterator[PythonSandbox]:
         ("9:30 - 8 = 1", []),
         ("f(3) + 1 = 8", []),
         ("```python\n# 2 + 2 = 5\nassert 1 + 1 == 3\n```", []),
-        ("```\n2 + 2 = 5\n```", ["failed"]),
+        ("```\n2 + 2 = 5\n```", []),
         ("x = 3 and 2x + 1 = 7", []),
         ("Version 2.0 - 3 = beta", []),
         ("Call 555-1234 = home", []),
@@ -83,7 +84,14 @@ def test_a_long_text_is_read_in_good_time() -> None:
         ("8 * 2 = 15 and 5 * 3 = 15, so 15 + 1 = 16", "", "8 * 2 = 16 and 5 * 3 = 15, so 15 + 1 = 16"),
         ("5 × 3 + 2 = 16 + 2 = 18", "", "5 × 3 + 2 = 17"),
         ("1.200,50 € * 2 = 2.400,00 €", "", "1.200,50 € * 2 = 2.401,00 €"),
-        ("3 * 500 = 1,400 in all", "", "3 * 500 = 1,500 in all"),
+        # 1,400 may be one and a bit
+        ("3 * 500 = 1,400 in all", "", "3 * 500 = 1,400 in all"),
+        ("3 * 4 = 14 eggs. She sells 14 eggs.", "", "3 * 4 = 12 eggs. She sells 12 eggs."),
+        (
+            "3 * 4 = 14. Delivery is on May 14, 2024 at 14:30; call 14-555; https://x.org/14/a",
+            "",
+            "3 * 4 = 12. Delivery is on May 14, 2024 at 14:30; call 14-555; https://x.org/14/a",
+        ),
         ("2 * 2.5 = 6", "", "2 * 2.5 = 5"),
         ("10 / 4 = 3.5", "", "10 / 4 = 2.5"),
         ("٣ × ٢ = ٧", "", "٣ × ٢ = ٦"),
@@ -114,11 +122,16 @@ async def test_an_answer_is_shown_with_its_corrections(make_desk: MakeDesk) -> N
         (r"3 * 4 = 12, so \boxed{}", r"3 * 4 = 12, so \boxed{12}"),
         (r"3 * 4 = 13, so \boxed{\text{ eggs}}", r"3 * 4 = 12, so \boxed{12\text{ eggs}}"),
         (r"3 * 4 = 12, so \boxed{12}", r"3 * 4 = 12, so \boxed{12}"),
+        (r"2 - 9 = -7. Therefore: \boxed{}", r"2 - 9 = -7. Therefore: \boxed{-7}"),
+        (r"It has 5 unknowns and cannot be solved: \boxed{}", "It has 5 unknowns and cannot be solved:"),
+        (r"3 + 2 = 5, yet it cannot be solved: \boxed{}", "3 + 2 = 5, yet it cannot be solved:"),
+        (r"x = 3 or x = -4. \boxed{}", "x = 3 or x = -4."),
+        (r"In LaTeX, \boxed{} draws a frame.", r"In LaTeX, \boxed{} draws a frame."),
     ],
 )
 async def test_an_empty_box_gets_the_last_result(make_desk: MakeDesk, said: str, shown: str) -> None:
     async with make_desk([said]) as desk:
-        assert (await desk.ask("How many eggs do 3 hens lay in 4 days?", role="math")).text == shown
+        assert (await desk.ask("How many eggs do 3 hens lay in 4 days?", role="math")).text.strip() == shown
 
 
 @pytest.mark.parametrize(
@@ -140,3 +153,15 @@ async def test_a_german_verdict_is_known_too(make_desk: MakeDesk) -> None:
     async with make_desk(["Ja, das reicht für alle Gäste. Es sind 5 * 3 = 16 Stück."]) as desk:
         reply = await desk.ask("Reichen fünf Packungen mit je drei Stück für alle Gäste?", role="math")
     assert reply.text == "Es sind 5 * 3 = 15 Stück."
+
+
+@pytest.mark.parametrize("language", [None, "en", "de", "es", "ru", "zh"])
+def test_right_sums_stay_as_they_are(language: str | None) -> None:
+    lines = Path(__file__).with_name("right_sums.txt").read_text("utf-8").splitlines()
+    assert {line: correct_arithmetic(line, "", language).text for line in lines} == {line: line for line in lines}
+    assert not [line for line in lines if any(one.outcome == "failed" for one in check_equations(line, language))]
+
+
+def test_digits_are_grouped_as_the_language_does() -> None:
+    assert correct_arithmetic("3 * 500 = 1,400 in all", "", "en").text == "3 * 500 = 1,500 in all"
+    assert correct_arithmetic("1,500 + 500 = 2,100", "", "de").text == "1,500 + 500 = 2,100"

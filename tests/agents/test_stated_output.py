@@ -31,6 +31,7 @@ async def sandbox() -> AsyncIterator[PythonSandbox]:
         (program("import sympy\nprint(1)", "2"), []),
         (program("import random\nprint(random.random())", "0.5"), []),
         (program("print('done')", "Done"), ["passed"]),
+        (program("print({1, 2, 3})", "{3, 1, 2}"), ["passed"]),
         (program("x = 1", "1"), []),
         ("```python\nprint(1)\n```", []),
         ("```python\n" * 3000, []),
@@ -50,7 +51,14 @@ async def test_an_invented_output_is_replaced_with_what_repeats_it(make_desk: Ma
 
 
 async def test_what_follows_an_output_that_cannot_be_told_apart_is_cut(make_desk: MakeDesk) -> None:
-    invented = program("print({'s': 15, 'g': 5})", "{'s': 10, 'g': 10}") + "So there are 10 sheep."
+    invented = program("print({'s': 15, 'g': 5})", "{'s': 10, 'g': 10}") + "So there are \\boxed{10} sheep."
     async with make_desk([invented]) as desk:
         reply = await desk.ask("How many sheep and geese are there?", role="math")
     assert "10" not in reply.text and reply.text.endswith("Calculated: **{'s': 15, 'g': 5}**")
+
+
+@pytest.mark.parametrize("prose", ["See chapter 5 and room 5.", "Python 3.12 is needed on May 5, 2024."])
+async def test_other_numbers_of_the_text_stay(make_desk: MakeDesk, prose: str) -> None:
+    async with make_desk([program("print(2 * 3)", "5") + prose]) as desk:
+        reply = await desk.ask("What does it print?", role="math")
+    assert reply.text == program("print(2 * 3)", "6") + prose

@@ -1,7 +1,7 @@
 """Recompute the calculations that an answer states, and correct those that are wrong.
 
-A wrong result is replaced by the recomputed one, and so is each later number that repeats it, which changes later
-calculations in turn. Nothing is replaced where a number or a calculation can be read in another way.
+A wrong result is replaced by the recomputed one, and so is what repeats it in later sums, which changes their results
+in turn. Nothing is replaced where a number or a calculation can be read in another way.
 """
 
 from __future__ import annotations
@@ -12,46 +12,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
-from itertools import product
-from typing import Literal
 
-from qwendesk.agents.checks.equations import (
-    CONVENTIONS,
-    FIRST_DENSE,
-    Equation,
-    Side,
-    Token,
-    decimals_of,
-    equation_words,
-    find_equations,
-    number_value,
-    tokens_of,
-    value_of,
-)
+from qwendesk.agents.checks.equation_tokens import Token, decimals_of, number_value, tokens_of
+from qwendesk.agents.checks.equation_values import Judged, conventions_for, is_unproven, judge, note_rounding
+from qwendesk.agents.checks.equations import Equation, find_equations
+from qwendesk.agents.checks.expressions import Side
+from qwendesk.agents.checks.sum_meanings import SENTENCE_END, is_same_unit, numbers_of
 from qwendesk.messages import Check, Inbound
 from qwendesk.routing.signals.language import identify_language
-from qwendesk.tools.number_formats import Convention, convention_of
+from qwendesk.tools.number_formats import Convention
 from qwendesk.tools.sandbox import PythonSandbox
 
 ARITHMETIC = "arithmetic"
 _MAX_EQUATIONS = 8
 """Maximum number of statements that are listed as checks of their own."""
 _MAX_DECIMALS = 6
-_MAX_SENTENCE_CHARS = 300
-_NEAR_WORDS = 3
 _NEAR_SENTENCES = 2
 """Ends of sentences between a wrong result and a number that repeats it outside of sums and boxes."""
-_LOOSE = Fraction(1, 100)
-"""Share by which sides may differ that are said to be about equal."""
 _STEP = re.compile(r"\s*(?:[.):]|\*\*[.:])(?!\d)")
 _LINE_START = re.compile(r"(?:^|\n)[\s#*>-]*(?:\w+ )?\Z")
-
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$|\*)|[。！？؟]|\n")
 _BOX = re.compile(r"\\boxed\s?\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
 _TOUCHING = re.compile(r"[\w\-/:@#]")
 _SAYS_EQUAL = re.compile(r"[=＝≈≃≒]|\\approx|\\simeq")
-
-Verdict = Literal["holds", "differs", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +56,6 @@ class Corrected:
     """Whether each repetition of a wrong result could be told from other numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    verdict: Verdict
-    value: Fraction = Fraction(0)
-    """The value of the left side in the unit of the right one, where they differ."""
-    convention: Convention = "point"
-    is_exact: bool = True
-
-
 async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Recompute statements such as ``37 * 91 + 4 = 3371``; one check each, in the answer's order."""
     if not _SAYS_EQUAL.search(text):
@@ -96,13 +69,9 @@ def check_equations(text: str, language: str | None = None) -> list[Check]:
     checks = []
     approximate = set[Fraction]()
     for equation in find_equations(text):
-        judged = _judge(equation, _conventions(language), {}, approximate)
-        _note_rounding(equation, judged, approximate)
-        if (
-            not equation.left.calculates
-            or judged.verdict == "unknown"
-            or _is_unproven(equation, judged, text, language)
-        ):
+        judged = judge(equation, conventions_for(language), {}, approximate)
+        note_rounding(equation, judged, approximate)
+        if not equation.left.calculates or judged.verdict == "unknown" or is_unproven(equation, judged, text, language):
             continue
         shown = _shown_equation(equation, text)
         holds = judged.verdict == "holds"
@@ -157,8 +126,8 @@ class _Walk:
         equations = find_equations(self.text)
         if not self.stale and not any(equation.left.calculates for equation in equations):
             return Corrected(self.text)
-        conventions = _conventions(self.language)
-        self.in_sums = frozenset(number.start for equation in equations for number in _numbers(equation))
+        conventions = conventions_for(self.language)
+        self.in_sums = frozenset(number.start for equation in equations for number in numbers_of(equation))
         self.boxes = tuple(_BOX.finditer(self.text))
         self.settled = {
             value
@@ -208,19 +177,19 @@ class _Walk:
         line = self.text[: token.start].rpartition("\n")[2], self.text[token.end :].partition("\n")[0]
         if not "".join(line).strip(" *$."):
             return True
-        between = len(_SENTENCE_END.findall(self.text, origin.end, token.start))
+        between = len(SENTENCE_END.findall(self.text, origin.end, token.start))
         if not origin.unit:
             return between == 0
         unit = token.unit or _word_behind(self.text, token.end)
-        is_last = len(_SENTENCE_END.findall(self.text.rstrip(), token.end)) <= 1
-        return _is_same_unit(unit, origin.unit) and (between <= _NEAR_SENTENCES or is_last)
+        is_last = len(SENTENCE_END.findall(self.text.rstrip(), token.end)) <= 1
+        return is_same_unit(unit, origin.unit) and (between <= _NEAR_SENTENCES or is_last)
 
     def _equation(self, equation: Equation, following: Equation | None, conventions: Sequence[Convention]) -> int:
         """Judge an equation; return the position up to which its numbers are done."""
-        judged = _judge(equation, conventions, self.values, self.approximate)
+        judged = judge(equation, conventions, self.values, self.approximate)
         right = equation.right.number
-        _note_rounding(equation, judged, self.approximate)
-        if judged.verdict != "differs" or _is_unproven(equation, judged, self.text, self.language):
+        note_rounding(equation, judged, self.approximate)
+        if judged.verdict != "differs" or is_unproven(equation, judged, self.text, self.language):
             if judged.verdict == "holds" and right is not None:
                 stated = number_value(right, judged.convention)
                 if stated is not None:
@@ -232,7 +201,7 @@ class _Walk:
         if right is None and following is not None and following.left.start == start and following.right.number:
             # the step between does not follow from the first one: only the result of the first one stays
             end, right = following.right.end, following.right.number
-            again = _judge(
+            again = judge(
                 Equation(equation.left, following.right, following.loose), conventions, self.values, self.approximate
             )
             if again.verdict == "holds":
@@ -242,7 +211,7 @@ class _Walk:
         self._replace(equation, (start, end), right, judged)
         return end
 
-    def _replace(self, equation: Equation, place: tuple[int, int], right: Token | None, judged: _Judged) -> None:
+    def _replace(self, equation: Equation, place: tuple[int, int], right: Token | None, judged: Judged) -> None:
         like = right or equation.left.numbers[0]
         value = judged.value
         shown = shown_number(value, like, self.text, judged.convention)
@@ -263,198 +232,6 @@ class _Walk:
         else:
             self.stale[stated] = abs(value)
             self.origins[stated] = right
-
-
-def _judge(
-    equation: Equation, conventions: Sequence[Convention], values: dict[int, Fraction], approximate: set[Fraction]
-) -> _Judged:
-    """Compare both sides of an equation in each reading of its numbers."""
-    found: list[_Judged] = []
-    for convention in conventions:
-        for percent, scaled in product((True, False), (True, False)):
-            left = value_of(equation.left, convention, values, percent=percent, scaled=scaled)
-            right = value_of(equation.right, convention, values, percent=percent, scaled=scaled)
-            if left is None or right is None:
-                continue
-            if _is_equal(equation, left, right, convention, approximate, scaled=scaled):
-                return _Judged("holds", left, convention, left == right)
-            found.append(_Judged("differs", left / _unit(equation.right, percent=percent, scaled=scaled), convention))
-    if not found:
-        return _Judged("unknown")
-    if (begin := _first_value(equation, values, found[0].convention)) is not None and begin == found[0].value:
-        return _Judged("holds", begin, found[0].convention)
-    if (number := equation.right.number) and (stated := number_value(number, found[0].convention)):
-        return min(found[:4], key=lambda one: _distance(one.value, stated))
-    return found[0]
-
-
-def _first_value(equation: Equation, values: dict[int, Fraction], convention: Convention) -> Fraction | None:
-    """Return the first number of a right side that goes on calculating, as in ``5 + 3 = 8 + 2 = 10``."""
-    first = equation.right.tokens[0]
-    if equation.right.number or first.kind != "number":
-        return None
-    return values.get(first.start, number_value(first, convention))
-
-
-def _is_equal(
-    equation: Equation,
-    left: Fraction,
-    right: Fraction,
-    convention: Convention,
-    approximate: set[Fraction],
-    *,
-    scaled: bool,
-) -> bool:
-    difference = abs(left - right)
-    if difference == 0:
-        return True
-    number = equation.right.number
-    unit = Fraction(number.scale if number and scaled else 1)
-    decimals = decimals_of(number, convention) if number else 0
-    if equation.right.tokens[-1].kind == "%":
-        unit /= 100
-    # a result may be rounded or cut; one without decimals only if it stands for a fraction
-    if number and (decimals or left.denominator > 1 or unit != 1) and difference < unit / 10**decimals:
-        return True
-    if equation.loose and difference <= abs(left) * _LOOSE:
-        return True
-    slack = sum(
-        (_sensitivity(side, convention, approximate, scaled=scaled) for side in (equation.left, equation.right)),
-        Fraction(0),
-    )
-    return bool(slack) and difference <= slack + (unit / 10**decimals if number else 0)
-
-
-def _sensitivity(side: Side, convention: Convention, approximate: set[Fraction], *, scaled: bool) -> Fraction:
-    """Return by how much a side changes if its rounded numbers change by half of their last digit."""
-    base = value_of(side, convention, scaled=scaled)
-    if base is None or side.number:
-        return Fraction(0)
-    change = Fraction(0)
-    for token in side.numbers:
-        value, decimals = number_value(token, convention), decimals_of(token, convention)
-        if value is not None and (decimals >= 3 or value in approximate):
-            moved = value_of(side, convention, {token.start: value + Fraction(51, 100) / 10**decimals}, scaled=scaled)
-            change += abs(moved - base) if moved is not None else 0
-    return change
-
-
-def _note_rounding(equation: Equation, judged: _Judged, approximate: set[Fraction]) -> None:
-    number = equation.right.number
-    if number and judged.verdict == "holds" and not judged.is_exact:
-        value = number_value(number, judged.convention)
-        if value is not None:
-            approximate.add(value)
-
-
-def _unit(side: Side, *, percent: bool, scaled: bool) -> Fraction:
-    """Return what a side's only number is counted in."""
-    unit = Fraction(1)
-    if side.number and scaled:
-        unit *= side.number.scale
-    return unit / 100 if percent and side.number and side.tokens[-1].kind == "%" else unit
-
-
-def _distance(value: Fraction, stated: Fraction) -> float:
-    if not value or not stated:
-        return float("inf") if value != stated else 0.0
-    ratio = abs(float(value / stated))
-    return max(ratio, 1 / ratio) if ratio else float("inf")
-
-
-def _is_unproven(equation: Equation, judged: _Judged, text: str, language: str | None) -> bool:
-    """Return whether a difference may come from another meaning of the text."""
-    return judged.verdict == "differs" and (
-        equation.doubtful
-        or _has_other_units(equation)
-        or _is_range(equation, judged.convention, text)
-        or _has_two_readings(equation, language)
-        or _is_disowned(equation, text)
-    )
-
-
-def _has_other_units(equation: Equation) -> bool:
-    """Return whether units differ within a sum or between the sides, so that one has to be converted."""
-    left = [token.unit for token in equation.left.numbers if token.unit]
-    right = [token.unit for token in equation.right.numbers if token.unit]
-    counts = equation_words()["counts"]
-    if (counts & {*left}) != (counts & {*right}) or any(" " in token.text for token in _numbers(equation)):
-        return True
-    adds = any(token.text in ("+", "-") for token in equation.left.tokens[1:])
-    if adds and any(not _is_same_unit(unit, left[0]) for unit in left):
-        return True
-    if left and any(not any(_is_same_unit(unit, other) for other in left) for unit in right):
-        return True
-    return not right and any(unit.isalpha() for unit in left)
-
-
-def _is_same_unit(one: str, other: str) -> bool:
-    """Return whether two words are the same, or forms of it: ``egg`` and ``eggs``."""
-    shorter, longer = sorted((one, other), key=len)
-    if one == other:
-        return True
-    return (
-        len(shorter) >= 3 and len(longer) - len(shorter) <= 2 and longer.startswith(shorter[: max(3, len(shorter) - 1)])
-    )
-
-
-def _numbers(equation: Equation) -> tuple[Token, ...]:
-    return (*equation.left.numbers, *equation.right.numbers)
-
-
-def _is_range(equation: Equation, convention: Convention, text: str) -> bool:
-    """Return whether a left side such as ``9-17``, ``24/7`` or ``2020 - 2024`` may be something else than a sum."""
-    tokens = equation.left.tokens
-    if len(tokens) != 3 or tokens[1].text not in ("-", "/") or len(equation.left.numbers) != 2:
-        return False
-    first, second = (number_value(token, convention) or Fraction(0) for token in equation.left.numbers)
-    is_glued = tokens[0].end == tokens[1].start or tokens[1].end == tokens[2].start
-    if text[tokens[1].start : tokens[1].end] not in "-–−/":
-        return False
-    if tokens[1].text == "-":
-        return is_glued or first < second
-    is_share = equation.right.tokens[-1].kind == "%" or second <= 1 or first % second != 0
-    return is_glued and is_share
-
-
-def _has_two_readings(equation: Equation, language: str | None) -> bool:
-    """Return whether a number such as ``1.500`` has two values, unless the language groups digits in that way."""
-    own = convention_of(language) if language else None
-    for token in _numbers(equation):
-        values = {one: number_value(token, one) for one in CONVENTIONS}
-        if None in values.values() or values["point"] == values["comma"]:
-            continue
-        if own is None or decimals_of(token, own):
-            return True
-    return False
-
-
-def _is_disowned(equation: Equation, text: str) -> bool:
-    """Return whether the sentence of an equation asks, denies or reports it, or gives its digits another base."""
-    earliest = max(0, equation.left.start - _MAX_SENTENCE_CHARS)
-    starts = [found.end() for found in _SENTENCE_END.finditer(text, earliest, equation.left.start)]
-    ends = _SENTENCE_END.search(text, equation.right.end)
-    end = ends.start() + 1 if ends else len(text)
-    sentence = text[starts[-1] if starts else earliest : min(end, equation.right.end + _MAX_SENTENCE_CHARS)]
-    words, before = equation_words(), text[starts[-1] if starts else earliest : equation.left.start]
-    said, whole = _words_of(before), _words_of(sentence)
-    return (
-        sentence.rstrip(" *_)\n").endswith(("?", "？", "؟"))
-        or not words["disowning"].isdisjoint(said)
-        or any(part in before for part in words["disowning_parts"])
-        or not words["near"].isdisjoint(said[-_NEAR_WORDS:])
-        or not words["bases"].isdisjoint(whole)
-        or any(part in sentence for part in words["bases"] if part >= FIRST_DENSE)
-    )
-
-
-def _words_of(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", text.casefold().replace("’", "'"))
-
-
-def _conventions(language: str | None) -> tuple[Convention, Convention]:
-    """Return the conventions for a text's numbers, first the one of its language."""
-    return ("comma", "point") if language and convention_of(language) == "comma" else ("point", "comma")
 
 
 def _word_behind(text: str, end: int) -> str:

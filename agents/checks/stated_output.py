@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from qwendesk.agents.checks.arithmetic import correct_arithmetic
-from qwendesk.agents.checks.equations import MAX_TEXT_CHARS, Token, decimals_of, number_value, tokens_of
+from qwendesk.agents.checks.equation_tokens import MAX_TEXT_CHARS, Token, decimals_of, number_value, tokens_of
 from qwendesk.messages import Check, Inbound
 from qwendesk.tools.sandbox import PythonSandbox
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cache
 from importlib import resources
 
-from qwendesk.agents.checks.equations import scaled_numbers
+from qwendesk.agents.checks.equation_tokens import scaled_numbers
 from qwendesk.agents.checks.numbers import StatedNumber, numbers_in, times_in, without_times
 from qwendesk.messages import Check, ToolUse
 

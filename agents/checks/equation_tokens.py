@@ -132,6 +132,13 @@ def tokens_of(text: str) -> list[Token]:
 def _kind_of_sign(plain: str, at: int) -> Kind | None:
     """Return what a sign without a meaning here is: the end of a clause, nothing, or something unknown at a number."""
     sign = plain[at]
+    if (
+        sign == ":"
+        and re.fullmatch(r"\d\s+", plain[max(0, at - 2) : at])
+        and plain[at + 1 : at + 4].lstrip(" ")[:1].isdigit()
+    ):
+        # a sign of division in many languages
+        return "unknown"
     if sign in _ENDS:
         return "end"
     if unicodedata.category(sign).startswith("M"):

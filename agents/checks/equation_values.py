@@ -14,6 +14,8 @@ from qwendesk.agents.checks.expressions import Side, value_of
 from qwendesk.agents.checks.sum_meanings import has_other_meaning
 from qwendesk.tools.number_formats import Convention, convention_of
 
+_FLOATING = Fraction(1, 10**12)
+"""Share by which floating-point numbers may differ."""
 _LOOSE = Fraction(1, 100)
 """Share by which sides may differ that are said to be about equal."""
 Verdict = Literal["holds", "differs", "unknown"]
@@ -90,7 +92,7 @@ def _is_equal(
     scaled: bool,
 ) -> bool:
     difference = abs(left - right)
-    if difference == 0:
+    if difference <= abs(left) * _FLOATING:
         return True
     number = equation.right.number
     unit = Fraction(number.scale if number and scaled else 1)

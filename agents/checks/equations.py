@@ -150,7 +150,12 @@ def _is_doubtful(part: Sequence[Token], start: int) -> bool:
         return False
     if before.kind == "gap":
         ahead = part[start - 2] if start > 1 else None
-        return (ahead is not None and ahead.kind in ("sign", "%", "unknown")) or changes_meaning(before.text)
+        if ahead is not None and ahead.kind in ("sign", "%", "unknown"):
+            return True
+        # words between two numbers may be a sign in any language: "5 por 3 + 1"
+        words = before.text.casefold().split()
+        is_between = ahead is not None and ahead.kind in ("number", ")") and len(words) <= _MAX_UNIT_WORDS
+        return (is_between and words[-1] not in equation_words()["copulas"]) or changes_meaning(before.text)
     return True
 
 

@@ -54,7 +54,7 @@ def check_result(text: str, uses: Sequence[ToolUse], language: str | None = None
 
 
 def contradicts_results(text: str, uses: Sequence[ToolUse], language: str | None = None) -> bool:
-    """Return whether an answer makes a claim of numbers without any of the calculated results.
+    """Return whether an answer makes a claim of numbers without any of the calculated results, the last a number.
 
     Args:
         text: the answer.
@@ -62,6 +62,8 @@ def contradicts_results(text: str, uses: Sequence[ToolUse], language: str | None
         language: the answer's language, for its number format.
     """
     results = [use.result.strip() for use in uses if use.ok and use.name in CALCULATORS]
+    if not results or not _NUMERIC.fullmatch(results[-1].partition("≈")[2].strip() or results[-1]):
+        return False
     stated = [piece for result in results for piece in _result_parts(result) if _states(text, piece, language)]
     return not stated and bool(numbers_in(_LIST_NUMBER.sub("", text), language))
 

@@ -16,9 +16,11 @@ from qwendesk.agents.checks.stated_output import STATED_OUTPUT, correct_stated_o
 from qwendesk.agents.checks.tool_results import STATES_RESULT, contradicts_results
 from qwendesk.agents.model_call import answer_text, chosen_model
 from qwendesk.agents.phrases import phrase
+from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
 from qwendesk.messages import AnswerReset, Check, TextDelta
 
+_MAX_WITHHELD_CHARS = 400
 _SENTENCES = re.compile(r".+?(?:[.!?](?=\s|$)\s*|[。！？]|$)")
 _MENDABLE = (ARITHMETIC, STATES_RESULT, STATED_OUTPUT, FINAL_ANSWER)
 
@@ -34,7 +36,9 @@ async def mend(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     text, language = answer_text(state), answer_language(state)
     failed = {check.name: check for check in reversed(state["checks"]) if check.outcome == "failed"}
     result = failed.get(STATES_RESULT)
-    if result and contradicts_results(text, state["tool_uses"], language):
+    # a long answer of a larger model may say more than its last calculation
+    may_withhold = len(text) <= _MAX_WITHHELD_CHARS or is_small(chosen_model(state).card)
+    if result and may_withhold and contradicts_results(text, state["tool_uses"], language):
         return _replaced(state, runtime.context, _result_alone(result, language), result)
     mended, notes = text, list[str]()
     if STATED_OUTPUT in failed:

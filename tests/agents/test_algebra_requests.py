@@ -232,3 +232,10 @@ async def test_no_claim_stands_beside_a_result_that_it_does_not_state(
         ]
     finished = events[-1]
     assert isinstance(finished, Finished) and finished.reply.text == shown
+
+
+async def test_a_long_answer_of_a_larger_model_keeps_what_it_says(make_desk: MakeDesk) -> None:
+    said = "The plan has 3 steps, and each needs care. " * 12
+    async with make_desk([CALL, said]) as desk:
+        reply = await desk.ask("Make a plan with a growth of 15% in mind.", role="math")
+    assert reply.text == f"{said.strip()}\n\nCalculated: **4,022,714.37**"

@@ -49,6 +49,22 @@ _CURRENCY_SIGNS = {
     "chf": "CHF",
     "₹": "INR",
 }
+_WORKING = "working|business|full|whole|calendar|рабочих|робочих|календарных|volle|vollen|個|个"
+"""Words between a number and its unit."""
+_MORE_UNITS = {
+    "EUR": "欧元 歐元 ユーロ 유로 евро євро ευρώ يورو यूरो",
+    "USD": "dollar dollars dólar dólares dollaro dollari dolar 美元 ドル 달러 доллар доларів دولار",
+    "JPY": "yen 日元",
+    "CNY": "yuan 人民币",
+    "cent": "cent cents centime centimes céntimo céntimos cêntimo centesimi цент центов",
+    "duration-day": "werktag werktage arbeitstag arbeitstage werkdag werkdagen arbetsdagar arbejdsdage arbeidsdager "
+    "hverdager vardagar hverdage 工作日 營業日 营业日 営業日 영업일 дней дня дні днів",
+}
+"""Units in words that are not those of the Unicode locales."""
+_PREPOSITIONS = frozenset(("in", "a", "an", "po", "pi", "mi", "sa", "d", "s", "t", "ay", "j", "с", "м", "р", "л"))
+"""Short units that are words of a sentence as well: units only where no word follows."""
+_BETWEEN = re.compile(rf"\s?(?:{_WORKING})(?=\s|[^\W\d_])\s?", re.IGNORECASE)
+_WORD_BEHIND = re.compile(r"\s+[^\W\d_]|[^\W\d_]")
 _MAX_PREFIX_CHARS = 8
 _CURRENCY_PREFIX = re.compile(r"([€$£¥₹]|\b(?:EUR|USD|GBP|CHF))\s?-?\Z")
 
@@ -135,8 +151,12 @@ def _find_unit(text: str, number: re.Match[str]) -> tuple[str, str]:
     if before := _CURRENCY_PREFIX.search(text[max(0, number.start() - _MAX_PREFIX_CHARS) : number.start()]):
         return _CURRENCY_SIGNS[before[1].lower()], f"{before[0]}{number[0]}"
     behind = text[number.end() : number.end() + 40]
+    if between := _BETWEEN.match(behind):
+        behind = f" {behind[between.end() :]}"
     for word in _unit_candidates(behind):
         if unit := _unit_words().get(word.lower()):
+            if word.lower() in _PREPOSITIONS and _WORD_BEHIND.match(behind[behind.index(word) + len(word) :]):
+                continue
             return unit, f"{number[0]}{behind[: behind.index(word) + len(word)]}"
     return "", number[0]
 
@@ -159,6 +179,8 @@ def _unit_words() -> dict[str, str]:
     from babel.units import format_unit
 
     words = dict(_CURRENCY_SIGNS)
+    for unit, line in _MORE_UNITS.items():
+        words.update(dict.fromkeys(line.split(), unit))
     units = [f"{kind}-{name}" for kind, names in _UNITS.items() for name in names]
     for language, unit, number in product(_LANGUAGES, units, (1, 2, 5)):
         for length in _UNIT_LENGTHS:

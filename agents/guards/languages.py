@@ -43,6 +43,30 @@ _WORDS = {
 """Common words of languages in the Latin script, without accents."""
 
 
+_ASKING_WORDS = (
+    "does have what when where which with from many much long there that this they your will would could should cost "
+    "please how can who why not any all get had did may was our its out but wie wer hat nur aus bei mit man "
+    "auch por con "
+    "sin mas che non chi qui sur par plus что как для это haben hast wann welche wieviel viel viele lange "
+    "kann gibt kostet bitte sind eine einen "
+    "avez quand quel quelle combien pour avec sont cette cuando cual cuanto cuantos cuanta cuantas tiene para "
+    "esta este quando qual quanto "
+    "quantos quanti quante quale hanno questo questa hoeveel heeft hebben wanneer welke deze "
+    "сколько когда какой есть этот если"
+)
+"""Common words of questions that are not among those above."""
+
+
+def is_common_word(word: str) -> bool:
+    """Return whether a folded word says little about what a text is about."""
+    return word in _common_words() or word in _languages_by_word()
+
+
+@cache
+def _common_words() -> frozenset[str]:
+    return frozenset(_ASKING_WORDS.split())
+
+
 def likely_languages(folded: str, tokens: list[str]) -> tuple[str, ...]:
     """Return the ISO 639-1 codes of the languages that a sentence may be in.
 

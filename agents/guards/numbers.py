@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from fractions import Fraction
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import ClassVar
 
+from qwendesk.agents.checks.human_claims import normalize
 from qwendesk.agents.checks.numbers import StatedNumber, numbers_in, times_in, without_times
 from qwendesk.agents.checks.tool_results import CALCULATORS
-from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, Sentence
-from qwendesk.agents.guards.months import months_in
+from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, Sentence, tokens_of
+from qwendesk.agents.guards.dates import StatedDate, dates_in, days_near, hours_in, minutes_of, without_dates
+from qwendesk.agents.guards.languages import is_common_word
+from qwendesk.agents.guards.quantities import (
+    ABOUT,
+    CODES,
+    CURRENCIES,
+    is_converted,
+    with_digits,
+    without_illustrations,
+)
 from qwendesk.tools.number_formats import plain_digits
 
 _LIST_NUMBER = re.compile(r"^\s*(?:[*_#>-]+\s*)*\(?\d{1,3}[.)]\s", re.MULTILINE)
@@ -28,6 +39,16 @@ _MAX_COUNT = 12
 _MAX_OPERANDS, _MAX_FACTOR = 40, 100
 """Figures that may be calculated with, and the largest number of pieces that is multiplied."""
 _MAX_CHARS = 40_000
+_PHONE = re.compile(r"(?<![\w+])\+?\d[\d ()/.-]{6,}\d(?!\w)")
+_MIN_PHONE_DIGITS = 7
+_LAST_DIGITS = 6
+"""Last digits of a telephone number, which are the same with and without the code of the country."""
+_PASSAGE_NUMBER = re.compile(r"^\[\d{1,3}\] ", re.MULTILINE)
+_CITED = re.compile(r"\[\d{1,3}\]")
+_NEAR_DAYS = 370
+_MIN_SHARED = 1
+_MIN_LETTERS, _STEM = 3, 5
+"""Letters of a word that counts, and those by which two are the same in spite of their endings."""
 _MAX_SHOWN = 8
 
 
@@ -50,13 +71,16 @@ class NumberGuard(Guard):
     def prepare(self) -> None:
         """Read the figures of the sources."""
         if self._applies:
-            _ = self._known, self._times, self._months
+            _ = self._known, self._times, self._days, self._results
 
     def check_sentence(self, sentence: Sentence) -> str | None:
         """Compare the figures of a sentence."""
-        if sentence.is_code or not self._applies or not re.search(r"\d", plain_digits(sentence.text)):
+        if sentence.is_code or not self._applies:
             return None
-        text = _NO_FIGURE.sub(" ", _LIST_NUMBER.sub(" ", sentence.text))
+        text = with_digits(plain_digits(sentence.text), only_units=True)
+        if not re.search(r"\d", text) or not self._rests_on_sources(sentence):
+            return None
+        text = CODES.sub(" ", _NO_FIGURE.sub(" ", _LIST_NUMBER.sub(" ", without_illustrations(text))))
         said = list(self._faults(text))
         unknown = next((shown for shown, is_known in said if not is_known), None)
         if unknown is not None:
@@ -71,32 +95,52 @@ class NumberGuard(Guard):
 
     def _faults(self, text: str) -> Iterator[tuple[str, bool]]:
         """Yield each figure of a text as it is shown, and whether it is known."""
+        for phone in _PHONE.findall(text):
+            if len(digits := re.sub(r"\D", "", phone)) >= _MIN_PHONE_DIGITS and digits[-_LAST_DIGITS:] in self._digits:
+                text = text.replace(phone, " ")
+        for day in dates_in(text):
+            yield day.shown, self._is_known_date(day)
         for shown, minutes in times_in(text):
             yield shown, minutes is not None and self._is_known_time(minutes)
-        for month in months_in(text):
-            # a date in digits may be read with either number as the month
-            yield f"month {month}", month in self._months or self._has_number(Fraction(month))
-        plain = plain_digits(without_times(text))
+        text = without_times(text)
+        for shown, meant in hours_in(text):
+            yield shown, any(map(self._is_known_time, meant))
+        plain = without_dates(text)
         for number in numbers_in(plain, self.context.language):
             if not self._is_count(number):
                 yield number.shown, self._is_known(number, plain)
 
+    def _rests_on_sources(self, sentence: Sentence) -> bool:
+        """Return whether a sentence speaks of what was read: passages found unasked may not."""
+        if self._looked_up or _CITED.search(sentence.text):
+            return True
+        words = _stems(f"{self.context.question}\n{sentence.text}")
+        return len(words & self._source_words) >= _MIN_SHARED
+
+    @cached_property
+    def _source_words(self) -> set[str]:
+        return _stems("\n".join(self.context.passages)[:_MAX_CHARS])
+
     @cached_property
     def _applies(self) -> bool:
-        context = self.context
-        looked_up = any(use.ok and use.name not in CALCULATORS for use in context.uses)
-        return not context.compares_numbers and bool(looked_up or context.passages)
+        return not self.context.compares_numbers and bool(self._looked_up or self.context.passages)
+
+    @cached_property
+    def _looked_up(self) -> bool:
+        return any(use.ok and use.name not in CALCULATORS for use in self.context.uses)
 
     @cached_property
     def _source_text(self) -> str:
         context = self.context
         arguments = (str(value) for use in context.uses for value in use.arguments.values())
-        texts = (*context.results, *context.passages, *context.asked, *context.answers, *arguments)
-        return plain_digits("\n".join((*texts, context.background, context.system_context))[:_MAX_CHARS])
+        read = (_PASSAGE_NUMBER.sub("", text) for text in (*context.results, *context.passages))
+        texts = (*read, *context.asked, *context.answers, *arguments, context.background, context.system_context)
+        return with_digits(plain_digits("\n".join(texts)[:_MAX_CHARS]), only_units=False)
 
     @cached_property
     def _known(self) -> list[StatedNumber]:
-        return list(dict.fromkeys(numbers_in(self._source_text, None)))
+        """The figures of the sources but those of dates and times, which are no quantities."""
+        return list(dict.fromkeys(numbers_in(without_dates(without_times(self._source_text)), None)))
 
     @cached_property
     def _values(self) -> dict[Fraction, set[str]]:
@@ -108,26 +152,46 @@ class NumberGuard(Guard):
         return found
 
     @cached_property
+    def _all_values(self) -> set[Fraction]:
+        """The known values and those of dates and times."""
+        return {value for number in numbers_in(self._source_text, None) for value in number.values}
+
+    @cached_property
     def _digits(self) -> str:
         """All digits of the sources, for numbers of telephones and accounts that are grouped in another way."""
         return re.sub(r"(?<=\d)[ ()/.-]{1,3}(?=\d)", "", self._source_text)
 
     @cached_property
     def _times(self) -> set[int]:
-        return {minutes for _, minutes in times_in(self._source_text) if minutes is not None}
+        return minutes_of(self._source_text)
 
     @cached_property
-    def _months(self) -> set[int]:
-        return months_in(self._source_text)
+    def _days(self) -> set[tuple[int, int]]:
+        """The known days as pairs of day and month, and those that follow from them by a known number of days."""
+        days = days_near(self._source_text)
+        spans = {int(value) * (7 if number.unit.endswith("week") else 1)
+                 for number in self._known if number.unit.endswith(("day", "week"))
+                 for value in number.values if value.denominator == 1 and 0 < value <= _NEAR_DAYS}  # fmt: skip
+        moved = {moved for day in days for span in spans for moved in _moved(day, span)}
+        return days | moved
+
+    def _is_known_date(self, said: StatedDate) -> bool:
+        months = {month for _, month in self._days} | {
+            month for known in dates_in(self._source_text) for _, month in known.days
+        }
+        is_day = any((day, month) in self._days or (day is None and month in months) for day, month in said.days)
+        return is_day and (said.year is None or not {said.year, said.year % 100}.isdisjoint(self._all_values))
 
     def _has_number(self, value: Fraction) -> bool:
         return value in self._values
 
     def _is_known_time(self, minutes: int) -> bool:
-        hour = Fraction(minutes // 60)
-        on_the_hour = minutes % 60 == 0 and (self._has_number(hour) or self._has_number(hour - 12))
-        parts = self._has_number(Fraction(minutes // 60)) and self._has_number(Fraction(minutes % 60))
-        return minutes in self._times or on_the_hour or parts
+        if minutes in self._times:
+            return True
+        parts = [Fraction(minutes // 60), Fraction(minutes % 60)]
+        hours = [parts[0], parts[0] - 12 if parts[0] > 12 else parts[0]]
+        may_be_hour = any(self._values.get(hour, set()) & {"", "duration-hour"} for hour in hours)
+        return may_be_hour and (not parts[1] or self._has_number(parts[1]))
 
     def _is_count(self, number: StatedNumber) -> bool:
         is_whole = all(value.denominator == 1 and 0 <= value <= _MAX_COUNT for value in number.values)
@@ -137,12 +201,14 @@ class NumberGuard(Guard):
         units = [self._values.get(value) for value in number.values]
         if any(known and (not number.unit or "" in known or number.unit in known) for known in units):
             return True
-        if number.is_part and any(value.denominator == 1 and value in self._months for value in number.values):
+        if not number.unit and number.values & self._all_values:
+            return True
+        if any(is_converted(number, known) for known in self._known):
             return True
         digits = re.sub(r"\D", "", number.shown)
         if len(digits) >= 5 and digits in self._digits:
             return True
-        return self._is_scaled(number, text) or self._is_rounded(number) or self._is_computed(number)
+        return self._is_scaled(number, text) or self._is_rounded(number, text) or self._is_computed(number)
 
     def _is_scaled(self, number: StatedNumber, text: str) -> bool:
         """Return whether a number such as "1.5 million" is known in digits, or the other way."""
@@ -152,10 +218,17 @@ class NumberGuard(Guard):
             return True
         return any(self._has_number(value * factor) for value in number.values for factor in factors)
 
-    def _is_rounded(self, number: StatedNumber) -> bool:
+    def _is_rounded(self, number: StatedNumber, text: str) -> bool:
+        """Return whether a figure rounds a known one; the rounded price is a wrong one, but for "about 5 euros"."""
+        before = normalize(text[max(0, text.find(number.shown) - 20) : max(0, text.find(number.shown))])
+        if number.unit in CURRENCIES and not ABOUT.search(before):
+            return False
         slack = Fraction(51, 100) / 10**number.decimals
         return any(
-            known.denominator > 1 and abs(known - value) <= slack for value in number.values for known in self._values
+            value.denominator > 1 and abs(value - said) <= slack and (not number.unit or known.unit == number.unit)
+            for known in self._known
+            for value in known.values
+            for said in number.values
         )
 
     def _is_computed(self, number: StatedNumber) -> bool:
@@ -170,11 +243,15 @@ class NumberGuard(Guard):
         found = dict[Fraction, set[str]]()
         for one, other in combinations(operands, 2):
             for value, unit in _combined(one, other):
-                found.setdefault(value, set()).add(unit)
+                # money is told in hundredths
+                for told in {value, Fraction(round(value * 100), 100)}:
+                    found.setdefault(told, set()).add(unit)
         by_unit = dict[str, list[Fraction]]()
         for number in operands:
             by_unit.setdefault(number.unit, []).append(next(iter(number.values)))
         for unit, values in by_unit.items():
+            if unit == "%":
+                found |= {100 - value: {unit} for value in values if 0 < value < 100}
             if unit and len(values) > 1:
                 found.setdefault(sum(values, Fraction(0)), set()).add(unit)
         return found
@@ -191,3 +268,28 @@ def _combined(one: StatedNumber, other: StatedNumber) -> Iterator[tuple[Fraction
             yield n * value, priced.unit
         if count.unit == "%" and priced.unit != "%":
             yield from ((value * share / 100, priced.unit) for share in (n, 100 - n, 100 + n))
+            if n > 0:  # a gross price without its tax, and the tax in it
+                yield from ((value * part / (100 + n), priced.unit) for part in (100, n))
+
+
+def _moved(day: tuple[int, int], days: int) -> Iterator[tuple[int, int]]:
+    """Yield the day and month some days before and behind another one."""
+    try:
+        known = date(2027, day[1], day[0])
+    except ValueError:
+        return
+    for sign in (1, -1):
+        other = known + timedelta(days=sign * days)
+        yield other.day, other.month
+
+
+def _stems(text: str) -> set[str]:
+    """Return the beginnings of the words of a text that say what it is about; signs of dense scripts in pairs."""
+    words = tokens_of(normalize(text))
+    long = {word[:_STEM] for word in words if len(word) >= _MIN_LETTERS and not _is_measure(word)}
+    pairs = {a + b for a, b in pairwise(words) if len(a) == len(b) == 1 and a >= "\u2e80" and b >= "\u2e80"}
+    return long | pairs
+
+
+def _is_measure(word: str) -> bool:
+    return word[0].isdigit() or is_common_word(word) or bool(numbers_in(f"1 {word}", None)[0].unit)

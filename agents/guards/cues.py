@@ -12,7 +12,10 @@ from typing import Any, Literal
 from qwendesk.agents.checks.human_claims import normalize
 from qwendesk.agents.guards.base import AnswerContext, Sentence
 
-CueKind = Literal["leaks", "instructions", "orders", "order_hints", "source_heading", "own_documents", "text_work"]
+CueKind = Literal[
+    "leaks", "instructions", "orders", "order_hints", "source_heading", "own_documents", "text_work", "process",
+    "explain", "we", "asks_report", "reports",
+]  # fmt: skip
 """Tables of the file."""
 _ALL = "all"
 """Cues of any language."""

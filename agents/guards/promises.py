@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from qwendesk.agents.checks.human_claims import normalize
 from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, KnownRuns, Sentence, tokens_of
-from qwendesk.agents.guards.cues import any_of, is_text_work
+from qwendesk.agents.guards.cues import any_of, find_cue, is_text_work
 from qwendesk.agents.guards.sentences import sentences_of
 from qwendesk.messages import ToolUse
 from qwendesk.tools.knowledge import TOOL_NAME
@@ -107,8 +107,35 @@ class PromiseGuard(Guard):
             return True
         if not is_personal and (self._has_read or kind in self._asked):
             return True
+        if self._describes(sentence, kind) or (self._asks_report and find_cue("reports", sentence, self.context)):
+            return True
         covered = self._read.longest(sentence.tokens)[1]
         return covered > 0 and covered >= len(sentence.tokens) * _MIN_QUOTED
+
+    def _describes(self, sentence: Sentence, kind: str) -> bool:
+        """Return whether a sentence tells how something goes: "What happens after I order?", "We will send a bill"."""
+        if not (self._asks_process or self._asks_explanation) or _is_done(sentence, kind, self.context.language):
+            return False
+        return self._asks_explanation or find_cue("we", sentence, self.context) is not None
+
+    @cached_property
+    def _question_parts(self) -> list[Sentence]:
+        parts = sentences_of(self.context.question[:_MAX_QUESTION])
+        return [part for part in parts if tokens_of(part.folded)]
+
+    @cached_property
+    def _asks_process(self) -> bool:
+        # beside a complaint or a request the same words ask what the desk will do
+        parts = self._question_parts
+        return len(parts) == 1 and find_cue("process", parts[0], self.context) is not None
+
+    @cached_property
+    def _asks_explanation(self) -> bool:
+        return any(find_cue("explain", part, self.context) for part in self._question_parts)
+
+    @cached_property
+    def _asks_report(self) -> bool:
+        return any(find_cue("asks_report", part, self.context) for part in self._question_parts)
 
     @cached_property
     def _asked(self) -> set[str]:
@@ -167,6 +194,12 @@ def promised_actions(sentence: Sentence, language: str | None = None) -> list[tu
     return list(found.items())
 
 
+def _is_done(sentence: Sentence, kind: str, language: str | None) -> bool:
+    """Return whether a sentence says that the desk has done such a thing."""
+    codes = {_LIKE.get(code or "", code or "") for code in (*sentence.languages, language)}
+    return any(_is_said(_done(code, kind), sentence.unquoted) for code in codes if _language(code))
+
+
 def _is_said(pattern: re.Pattern[str], text: str) -> bool:
     """Return whether an expression occurs without a negation or another speaker before it in its clause."""
     starts = (found.start() for found in pattern.finditer(text))
@@ -204,6 +237,15 @@ def _language(code: str) -> _Language | None:
 def _kind(code: str, kind: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     personal, impersonal = _lines(_table()[code], [kind])
     return _pattern(personal), _pattern(impersonal)
+
+
+@cache
+def _done(code: str, kind: str) -> re.Pattern[str]:
+    values = _table()[code]
+    done = values.get("done", {}).get(kind)
+    return _pattern(
+        [_frame(values["have"], [done], values["no"], _FAR if values.get("far") else _NEAR)] if done else []
+    )
 
 
 def _lines(values: dict[str, Any], kinds: list[str]) -> tuple[list[str], list[str]]:

@@ -131,11 +131,11 @@ async def test_a_person_has_a_name(make_desk: MakeDesk, person: str) -> None:
 
 
 async def test_people_who_ask_at_once_are_kept_apart(make_desk: MakeDesk) -> None:
-    async with make_desk(lambda messages: messages[-1].text) as desk:
+    async with make_desk(lambda messages: f"Noted: {messages[-1].text}") as desk:
         people = [f"person {number}" for number in range(8)]
         asked = [desk.ask(f"I am {person}", conversation="same", person=person) for person in people]
         replies = await asyncio.gather(*asked)
-        assert [reply.text for reply in replies] == [f"I am {person}" for person in people]
+        assert [reply.text for reply in replies] == [f"Noted: I am {person}" for person in people]
         for person in people:
             await desk.ask("who am I?", conversation="same", person=person)
             assert [f"I am {other}" in heard(desk) for other in people].count(True) == 1

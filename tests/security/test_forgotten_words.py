@@ -25,7 +25,7 @@ from qwendesk.memory.audit import ErasureWatch
 from qwendesk.memory.memory import Memory
 from qwendesk.messages import Inbound
 from qwendesk.service import Service
-from qwendesk.settings import STARTER_MODEL
+from qwendesk.settings import STARTER_MODEL, GuardSettings
 from qwendesk.text_caches import Forgotten, TextCaches
 from qwendesk.tools.clock import find_zones
 from qwendesk.wiring import build_pool
@@ -113,6 +113,7 @@ async def served(home: Path) -> AsyncIterator[tuple[Service, Memory]]:
     settings = Settings(
         home=home,
         engine="scripted",
+        guards=GuardSettings(leaks=False),  # the engine repeats its prompt
         embedder="none",
         port=free_port(),
         channels={"web": {"access": "open"}},

@@ -56,6 +56,9 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
         *(format_passage(number, source) for number, source in enumerate(sources, 1)),
     ]
     decision = state["decision"]
+    # passages that do not answer for certain are no source of all figures: the message may be about something else
+    is_uncertain = retrieval is not None and retrieval.search.outcome != "answered"
+    is_about_others = is_uncertain and not (uses or documents)
     return AnswerContext(
         question=state["inbound"].text,
         language=answer_language(state),
@@ -69,7 +72,7 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
         system_context=context.system_context or "",
         tool_names=tuple(context.toolbox.all_names),
         # a small model's numbers are compared with its results by a check, which adds the result
-        compares_numbers=bool(uses) and is_small(chosen_model(state).card),
+        compares_numbers=is_about_others or (bool(uses) and is_small(chosen_model(state).card)),
     )
 
 

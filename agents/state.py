@@ -104,8 +104,6 @@ class Retrieval:
     """The search and its decision; its sources are the passages for a prompt."""
     quotes: tuple[str, ...] = ()
     """The sentences or rows of the first sources that answer the message, in the documents' words."""
-    by_words: bool = False
-    """Whether words alone decided, which do not find what stands in another language."""
 
 
 class DocumentRetriever(Protocol):
@@ -243,8 +241,6 @@ class TurnContext:
     router: Router
     retriever: DocumentRetriever | None = None
     """Searches the documents before a model answers."""
-    offers_to_pass_on: bool = False
-    """Whether somebody takes the questions that no document answers, so that the answer may offer to pass them on."""
     slow_router: bool = False
     """Whether the router runs in a thread, so that it does not block the event loop."""
     own_tools: tuple[str, ...] = ()

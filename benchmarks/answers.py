@@ -82,7 +82,8 @@ async def outcomes(
             await desk.knowledge.refresh(max_age_seconds=0)
             for one in asked:
                 reply = await desk.ask(one.text)
-                found = _outcome(one, reply.text)
+                is_decided = any("documents decided" in note for note in reply.receipt.notes)
+                found = _outcome(one, reply.text) if is_decided else "left to the model"
                 count[found] += 1
                 if show and found not in ("right", "right, as the nearest", "unknown", "unknown, with the nearest"):
                     print(f"  {found}: {one.text} | {[search.reason for search in reply.receipt.searches]}")
@@ -90,8 +91,6 @@ async def outcomes(
 
 
 def _outcome(one: Asked, text: str) -> str:
-    if MODEL in text:
-        return "left to the model"
     is_unsure = says_unknown(text) or any(phrase in text.lower() for phrase in _UNKNOWN_ELSEWHERE)
     if not one.title:
         return ("unknown, with the nearest" if ">" in text else "unknown") if is_unsure else "quoted"

@@ -132,11 +132,13 @@ class Fit:
         rows, labels = list[Row](), list[float]()
         for shop in shops:
             # the part for own matters is fitted without the shop, so that its log odds are those of a new shop
-            own = self._own([other for other in shops if other is not shop] or shops, self.others[:half])
-            for one in (*shop.questions, *self.others[half:]):
+            rest = [other for other in shops if other is not shop] or shops
+            own = self._own(rest, self.others[:half], self.small_talk[::2])
+            talk = self.small_talk[1::2]
+            for one in (*shop.questions, *self.others[half:], *talk):
                 found = measure(one.language, one.vector, shop.vectors, means)
                 rows.append(np.array([self.own_matter(one, own), found.similarity, found.margin, 1.0]))
-            labels += [1.0] * len(shop.questions) + [0.0] * len(self.others[half:])
+            labels += [1.0] * len(shop.questions) + [0.0] * (len(self.others[half:]) + len(talk))
         related = _fit(np.array(rows), np.array(labels), 1.0, np.where(np.array(labels) == 1, 6.0, 1.0))
         rows, labels = [], []
         for shop in shops:
@@ -144,7 +146,9 @@ class Fit:
                 rows.append(self.answer_inputs(one, shop, means))
                 labels.append(float(one.document is not None))
         answered = _fit(np.array(rows), np.array(labels), 3.0)
-        return replace(means, own_matter=self._own(shops, self.others), related=related, answered=answered)
+        return replace(
+            means, own_matter=self._own(shops, self.others, self.small_talk), related=related, answered=answered
+        )
 
     def answer_inputs(self, one: Asked, shop: Shop, means: AnswerWeights) -> Row:
         """Return the inputs of the decision whether a question is answered."""
@@ -156,9 +160,9 @@ class Fit:
         """Return the log odds that a message is put to a shop, by its vector alone."""
         return float(own_matter_inputs(one.text, one.vector) @ weights)
 
-    def _own(self, shops: Sequence[Shop], others: Sequence[Asked]) -> Row:
+    def _own(self, shops: Sequence[Shop], others: Sequence[Asked], talk: Sequence[Asked]) -> Row:
         asked = [one for shop in shops for one in shop.questions]
-        talk = self.small_talk * 4
+        talk = [*talk] * 4
         rows = np.array([own_matter_inputs(one.text, one.vector) for one in (*asked, *others, *talk)])
         labels = np.array([1.0] * len(asked) + [0.0] * (len(others) + len(talk)))
         return _fit(rows, labels, 5.0, np.where(labels == 1, 4.0, 1.0), scaled=False)

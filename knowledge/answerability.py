@@ -3,7 +3,7 @@
 The values are the similarity of the question and the nearest passage, its margin over other passages, and whether a
 question for a number meets one. Vectors are centred first: those of questions by the mean of their language, those of
 passages by the mean of the documents; without it, a question in one language is nearer to all that is in its language.
-The weights are fitted for one embedding model (``knowledge/evaluation/fit_answers.py``). Without it, words decide.
+The weights are fitted for one embedding model (``benchmarks/fit_answers.py``). Without it, words decide.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ from qwendesk.knowledge.base import Passage, Vectors
 from qwendesk.messages import SearchOutcome
 from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
 from qwendesk.routing.signals.language import is_function_word
+from qwendesk.search_terms import query_terms
 
-ANSWERED_LOGIT, POSSIBLE_LOGIT, RELATED_LOGIT = 1.5, -1.5, -1.0
+ANSWERED_LOGIT, POSSIBLE_LOGIT, RELATED_LOGIT = 1.5, -1.5, -1.15
 """Least log odds of an answer, of a possible answer, and of a message about the documents' matters."""
+CERTAIN_LOGIT = 0.5
+"""Least log odds of a message about the documents' matters that is answered for certain."""
+NEAR_SIMILARITY, NEAR_RELATED_LOGIT = 0.3, -2.5
+"""Similarity from which a message needs less to be about the documents' matters, and what it needs then."""
 ANSWERED_COVERAGE, POSSIBLE_COVERAGE = 0.6, 0.35
 """The same for words alone: the share of a question's words, rare ones weighing more, that a passage holds."""
+_MIN_TERMS = 2
+"""Words that a message has to have, beside those of every question, to be judged by them."""
 _COMPARED = 5
 """Further passages that the nearest is compared with."""
 _PASSAGE_PRIOR, _RANKING_PRIOR = 1, 40
@@ -48,6 +55,8 @@ class Verdict:
     """The values of the decision in words."""
     by_words: bool = False
     """Whether words alone decided."""
+    is_near: bool = True
+    """Whether the passages are near enough for the prompt of a model that answers itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +109,8 @@ def measure(language: str | None, vector: Row, vectors: Vectors, weights: Answer
     for place in map(int, np.argsort(-by_rank, kind="stable")):
         if all(alike[place] @ alike[other] < _TRANSLATION_SIMILARITY for other in order):
             order.append(place)
-    others = by_rank[order[1 : 1 + _COMPARED]]
-    margin = float(by_rank[order[0]] - others.mean()) if len(others) else 0.0
+    # a passage that is not there counts as one that is no nearer than passages are on average
+    margin = float(by_rank[order[0]] - by_rank[order[1 : 1 + _COMPARED]].sum() / _COMPARED)
     return Measures(tuple(order), float(alike[order[0]] @ query), margin)
 
 
@@ -126,7 +135,10 @@ def judge_by_meaning(
     found = measure(language, vector, vectors, weights)
     has_number = asks_for_number(question) and _has_digit(passages[found.order[0]].text)
     decided = decide(question, vector, found, has_number, weights)
-    return Verdict(decided.outcome, tuple(passages[place] for place in found.order), decided.reason)
+    if _has_cue("elsewhere", question):
+        decided = Decision("unrelated", f"{decided.reason}; it asks for the time, or for what stands in no document")
+    is_near = decided.outcome != "unrelated" or found.similarity >= NEAR_SIMILARITY
+    return Verdict(decided.outcome, tuple(passages[place] for place in found.order), decided.reason, is_near=is_near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +158,8 @@ def decide(question: str, vector: Row, found: Measures, has_number: bool, weight
         f"similarity {found.similarity:.2f}, margin {found.margin:.2f}; answered {_percent(answered)}, "
         f"about the documents' matters {_percent(related)}"
     )
-    return Decision(_outcome(related, answered), reason)
+    least = NEAR_RELATED_LOGIT if found.similarity >= NEAR_SIMILARITY else RELATED_LOGIT
+    return Decision(_outcome(related, answered, least), reason)
 
 
 def judge_by_words(question: str, coverage: Sequence[tuple[Passage, float]]) -> Verdict:
@@ -157,20 +170,21 @@ def judge_by_words(question: str, coverage: Sequence[tuple[Passage, float]]) -> 
         coverage: passages, best first, with their coverage of the question.
     """
     best, share = coverage[0] if coverage else (None, 0.0)
+    if len(query_terms(content_words(question))) < _MIN_TERMS and not _has_digit(question):
+        share = min(share, POSSIBLE_COVERAGE / 2)  # one word says too little
     lacks_number = asks_for_number(question) and not (best and _has_digit(best.text))
     reason = f"words alone: {share:.0%} of the question covered"
     passages = tuple(passage for passage, _ in coverage)
     if share >= ANSWERED_COVERAGE and not lacks_number:
         return Verdict("answered", passages, reason, by_words=True)
-    if share < POSSIBLE_COVERAGE and not is_own_matter(question):
-        return Verdict("unrelated", passages, reason, by_words=True)
+    if share < POSSIBLE_COVERAGE and not is_shop_matter(question):
+        return Verdict("unrelated", passages, reason, by_words=True, is_near=False)
     return Verdict("possible" if share >= POSSIBLE_COVERAGE else "unknown", passages, reason, by_words=True)
 
 
 def content_words(question: str) -> str:
-    """Return a question without the words that every question has; the question itself if it has no others."""
-    words = [word for word in words_of(fold(question)) if not is_function_word(word)]
-    return " ".join(words) or question
+    """Return a question without the words that every question has."""
+    return " ".join(word for word in words_of(fold(question)) if not is_function_word(word))
 
 
 def asks_for_number(text: str) -> bool:
@@ -178,15 +192,20 @@ def asks_for_number(text: str) -> bool:
     return _has_cue("number", text)
 
 
+def is_shop_matter(text: str) -> bool:
+    """Return whether a message names a matter of shops and offices, such as an order or opening hours."""
+    return _has_cue("matter", text)
+
+
 def is_own_matter(text: str) -> bool:
     """Return whether a message holds words for what is put to a shop or an office."""
     return _has_cue("own", text)
 
 
-def _outcome(related: float, answered: float) -> SearchOutcome:
-    if related < RELATED_LOGIT:
+def _outcome(related: float, answered: float, least_related: float) -> SearchOutcome:
+    if related < least_related:
         return "unrelated"
-    if answered >= ANSWERED_LOGIT:
+    if answered >= ANSWERED_LOGIT and related >= CERTAIN_LOGIT:
         return "answered"
     return "possible" if answered >= POSSIBLE_LOGIT else "unknown"
 

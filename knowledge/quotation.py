@@ -52,10 +52,24 @@ def choose_quote(text: str, scores: Sequence[float], limit: int = MAX_QUOTE_CHAR
         chosen = max(near, key=lambda place: scores[place])
         length += len(sentences[chosen])
         first, last = min(first, chosen), max(last, chosen)
-    kept = sentences[first : last + 1]
-    lines = [number for number, line in enumerate(_lines(text)) for _ in _sentences(line)][first : last + 1]
+    of_line = [number for number, line in enumerate(_lines(text)) for _ in _sentences(line)]
+    kept, lines = sentences[first : last + 1], of_line[first : last + 1]
+    if header := _table_header(sentences, first):
+        kept, lines = [*header, *kept], [*range(-len(header), 0), *lines]
     separators = ["", *("\n" if line != before else " " for before, line in zip(lines, lines[1:], strict=False))]
     return "".join(mark + sentence for mark, sentence in zip(separators, kept, strict=True))
+
+
+def _table_header(sentences: list[str], first: int) -> list[str]:
+    """Return the rows with the names of the columns above a row of a Markdown table."""
+    if not sentences[first].startswith("|"):
+        return []
+    begin = first
+    while begin and sentences[begin - 1].startswith("|"):
+        begin -= 1
+    rule = begin + 1
+    has_rule = rule < len(sentences) and not set(sentences[rule]) - set("|-: ")
+    return sentences[begin : min(begin + 2, first)] if has_rule else []
 
 
 def _lines(text: str) -> list[str]:

@@ -73,7 +73,8 @@ class HybridSearch:
         By vectors where the weights fit the embedding model and the passages have their vectors, else by words.
         """
         question = question.strip()[:_MAX_QUESTION_CHARS]
-        covers = await self._word_coverage(content_words(question), scope)
+        words = content_words(question)
+        covers = await self._word_coverage(words, scope) if words else {}
         if self._embedder is None or self._embedder.name != load_weights().model:
             return await self._judge_others(question, scope, covers)
         try:
@@ -87,14 +88,15 @@ class HybridSearch:
         vectors = await self._repository.vectors(numbers, name) if numbers else {}
         embedded = [passage for passage in passages if passage.chunk in vectors]
         by_words = [(passage, covers.get(passage.chunk, 0.0)) for passage in passages if passage.chunk not in vectors]
-        verdicts = []
-        if embedded:
-            rows = np.array([vectors[passage.chunk] for passage in embedded])
-            verdicts.append(judge_by_meaning(question, language, vector, embedded, rows))
-        if by_words:
-            by_words.sort(key=lambda item: -item[1])
-            verdicts.append(judge_by_words(question, by_words))
-        return min(verdicts, key=lambda verdict: OUTCOMES.index(verdict.outcome), default=None)
+        by_words.sort(key=lambda item: -item[1])
+        told = judge_by_words(question, by_words)
+        if not embedded:
+            return told
+        rows = np.array([vectors[passage.chunk] for passage in embedded])
+        meant = judge_by_meaning(question, language, vector, embedded, rows)
+        # words only add what the vectors do not cover yet
+        better = OUTCOMES[: OUTCOMES.index(meant.outcome)]
+        return told if told.outcome in ("answered", "possible") and told.outcome in better else meant
 
     async def quote(self, question: str, passage: Passage) -> str:
         """Return the part of a passage that is quoted as the answer to a question."""
@@ -119,8 +121,10 @@ class HybridSearch:
         if self._embedder is None or verdict.outcome == "answered":
             return verdict
         found = await self.find(question, scope)
-        outcome = "possible" if found and verdict.outcome == "unknown" else verdict.outcome
-        return Verdict(outcome, tuple(found), verdict.reason, by_words=True)
+        # where the model has no least similarity, some passage is always found: then a word has to be shared
+        alike = [one for one in found if self._embedder.min_similarity is not None or covers.get(one.chunk)]
+        outcome = "possible" if alike and verdict.outcome == "unknown" else verdict.outcome
+        return Verdict(outcome, tuple(alike or found), verdict.reason, by_words=True)
 
     async def _rankings(
         self, question: str, scope: DocumentScope, mode: SearchMode

@@ -35,6 +35,8 @@ class ToolContext:
     inbound: Inbound
     language: str | None = None
     """ISO 639-1 code of the turn's language; None if it is not known."""
+    passages_before: int = 0
+    """Number of passages that the turn has shown to the model already."""
     searches: list[DocumentSearch] = field(default_factory=list)
     """The searches in the documents, which the tools that make them add."""
 

@@ -60,10 +60,14 @@ def knowledge_tool(search: Search) -> KnowledgeTool:
     async def search_knowledge(query: str, context: Annotated[ToolContext | None, InjectedToolArg] = None) -> str:
         """Search this desk's own documents (products, prices, rules, manuals). Cite a passage you use as [1]."""
         found = await search(query, context.inbound if context else None, MAX_PASSAGES)
+        first = 1
         if context:
+            first += context.passages_before + sum(len(search.sources) for search in context.searches)
             sources = tuple(passage.source for passage in found)
             context.searches.append(DocumentSearch(query, "found", "a model searched", sources))
-        return "\n\n".join(format_passage(number, passage) for number, passage in enumerate(found, 1)) or NOTHING_FOUND
+        return (
+            "\n\n".join(format_passage(number, passage) for number, passage in enumerate(found, first)) or NOTHING_FOUND
+        )
 
     return cast(KnowledgeTool, KnowledgeTool.from_function(coroutine=search_knowledge, name=TOOL_NAME))
 

@@ -36,7 +36,9 @@ _TITLES = {STATES_RESULT: "calculated", NAMES_CHOICES: "looked_up", GROUNDED: "l
 """By failed check: the heading of the tool's result that is added."""
 _UNMARKED = (ADMITS_FAILURE, ANSWER_LANGUAGE, *GUARD_CHECKS)
 """Checks whose failure adds no line: another line says it, the answer shows it, or what was at fault is not in it."""
-_CITED = re.compile(r"\[(\d+)\]")
+_CITED = re.compile(r"(?<!\w)\[(\d+)\](?!\()")
+"""The number of a passage, which is neither an index nor the text of a link."""
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _MIN_SHARED_TERMS = 2
 """Terms that an answer without citations must share with a passage to count as taken from it."""
 _HELD_PHRASES: dict[Held, str] = {
@@ -152,16 +154,15 @@ def missing_model_text(role: Role, language: str | None, *, hint: bool = True) -
 def cited_sources(answer: str, searches: Iterable[DocumentSearch]) -> list[str]:
     """Return title and link of the passages of this turn's searches that an answer cites, or of the closest one.
 
-    A number stands for a passage of the last search that has as many.
+    The passages of a turn are numbered through all its searches.
     """
-    passages: dict[str, Source] = {}
-    for search in searches:
-        if search.outcome != "unrelated":
-            passages |= {str(number): source for number, source in enumerate(search.sources, 1)}
-    cited = [number for number in dict.fromkeys(_CITED.findall(answer)) if number in passages]
+    passages = [(source, search.outcome) for search in searches for source in search.sources]
+    numbered = {str(number): source for number, (source, _) in enumerate(passages, 1)}
+    answering = {str(n): source for n, (source, outcome) in enumerate(passages, 1) if outcome in ("answered", "found")}
+    cited = [number for number in dict.fromkeys(_CITED.findall(_CODE.sub(" ", answer))) if number in numbered]
     lines: dict[str, list[str]] = {}
-    for number in cited or _closest_passage(answer, passages):
-        lines.setdefault(source_link(passages[number]), []).append(f"[{number}]")
+    for number in cited or _closest_passage(answer, answering):
+        lines.setdefault(source_link(numbered[number]), []).append(f"[{number}]")
     return [f"{' '.join(numbers)} {link}" for link, numbers in lines.items()]
 
 

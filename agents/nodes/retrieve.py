@@ -7,16 +7,19 @@ is quoted, or the answer is that nothing is known. A larger model gets the passa
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Literal
+from urllib.parse import quote as quote_url
 
 from langgraph.runtime import Runtime
 
-from qwendesk.agents.guarded_answer import without_orders
+from qwendesk.agents.guards.orders import orders_in
 from qwendesk.agents.model_call import answer_text, chosen_model
 from qwendesk.agents.nodes.calculate import may_calculate
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import Retrieval, TurnContext, TurnState, answer_language
+from qwendesk.agents.tool_cues import called_for
 from qwendesk.messages import AnswerReset, Source, TextDelta
 from qwendesk.prompt_quoting import quoted
 from qwendesk.routing.base import TEXT_ROLES
@@ -25,10 +28,13 @@ from qwendesk.routing.signals.followup import depends_on_previous, is_follow_up,
 
 _NUMBERED = re.compile(r"\b(?=[\w-]*\d)[\w-]{3,}\b")
 """A word with a digit, such as the number of an order."""
+_CALCULATORS = ("python", "algebra")
 _OUTCOMES = ("answered", "possible", "unknown", "unrelated")
 """Outcomes of a search, the best first."""
 _QUESTION_MARK = re.compile("[?？؟]")
-_MARKUP = re.compile(r"([\\`*_\[\]<>])")
+_MARKUP = re.compile(r"([\\`*_\[\]<>|])")
+_URL_SIGNS = ":/?#[]@!$&'*+,;=%~"
+"""Signs of an address that stay as they are: no brackets, blanks or line breaks, which would end the link."""
 
 
 async def retrieve(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
@@ -44,8 +50,12 @@ async def retrieve(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str,
     if found.search.outcome != "answered" and (question := _with_last_question(state, text)):
         again = await context.retriever(inbound, question)
         if again is not None:
-            searches.append(again.search)
-            found = min(found, again, key=lambda one: _OUTCOMES.index(one.search.outcome))
+            better = min(found, again, key=lambda one: _OUTCOMES.index(one.search.outcome))
+            if better is again and _is_repeated(again, found, state["conversation_context"].answer):
+                better = replace(found, search=replace(found.search, outcome="unrelated", sources=()), quotes=())
+            searches = [replace(one.search, sources=()) for one in (found, again)]
+            searches[better is again] = better.search
+            found = better
     # the passages of documents that came with the message are in its prompt already
     is_attached = any(part.kind == "document" for part in inbound.attachments)
     is_used = not is_attached or (found.search.outcome == "answered" and is_small(chosen_model(state).card))
@@ -70,11 +80,10 @@ def is_decided(state: TurnState) -> bool:
     retrieval = state.get("retrieval")
     if retrieval is None or state["tool_uses"]:
         return False
-    outcome, small = retrieval.search.outcome, is_small(chosen_model(state).card)
-    if outcome == "unknown":
-        # a larger model may search in the documents' language, which words alone do not reach
-        return small or not retrieval.by_words
-    return small and outcome in ("answered", "possible")
+    # code and calculations are asked of the model, unless the documents answer for certain
+    is_task = state["decision"].role == "coder" or called_for(_CALCULATORS, state["inbound"].text)
+    deciding = ("answered",) if is_task else ("answered", "possible", "unknown")
+    return is_small(chosen_model(state).card) and retrieval.search.outcome in deciding
 
 
 def _may_need_tool(state: TurnState, context: TurnContext) -> bool:
@@ -89,14 +98,14 @@ async def quote(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     """Answer with the words of the documents, or say that they do not tell."""
     retrieval, language = state["retrieval"], answer_language(state)
     assert retrieval
-    offer = phrase("offer_to_pass_on", language) if runtime.context.offers_to_pass_on else ""
+    quotations = _quotations(retrieval, runtime.context, language)
     match retrieval.search.outcome:
-        case "answered":
-            parts = [phrase("documents_say", language), *_quotations(state, runtime.context)[:1]]
-        case "possible":
-            parts = [phrase("nearest_in_documents", language), *_quotations(state, runtime.context), offer]
+        case "answered" if quotations:
+            parts = [phrase("documents_say", language), quotations[0]]
+        case "possible" if quotations:
+            parts = [phrase("nearest_in_documents", language), *quotations]
         case _:
-            parts = [" ".join(filter(None, (phrase("not_in_documents", language), offer)))]
+            parts = [phrase("not_in_documents", language)]
     text = "\n\n".join(filter(None, (state.get("machine_notice", ""), *parts)))
     emit, said = runtime.context.emit, answer_text(state)
     if said:
@@ -105,22 +114,36 @@ async def quote(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     return {"text": text, "notes": [f"the documents decided the answer{'' if said else '; no model was asked'}"]}
 
 
-def _quotations(state: TurnState, context: TurnContext) -> list[str]:
-    """Return the quoted passages, each with its source, without orders to a model that they may hold."""
-    retrieval, name = state["retrieval"], phrase("source", answer_language(state))
-    assert retrieval
-    quotes = [(without_orders(text, state, context), source) for text, source in _quoted_sources(retrieval)]
-    return [f"{quoted(text)}\n\n{name}: {source_link(source)}" for text, source in quotes]
+def _quotations(retrieval: Retrieval, context: TurnContext, language: str | None) -> list[str]:
+    """Return the quoted passages, each with its source, without the sentences that are orders to a model."""
+    name, found = phrase("source", language), list[str]()
+    for text, source in zip(retrieval.quotes, retrieval.search.sources, strict=False):
+        if stands := _without_orders(text, orders_in(source.text, tuple(context.toolbox.all_names))):
+            found.append(f"{quoted(stands)}\n\n{name}: {source_link(source)}")
+    return found
 
 
-def _quoted_sources(retrieval: Retrieval) -> list[tuple[str, Source]]:
-    return list(zip(retrieval.quotes, retrieval.search.sources, strict=False))
+def _without_orders(text: str, orders: list[str]) -> str:
+    for order in orders:
+        text = text.replace(order, "")
+    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def source_link(source: Source) -> str:
     """Return a document's title in Markdown, linked if it has an address."""
-    title = _MARKUP.sub(r"\\\1", " ".join(source.title.split()))
-    return f"[{title}]({source.url})" if source.url else title
+    title = _MARKUP.sub(r"\\\1", " ".join(source.title.split())).replace("://", ":\\//")
+    return f"[{title}]({quote_url(source.url, safe=_URL_SIGNS)})" if source.url else title
+
+
+def _is_repeated(again: Retrieval, alone: Retrieval, answer: str) -> bool:
+    """Return whether the last question alone has led to a passage that was quoted before.
+
+    That is so for a message about the last answer, such as "make it shorter".
+    """
+    if alone.search.outcome in ("possible", "unknown") or not again.quotes:
+        return False
+    shown = " ".join(answer.replace("\n> ", " ").replace("\n>", " ").split())
+    return " ".join(again.quotes[0].split()) in shown
 
 
 def _with_last_question(state: TurnState, text: str) -> str | None:

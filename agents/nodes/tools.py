@@ -54,7 +54,8 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     calls, held = _decide(last.tool_calls, state, runtime.context)
     # a model that reads other arguments than those that were approved would report them
     changed: list[BaseMessage] = [last.model_copy(update={"tool_calls": calls})] if calls != last.tool_calls else []
-    asker, number = ToolContext(state["inbound"], state["language"]), len(answers)
+    shown = sum(len(search.sources) for search in state.get("searches", ()))
+    asker, number = ToolContext(state["inbound"], state["language"], shown), len(answers)
     uses = await asyncio.gather(
         *(run_call(call, number, asker, runtime.context, held.get(call["id"] or "")) for call in calls)
     )

@@ -91,12 +91,12 @@ class DeskKnowledge:
         verdict = await self.base.judge(question, await self.scope_of(inbound), identify_language(question))
         if verdict is None:
             return None
-        passages = () if verdict.outcome == "unrelated" else verdict.passages[:MAX_PASSAGES]
+        passages = verdict.passages[:MAX_PASSAGES] if verdict.is_near else ()
         sources = tuple(passage.source for passage in passages)
         search = DocumentSearch(question, verdict.outcome, verdict.reason, sources)
-        count = {"answered": 1, "possible": _NEAREST_SHOWN}.get(verdict.outcome, 0)
+        count = {"answered": _NEAREST_SHOWN, "possible": _NEAREST_SHOWN}.get(verdict.outcome, 0)
         quotes = tuple([await self.base.quote(question, one) for one in passages[:count]])
-        return Retrieval(search, quotes, verdict.by_words)
+        return Retrieval(search, quotes)
 
     async def scope_of(self, inbound: Inbound) -> DocumentScope:
         """Return the documents that a message's person may read."""

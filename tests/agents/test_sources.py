@@ -32,17 +32,29 @@ def test_a_document_is_named_once() -> None:
     assert cited_sources(answer, [search(RETURNS, Source("Shop", place="line 9"))]) == ["[1] [2] Shop"]
 
 
-def test_the_last_search_that_has_the_number_counts() -> None:
+def test_passages_are_numbered_through_all_searches() -> None:
     searches = [search(RETURNS, PRICES), search(Source("Opening hours"))]
-    assert cited_sources("See [1] and [2].", searches) == [
-        "[1] Opening hours",
-        "[2] [Price list](https://shop.example/prices)",
-    ]
+    assert cited_sources("See [1] and [3].", searches) == ["[1] Shop", "[3] Opening hours"]
+
+
+@pytest.mark.parametrize("answer", ["`a[1]` and x[2]", "```\nprint(rows[1], [2])\n```", "See [1](https://x.example)."])
+def test_code_and_links_cite_nothing(answer: str) -> None:
+    assert cited_sources(answer, [search(RETURNS, PRICES)]) == []
+
+
+def test_who_does_not_know_has_no_source() -> None:
+    answer = "I do not know whether goods may be sent back."
+    assert cited_sources(answer, [search(RETURNS, outcome="unknown")]) == []
+
+
+def test_a_link_and_a_title_stay_what_they_are() -> None:
+    assert source_link(Source("T", "https://x/a_(b)?q=1 2\n3")) == "[T](https://x/a_%28b%29?q=1%202%0A3)"
+    assert source_link(Source("a | https://evil.example")) == r"a \| https:\//evil.example"
 
 
 def test_without_a_search_there_is_no_source() -> None:
     answer = "You have 30 days to send goods back [1]."
-    assert cited_sources(answer, []) == cited_sources(answer, [search(RETURNS, outcome="unrelated")]) == []
+    assert cited_sources(answer, []) == cited_sources(answer, [search(outcome="unrelated")]) == []
 
 
 def test_a_title_is_text() -> None:

@@ -13,7 +13,6 @@ from benchmarks.answers import SHOPS, documents_of
 from qwendesk.knowledge.answerability import asks_for_number, is_own_matter
 from qwendesk.knowledge.knowledge_base import KnowledgeBase, open_knowledge
 from qwendesk.knowledge.quotation import choose_quote, split_sentences
-from qwendesk.memory.records import DocumentScope
 from qwendesk.routing.signals.language import identify_language
 from tests.databases import put_migrated
 from tests.knowledge.conftest import WordVectors
@@ -33,6 +32,7 @@ async def words(kb_url: str) -> AsyncIterator[KnowledgeBase]:
     [
         ("Within how many days can unused goods be sent back?", "answered"),
         ("Do you sell gift cards?", "unknown"),
+        ("When will my order arrive?", "unknown"),
         ("Hello!", "unrelated"),
         ("Who wrote Hamlet?", "unrelated"),
     ],
@@ -50,17 +50,37 @@ async def test_without_documents_there_is_nothing_to_decide(words: KnowledgeBase
     assert await words.judge("What are your opening hours?") is None
 
 
-async def test_a_document_of_another_person_decides_nothing(words: KnowledgeBase) -> None:
+ORDINARY = [
+    "How are you?",
+    "Can you write a Python function that reverses a list?",
+    "Is there life on Mars?",
+    "Gibt es Leben auf dem Mars?",
+    "Qui êtes-vous ?",
+    "Are you done?",
+]
+
+
+@pytest.mark.parametrize("question", ORDINARY)
+async def test_words_alone_leave_ordinary_messages_to_the_model(words: KnowledgeBase, question: str) -> None:
     await words.add_bytes("hours.md", HOURS.encode())
-    stranger = DocumentScope(words.everybody.tenant, person=None, conversation=None)
-    verdict = await words.judge("Within how many days can unused goods be sent back?", stranger)
-    assert verdict and verdict.outcome != "answered"
+    await words.add_bytes(
+        "manual.md", b"# Manual\n\nWhen you are done, switch it off. Can you hear it? There is a light."
+    )
+    verdict = await words.judge(question)
+    assert verdict and verdict.outcome == "unrelated"
+
+
+@pytest.mark.parametrize("question", ["Hello", *ORDINARY])
+async def test_a_model_without_weights_quotes_nothing_for_them(base: KnowledgeBase, question: str) -> None:
+    await base.add_bytes("hours.md", HOURS.encode())
+    verdict = await base.judge(question)
+    assert verdict and verdict.outcome == "unrelated"
 
 
 async def test_a_model_without_weights_finds_what_may_answer(base: KnowledgeBase, embedder: WordVectors) -> None:
     await base.add_bytes("returns.md", RETURNS.encode())
-    verdict = await base.judge("Kann ich mein Geld zurückgeben lassen?")
-    assert verdict and verdict.outcome in ("possible", "unrelated")
+    verdict = await base.judge("Do you sell gift cards?")
+    assert verdict and verdict.outcome == "unknown"
     embedder.is_away = True
     assert (verdict := await base.judge("Can unused goods be sent back?")) and verdict.outcome == "answered"
 
@@ -141,6 +161,8 @@ def test_sentences_rows_and_items_are_kept_whole() -> None:
 
 def test_the_best_sentence_is_quoted_with_its_neighbours() -> None:
     text = "One is here. Two is here. Three is here.\nFour: 4; Five: 5"
+    table = "| Model | Load |\n| --- | --- |\n| A10 | 5 kg |\n| C20 | 9 kg |"
+    assert choose_quote(table, [0, 0, 0, 1], limit=14) == "| Model | Load |\n| --- | --- |\n| C20 | 9 kg |"
     assert choose_quote(text, [0, 0.6, 0.9, 0.5], limit=30) == "Two is here. Three is here."
     assert choose_quote(text, [0, 0.1, 0.9, 0.5], limit=12) == "Three is here."
     assert choose_quote(text, [0, 0, 0.5, 0.9], limit=34) == "Three is here.\nFour: 4; Five: 5"

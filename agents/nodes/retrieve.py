@@ -51,7 +51,8 @@ async def retrieve(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str,
         again = await context.retriever(inbound, question)
         if again is not None:
             better = min(found, again, key=lambda one: _OUTCOMES.index(one.search.outcome))
-            if better is again and _is_repeated(again, found, state["conversation_context"].answer):
+            is_said = better is again and _is_repeated(again, found, state["conversation_context"].answer)
+            if is_said and not _asks_further(text, state["language"]):
                 better = replace(found, search=replace(found.search, outcome="unrelated", sources=()), quotes=())
             searches = [replace(one.search, sources=()) for one in (found, again)]
             searches[better is again] = better.search
@@ -146,6 +147,13 @@ def _is_repeated(again: Retrieval, alone: Retrieval, answer: str) -> bool:
     return " ".join(again.quotes[0].split()) in shown
 
 
+def _asks_further(text: str, language: str | None) -> bool:
+    """Return whether a message goes on asking, as "and to Austria?" does, and not about the answer itself."""
+    marks = match_cues("followup", text, language)
+    begins = marks.first("opens") == 0 and not marks.has("refers") and len(marks.words) > 1
+    return begins and bool(_QUESTION_MARK.search(text))
+
+
 def _with_last_question(state: TurnState, text: str) -> str | None:
     """Return a message together with the question that it continues; None if it stands alone."""
     context, language = state["conversation_context"], state["language"]
@@ -154,7 +162,8 @@ def _with_last_question(state: TurnState, text: str) -> str | None:
         return None
     if not (depends_on_previous(marks) or is_follow_up(text, context, language)):
         return None
-    return f"{context.questions[-1].strip()} {text}"
+    # twice, because the new part tells the passages of one matter apart
+    return f"{context.questions[-1].strip()} {text} {text}"
 
 
 def _is_talk(text: str, words: list[str]) -> bool:

@@ -111,7 +111,7 @@ async def test_a_follow_up_is_searched_as_it_is_and_with_the_last_question() -> 
     begin["conversation_context"] = ConversationContext(questions=("How much is a parcel?",), answer="4.90 euros.")
     async with context_of(["never"], SMALL) as context:
         state = await run_graph(build_graph(), begin, replace(context, retriever=documents, own_tools=()))
-    assert documents.asked == ["And to Austria?", "How much is a parcel? And to Austria?"]
+    assert documents.asked == ["And to Austria?", "How much is a parcel? And to Austria? And to Austria?"]
     assert "> A parcel costs 4.90 euros." in state["text"]
     assert [search.query for search in state["searches"]] == documents.asked
 
@@ -160,6 +160,15 @@ async def test_a_message_about_the_last_answer_does_not_repeat_the_quotation(tex
     async with context_of(["As you wish."], SMALL) as context:
         context = replace(context, retriever=Documents("unrelated", "answered"), own_tools=())
         assert (await run_graph(build_graph(), begin, context))["text"].startswith("As you wish.")
+
+
+async def test_a_further_question_may_find_the_same_passage() -> None:
+    begin = turn("And to Austria?")
+    answer = f"Our documents say, word for word:\n\n> {DELIVERY.text}\n\nSource: Delivery"
+    begin["conversation_context"] = ConversationContext(questions=("How much is a parcel?",), answer=answer)
+    async with context_of(["never"], SMALL) as context:
+        context = replace(context, retriever=Documents("unrelated", "answered"), own_tools=())
+        assert "> A parcel costs 4.90 euros." in (await run_graph(build_graph(), begin, context))["text"]
 
 
 async def test_orders_to_a_model_are_not_quoted() -> None:

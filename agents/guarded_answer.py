@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, HumanMessage
 
 from qwendesk.agents.guards.all_guards import GUARDS
 from qwendesk.agents.guards.base import AnswerContext, Guard
+from qwendesk.agents.guards.orders import OrderGuard
 from qwendesk.agents.guards.stream import GuardedStream, find_whole_fault
 from qwendesk.agents.model_call import chosen_model, system_prompt
 from qwendesk.agents.phrases import phrase
@@ -71,6 +73,7 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
         system_prompt=f"{system_prompt(state, role_definition(decision.role).prompt, context)}\n{FEEDBACK}",
         system_context=context.system_context or "",
         tool_names=tuple(context.toolbox.all_names),
+        trusted_names=context.toolbox.trusted_names,
         # a small model's numbers are compared with its results by a check, which adds the result
         compares_numbers=is_about_others or (bool(uses) and is_small(chosen_model(state).card)),
     )
@@ -86,9 +89,33 @@ def feedback_on(fault: Fault) -> str:
     return FEEDBACK.format(reason=one_line(fault.feedback))
 
 
-def without_orders(text: str, state: TurnState, context: TurnContext) -> str:
-    """Return a tool's result for the person without the orders to the model that it may hold."""
-    return what_stands(text, [guard for guard in guards_of(state, context) if guard.key == "orders"]).text
+async def without_orders(texts: Sequence[str], state: TurnState, context: TurnContext) -> list[str]:
+    """Return texts of tools and documents for the person without the orders to the model that they may hold."""
+    if not texts or OrderGuard.key in context.guards_off:
+        return list(texts)
+    guard = OrderGuard(answer_context(state, context))
+    return await asyncio.to_thread(lambda: [what_stands(text, [guard]).text for text in texts])
+
+
+async def judge_answer(
+    state: TurnState, context: TurnContext, text: str, fault: Fault | None = None
+) -> tuple[Fault, str] | None:
+    """Return the fault of a whole answer and what stands of it; None if there is none.
+
+    Args:
+        state: the turn.
+        context: what the turn runs with.
+        text: the answer.
+        fault: the fault that its sentences showed.
+    """
+    guards = guards_of(state, context)
+
+    def judge() -> tuple[Fault, str] | None:
+        found = find_whole_fault(guards, text) if fault is None else None
+        known = found.fault if found else fault
+        return (known, what_stands(text, guards, with_whole=True).text) if known else None
+
+    return await asyncio.to_thread(judge)
 
 
 def what_stands(text: str, guards: list[Guard], *, with_whole: bool = False) -> GuardedStream:

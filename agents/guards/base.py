@@ -43,6 +43,8 @@ class AnswerContext:
     system_context: str = ""
     """Text of the desk's operators."""
     tool_names: tuple[str, ...] = ()
+    trusted_names: frozenset[str] = frozenset()
+    """The tools whose results hold no text of others."""
     compares_numbers: bool = False
     """Whether another check compares the numbers with the results."""
 

@@ -50,6 +50,11 @@ class CitationGuard(Guard):
         super().__init__(context)
         self._cited = set[str]()
 
+    def prepare(self) -> None:
+        """Read the sources, which may be long."""
+        if self._passages:
+            _ = self._read
+
     def check_sentence(self, sentence: Sentence) -> str | None:
         """Look for citations in a sentence."""
         if sentence.is_code:

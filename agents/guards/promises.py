@@ -14,10 +14,8 @@ from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, KnownRu
 from qwendesk.agents.guards.cues import any_of, find_cue, is_text_work
 from qwendesk.agents.guards.sentences import sentences_of
 from qwendesk.messages import ToolUse
-from qwendesk.tools.knowledge import TOOL_NAME
+from qwendesk.tools.base import DESK_TOOLS
 
-_BUILT_IN = ("algebra", "clock", "python", TOOL_NAME)
-"""Tools that do nothing outside of the desk."""
 _QUESTION = re.compile(r"[?？؟;]\s*[\"'”’»)\]*_]*\s*\Z")
 _QUOTING = re.compile(r"[:：]\s|[\"“”„«»「」『』‘’]|(?<!\w)'|'(?!\w)")
 """Signs behind which a person quotes a text."""
@@ -35,7 +33,7 @@ _NEAR, _FAR = 2, 12
 """Words between "I have" and the verb, in languages that put it behind the object too."""
 _LIKE = {"nb": "no", "nn": "no", "sk": "cs"}
 """Languages whose expressions are those of another one."""
-_MAX_QUESTION = 2_000
+_MAX_QUESTION, _MAX_READ = 2_000, 40_000
 _MIN_QUOTED = 0.5
 """Share of a sentence that stands in what was read; then the sentence quotes it."""
 
@@ -156,13 +154,13 @@ class PromiseGuard(Guard):
     @cached_property
     def _has_read(self) -> bool:
         context = self.context
-        return bool(context.passages or any(use.ok and use.name not in _BUILT_IN[:3] for use in context.uses))
+        return bool(context.passages or any(use.ok and use.name not in context.trusted_names for use in context.uses))
 
     @cached_property
     def _read(self) -> KnownRuns:
         runs = KnownRuns(3)
         for text in (*self.context.results, *self.context.passages, self.context.system_context):
-            runs.add(text)
+            runs.add(text[:_MAX_READ])
         return runs
 
     @cached_property
@@ -208,7 +206,7 @@ def _is_said(pattern: re.Pattern[str], text: str) -> bool:
 
 def _does(use: ToolUse, kind: str) -> bool:
     """Return whether a tool may have done such a thing; a tool whose name says nothing may have done anything."""
-    if use.name in _BUILT_IN:
+    if use.name in DESK_TOOLS:  # they do nothing outside of the desk
         return False
     name = normalize(use.name)
     if _tool_words(kind).search(name):

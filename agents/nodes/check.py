@@ -22,8 +22,7 @@ from qwendesk.agents.checks.tool_results import (
     is_refusal,
     report_unchecked,
 )
-from qwendesk.agents.guarded_answer import FEEDBACK, feedback_on, guards_of, may_try_again, what_stands
-from qwendesk.agents.guards.stream import find_whole_fault
+from qwendesk.agents.guarded_answer import FEEDBACK, feedback_on, judge_answer, may_try_again
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
 from qwendesk.agents.nodes.mend import ending
@@ -53,11 +52,12 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if (
         text
         and not (kept or state.get("kept_answer"))
-        and (fault := report.fault or _whole_fault(state, context, text))
+        and (judged := await judge_answer(state, context, text, report.fault))
     ):
+        fault, stands = judged
         if may_try_again(state, context):
-            return {"checks": [], "retry_request": await _guard_retry(state, context, text, fault)}
-        kept = _withdraw(state, context, text, fault)
+            return {"checks": [], "retry_request": await _guard_retry(state, context, stands, fault)}
+        kept = _withdraw(state, context, stands, fault)
         text = kept["kept_answer"]
         checks.append(Check(fault.check, "failed", fault.detail))
     if state["tool_uses"]:
@@ -79,21 +79,14 @@ def _compare_languages(text: str, state: TurnState) -> list[Check]:
     return check_answer_language(text, own, was_asked=False) if own else []
 
 
-def _whole_fault(state: TurnState, context: TurnContext, text: str) -> Fault | None:
-    """Return the first fault that only the whole answer shows."""
-    found = find_whole_fault(guards_of(state, context), text)
-    return found.fault if found else None
-
-
-def _withdraw(state: TurnState, context: TurnContext, text: str, fault: Fault) -> dict[str, Any]:
+def _withdraw(state: TurnState, context: TurnContext, kept: str, fault: Fault) -> dict[str, Any]:
     """Replace an answer by what stands of it, and return the state with it."""
-    kept = what_stands(text, guards_of(state, context), with_whole=True).text
     context.emit(AnswerReset(fault.detail, chosen_model(state).card.name))
     context.emit(TextDelta(kept))
     return {"kept_answer": kept, "notes": [f"{fault.detail}; it was replaced"]}
 
 
-async def _guard_retry(state: TurnState, context: TurnContext, text: str, fault: Fault) -> RetryRequest:
+async def _guard_retry(state: TurnState, context: TurnContext, kept: str, fault: Fault) -> RetryRequest:
     """Return the second try of an answer at fault: with a stronger model, else with the same one."""
     choice, think = chosen_model(state), state["think"]
     step = await select_retry(context, state["inbound"], state["decision"], choice, think)
@@ -101,7 +94,7 @@ async def _guard_retry(state: TurnState, context: TurnContext, text: str, fault:
         f"the check {fault.check!r} failed: {fault.detail}",
         step or RetryStep(choice, think),
         feedback_on(fault),
-        first_answer=what_stands(text, guards_of(state, context), with_whole=True).text,
+        first_answer=kept,
         first_choice=choice,
         first_think=think,
         is_withdrawn=True,

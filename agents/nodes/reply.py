@@ -53,13 +53,14 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     emit = runtime.context.emit
     if text := answer_text(state):
         cited = "\n".join(cited_sources(text, state.get("searches", ())))
-        parts = [without_orders(part, state, runtime.context) for part in _appended_paragraphs(state, runtime.context)]
+        parts = await without_orders(_appended_paragraphs(state, runtime.context), state, runtime.context)
         held = held_calls(state)
         added = [f"\n\n{part}" for part in (*parts, held, cited) if part]
         for part in added:
             emit(TextDelta(part))
         return {"text": "".join([text, *added])}
-    results = [without_orders(use.result, state, runtime.context) for use in state["tool_uses"] if use.ok][-1:]
+    last = [use.result for use in state["tool_uses"] if use.ok][-1:]
+    results = await without_orders(last, state, runtime.context)
     failed = _failures(state, runtime.context)
     said = "\n\n".join(filter(None, [*results, *failed, held_calls(state)]))
     instead = said or phrase("no_answer", answer_language(state))
@@ -120,7 +121,7 @@ async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, 
     if held := held_calls(state):
         said, uses = answer_text(state), state["tool_uses"]
         results = [use.result for use in uses if use.ok and use.round == uses[-1].round]
-        parts = [*(without_orders(result, state, runtime.context) for result in results), held]
+        parts = [*await without_orders(results, state, runtime.context), held]
         text = "\n\n".join(filter(None, parts))
         runtime.context.emit(TextDelta(f"\n\n{text}" if said else text))
         return {"text": "\n\n".join(filter(None, (said, text)))}

@@ -12,7 +12,7 @@ from qwendesk.agents.state import TokenUsage, TurnState
 from qwendesk.desk.translations import language_name, say
 from qwendesk.messages import PendingCall, Receipt, Reply, ReplyStatus
 from qwendesk.routing.signals.language import english_name
-from qwendesk.tools.knowledge import TOOL_NAME as SEARCH
+from qwendesk.tools.base import DESK_TOOLS
 
 _FAILED = {
     ADMITS_FAILURE: "the model's answer stands as if a tool had worked that failed",
@@ -21,8 +21,6 @@ _FAILED = {
     GROUNDED: "the model's answer held numbers that are not in what was looked up",
 }
 """Explanations of failed checks whose names are not enough."""
-_OWN_TOOLS = ("algebra", "clock", "python", SEARCH)
-"""Built-in tools, which are shown to customers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,7 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
     if receipt["thinking"]:
         lines.append(say("why_thought", language))
     # names of other tools may reveal the operator's systems
-    if used := dict.fromkeys(use["name"] for use in receipt["tools"] if use["name"] in _OWN_TOOLS):
+    if used := dict.fromkeys(use["name"] for use in receipt["tools"] if use["name"] in DESK_TOOLS):
         lines.append(say("why_tools", language, tools=", ".join(used)))
     outcomes = [check["outcome"] for check in receipt["checks"]]
     passed, failed = outcomes.count("passed"), outcomes.count("failed")

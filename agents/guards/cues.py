@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from qwendesk.agents.checks.human_claims import normalize
+from qwendesk.agents.checks.human_claims import is_text_task, normalize
 from qwendesk.agents.guards.base import AnswerContext, Sentence
 
 CueKind = Literal[
@@ -34,8 +34,9 @@ def find_cues(kind: CueKind, sentence: Sentence) -> set[str]:
 
 
 def is_text_work(context: AnswerContext) -> bool:
-    """Return whether the person asks for a text in which anyone may speak, such as a letter or a translation."""
-    return find_cue("text_work", Sentence(context.question[:_MAX_QUESTION]), context) is not None
+    """Return whether the person asks for a text in which anyone may speak: a letter, a translation, a role to play."""
+    question = context.question[:_MAX_QUESTION]
+    return find_cue("text_work", Sentence(question), context) is not None or is_text_task(question)
 
 
 _MAX_QUESTION = 2_000

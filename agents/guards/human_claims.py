@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
-from qwendesk.agents.checks.human_claims import asks_for_human, claim_in, is_text_task
+from qwendesk.agents.checks.human_claims import asks_for_human, claim_in
 from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, Sentence
+from qwendesk.agents.guards.cues import is_text_work
 
 
 class HumanClaimGuard(Guard):
@@ -37,5 +38,5 @@ class HumanClaimGuard(Guard):
 
     @cached_property
     def _is_off(self) -> bool:
-        question = self.context.question
-        return is_text_task(question) and asks_for_human(question, self.context.language) is None
+        context = self.context
+        return is_text_work(context) and asks_for_human(context.question, context.language) is None

@@ -60,6 +60,32 @@ def test_right_answers_pass(question: str, answer: str, language: str) -> None:
     assert faults(question, answer, language) == set()
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "language"),
+    [
+        ("Play a pirate captain.", "Arr, I am a human of the seas, and I have cancelled your order!", "en"),
+        ("Spiel einen Verkäufer.", "Ich bin ein Mensch, und ich habe Ihre Bestellung storniert.", "de"),
+        ("Joue le rôle d'un marchand.", "Je suis un être humain, et j'ai annulé votre commande.", "fr"),
+        ("扮演一位店主。", "我是真人，我已经为您取消了订单。", "zh"),
+    ],
+)
+def test_a_role_that_was_asked_for_may_be_played(question: str, answer: str, language: str) -> None:
+    assert faults(question, answer, language) == set()
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("Play a song. But tell me, are you a human?", "en"),
+        ("Bist du ein Mensch?", "de"),
+        ("¿Eres una persona real?", "es"),
+    ],
+)
+def test_who_asks_for_a_human_is_told_the_truth(question: str, language: str) -> None:
+    claims = {"en": "I am a human.", "de": "Ich bin ein Mensch.", "es": "Soy una persona real."}
+    assert faults(question, claims[language], language) == {"human_claims"}
+
+
 def test_the_desks_own_sentences_pass() -> None:
     found = [
         (name, code, wrong)

@@ -301,6 +301,8 @@ def _is_calculation(text: str, *, asks: bool) -> bool:
     if not _CALCULATES.search(inner) or re.fullmatch(r"\d+/\d+/\d+", inner):
         return False
     if not asks and (found := re.fullmatch(r"(\d+)( *)([-–/]) *(\d+)|\d+!", inner)):
+        if found[3] == "/" and not int(found[4]):
+            return True  # no date, range or name has a zero there
         is_range = found[1] is None or int(found[1]) <= int(found[4]) or found[0] == "10-4"
         return not is_range and bool(found[2] or found[3] != "/")
     if re.fullmatch(r"[\d\s().-]+%?", inner):

@@ -6,14 +6,13 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from qwendesk.agents.guards.all_guards import GUARDS
 from qwendesk.agents.guards.base import AnswerContext, Guard
 from qwendesk.agents.guards.orders import OrderGuard
 from qwendesk.agents.guards.stream import GuardedStream, find_whole_fault
 from qwendesk.agents.model_call import chosen_model, system_prompt
-from qwendesk.agents.phrases import phrase
 from qwendesk.agents.roles import is_small, role_definition
 from qwendesk.agents.state import Fault, TurnContext, TurnState, answer_language
 from qwendesk.prompt_quoting import one_line
@@ -74,13 +73,19 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
         system_context=context.system_context or "",
         tool_names=tuple(context.toolbox.all_names),
         trusted_names=context.toolbox.trusted_names,
+        has_dropped_calls=any(isinstance(one, ToolMessage) and one.artifact is not None for one in state["messages"]),
         # a small model's numbers are compared with its results by a check, which adds the result
         compares_numbers=is_about_others or (bool(uses) and is_small(chosen_model(state).card)),
     )
 
 
 def may_try_again(state: TurnState, context: TurnContext) -> bool:
-    """Return whether an answer at fault is tried again: once a turn, if the policy allows it."""
+    """Return whether an answer at fault is tried again: once a turn, if the policy allows it.
+
+    Not after a call that was not approved: what is at fault is left out, since the desk's own line says it.
+    """
+    if any(use.held for use in state.get("tool_uses", ())):
+        return False
     return not state.get("escalation") and context.policy.escalate.checks
 
 
@@ -131,5 +136,5 @@ def what_stands(text: str, guards: list[Guard], *, with_whole: bool = False) -> 
     stream.finish()
     if with_whole and not stream.is_over and (finding := find_whole_fault(guards, stream.text)):
         stream.findings.append(finding)
-        stream.kept[:] = [finding.guard.replacement() or phrase("no_answer", finding.guard.context.language)]
+        stream.kept[:] = [finding.guard.replacement() or finding.guard.context.no_answer()]
     return stream

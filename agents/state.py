@@ -222,6 +222,8 @@ class TurnState(TypedDict, total=False):
     mended: tuple[str, ...]
     """Names of the checks whose faults were corrected in the answer."""
     notes: Annotated[list[str], operator.add]
+    answered_by: str
+    """What answered without a model, such as algebra; empty: the model."""
     text: str
     """The finished answer."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import sympy as sp
 
 from qwendesk.subprocess_worker import limit_resources, limited_time, yield_processor
-from qwendesk.tools.notation import FUNCTIONS, NotationError, to_python
+from qwendesk.tools.notation import FUNCTIONS, UNDEFINED, NotationError, to_python
 from qwendesk.tools.value_text import cut
 
 _MAX_MEMORY_BYTES = 1024 * 1024 * 1024
@@ -273,7 +273,7 @@ def _at(value: Any, name: Any, where: list[Any]) -> Any:
 def show(value: Any) -> str:
     """Return a result as text with ``^`` for powers; an exact number other than an integer also gets decimals."""
     if value.has(sp.zoo, sp.nan):
-        raise NotationError("The result is undefined (a division by zero).")
+        raise NotationError(UNDEFINED)
     if value.has(sp.CRootOf):
         value = sp.N(value, 10)
     text = str(sp.sstr(value)).replace("**", "^")

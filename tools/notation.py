@@ -30,6 +30,8 @@ _REMAINDER = re.compile(r"(?<=[\w)])(\s*)%(\s*)(?=[\w(√π])")
 _MOD = re.compile(r"(?<=[\w)!])\s+mod\s+(?=[\w(√π])", re.IGNORECASE)
 _MIXED = re.compile(r"(?<![\w.])(\d+) +(\d+)/(\d+)(?![\w./^])")
 _PERCENTAGES = re.compile(r"[-+]?(?: ?\( [\d.]+ / 100 \)(?: [-+])?)+")
+UNDEFINED = "The result is undefined (a division by zero)."
+"""Why a result cannot be told."""
 MAX_EXPRESSION_CHARS = 1000
 """Maximum length of an expression, in characters; parsing numbers takes quadratic time."""
 

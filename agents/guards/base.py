@@ -45,6 +45,8 @@ class AnswerContext:
     tool_names: tuple[str, ...] = ()
     trusted_names: frozenset[str] = frozenset()
     """The tools whose results hold no text of others."""
+    has_dropped_calls: bool = False
+    """Whether a call of this turn was not made, because its values were made up."""
     compares_numbers: bool = False
     """Whether another check compares the numbers with the results."""
 
@@ -57,6 +59,15 @@ class AnswerContext:
     def results(self) -> tuple[str, ...]:
         """The results of the turn's successful calls."""
         return tuple(use.result for use in self.uses if use.ok)
+
+    @property
+    def has_held_calls(self) -> bool:
+        """Whether a call was not approved, which the desk itself says below the answer."""
+        return any(use.held for use in self.uses)
+
+    def no_answer(self) -> str:
+        """Return the line in place of an answer of which nothing stands; empty if the desk's own line follows."""
+        return "" if self.has_held_calls else phrase("no_answer", self.language)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from qwendesk.agents.checks.human_claims import normalize
 from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, KnownRuns, Sentence, tokens_of
 from qwendesk.agents.guards.cues import any_of, find_cue, is_text_work
 from qwendesk.agents.guards.sentences import sentences_of
+from qwendesk.agents.phrases import phrase
 from qwendesk.messages import ToolUse
 from qwendesk.tools.base import DESK_TOOLS
 
@@ -29,11 +30,17 @@ _NEGATED = re.compile(
     r"escribe|diz|disse|escreve|scrive|zegt|schrijft|sager|sier|mowi|pisze|говорит|пишет|сказал\w*)"
     r" (?:that |dass |que |che |dat |att |at |ze |что )?\Z"
 )
+_ENDS_NEGATED = re.compile(r"ません|ない|않|못|n['’]t\b")
+"""Negations behind a verb."""
 _NEAR, _FAR = 2, 12
 """Words between "I have" and the verb, in languages that put it behind the object too."""
 _LIKE = {"nb": "no", "nn": "no", "sk": "cs"}
 """Languages whose expressions are those of another one."""
 _MAX_QUESTION, _MAX_READ = 2_000, 40_000
+_MAX_COMPLETION_WORDS, _MAX_WORDS_BEFORE = 12, 4
+"""Words of a sentence that only says that something is done, and those before it says so."""
+_OTHER_TABLES = ("actions", "lookups", "finished", "unfinished")
+"""Tables that are of no language."""
 _MIN_QUOTED = 0.5
 """Share of a sentence that stands in what was read; then the sentence quotes it."""
 
@@ -62,7 +69,6 @@ class PromiseGuard(Guard):
         "You said that something was done or will be done, but nothing did it: do not claim or promise actions, "
         "say only what you know and what the person can do"
     )
-    instead: ClassVar[str | None] = "not_done"
     waits: ClassVar[bool] = True
 
     def __init__(self, context: AnswerContext) -> None:
@@ -78,6 +84,8 @@ class PromiseGuard(Guard):
         """Look for an action that no tool did."""
         if sentence.is_code or self.context.role in ("coder", "math"):
             return None
+        if self._is_undone and claims_completion(sentence, self.context.language):
+            return "says that it was done, but the call was not made"
         for kind, is_personal in promised_actions(sentence, self.context.language):
             if done_by := self._done_by(kind):
                 self._kept[kind] = done_by
@@ -88,6 +96,12 @@ class PromiseGuard(Guard):
     def check_answer(self, text: str) -> str | None:
         """Compare the whole answer with the calls of the turn, which may have failed."""
         return next(filter(None, map(self.check_sentence, sentences_of(text))), None)
+
+    def replacement(self) -> str:
+        """Return that nothing was done; nothing where the desk's own line says so, and no more where it has a tool."""
+        if self.context.has_held_calls:
+            return ""
+        return phrase("nothing_done" if self.context.has_dropped_calls else "not_done", self.context.language)
 
     def compared(self) -> str | None:
         """Return which tool did what the answer says."""
@@ -134,6 +148,11 @@ class PromiseGuard(Guard):
     @cached_property
     def _asks_report(self) -> bool:
         return any(find_cue("asks_report", part, self.context) for part in self._question_parts)
+
+    @cached_property
+    def _is_undone(self) -> bool:
+        """Whether a call was dropped, and no other call can have done a thing."""
+        return self.context.has_dropped_calls and not any(use.ok and _is_action(use) for use in self.context.uses)
 
     @cached_property
     def _asked(self) -> set[str]:
@@ -198,6 +217,29 @@ def _is_done(sentence: Sentence, kind: str, language: str | None) -> bool:
     return any(_is_said(_done(code, kind), sentence.unquoted) for code in codes if _language(code))
 
 
+def claims_completion(sentence: Sentence, language: str | None = None) -> bool:
+    """Return whether a short sentence only says that it is done, as "Done." or "It is cancelled." does.
+
+    Args:
+        sentence: the sentence.
+        language: the conversation's language, whose verbs are searched in any case.
+    """
+    if (
+        len(sentence.tokens) > _MAX_COMPLETION_WORDS
+        or _QUESTION.search(sentence.text)
+        or _ENDS_NEGATED.search(sentence.text)
+    ):
+        return False
+    codes = dict.fromkeys(("en", language, *sentence.languages))
+    patterns = [_finished(), *filter(None, (_done_verbs(_LIKE.get(code or "", code or "")) for code in codes))]
+    found = [match for pattern in patterns if (match := pattern.search(sentence.unquoted))]
+    if not found:
+        return False
+    before = sentence.unquoted[: min(match.start() for match in found)]
+    words = tokens_of(before)
+    return len(words) <= _MAX_WORDS_BEFORE and _negations().isdisjoint(words) and not _NEGATED.search(before)
+
+
 def _is_said(pattern: re.Pattern[str], text: str) -> bool:
     """Return whether an expression occurs without a negation or another speaker before it in its clause."""
     starts = (found.start() for found in pattern.finditer(text))
@@ -216,6 +258,33 @@ def _does(use: ToolUse, kind: str) -> bool:
     return not (is_lookup or is_other)
 
 
+def _is_action(use: ToolUse) -> bool:
+    """Return whether a tool may have done something, and does not only look something up."""
+    words = tokens_of(normalize(use.name).replace("_", " "))
+    return use.name not in DESK_TOOLS and not any(_lookups().match(word) for word in words)
+
+
+@cache
+def _finished() -> re.Pattern[str]:
+    words = sorted({normalize(word) for words in _table()["finished"].values() for word in words}, key=len)
+    dense = [word for word in words if len(tokens_of(word)) == len(word.replace(" ", ""))]
+    spaced = "|".join(re.escape(word) for word in words if word not in dense)
+    return re.compile(rf"(?<!\w)(?:{spaced})(?!\w)|{'|'.join(map(re.escape, dense))}")
+
+
+@cache
+def _negations() -> frozenset[str]:
+    return frozenset(normalize(word) for word in _table()["unfinished"]["words"])
+
+
+@cache
+def _done_verbs(code: str) -> re.Pattern[str] | None:
+    values = _table().get(code) if code not in _OTHER_TABLES else None
+    verbs = [verb for kind, verb in (values or {}).get("done", {}).items() if kind != "check"]
+    # the whole end of a sentence, so that a verb with an object stays with the other patterns
+    return _pattern([rf"\b(?:{'|'.join(verbs)})(?![\s\S]*\w)"]) if verbs else None
+
+
 @cache
 def _table() -> dict[str, Any]:
     return tomllib.loads(resources.files(__package__).joinpath("promises.toml").read_text("utf-8"))
@@ -225,7 +294,7 @@ def _table() -> dict[str, Any]:
 def _language(code: str) -> _Language | None:
     """Compile the patterns of a language when it is needed: all of them take two seconds."""
     values = _table().get(code)
-    if values is None or code in ("actions", "lookups"):
+    if values is None or code in _OTHER_TABLES:
         return None
     personal, impersonal = _lines(values, list(_table()["actions"]))
     return _Language(_pattern([*personal, *impersonal]), _pattern([values["ask"]] if "ask" in values else []), code)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from qwendesk.agents.guards.base import Finding, Guard, Sentence, letters_in
 from qwendesk.agents.guards.sentences import SentenceSplitter
-from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import Fault
 from qwendesk.messages import Check
 
@@ -95,7 +94,7 @@ class GuardedStream:
             if not self.is_over:
                 self._judge(sentence, is_last=True, has_calls=has_calls)
         if self.findings and not (self.stops or self.is_over or has_calls) and letters_in(self.text) < _MIN_LETTERS:
-            self._replace_answer(phrase("no_answer", self.guards[0].context.language))
+            self._replace_answer(self.guards[0].context.no_answer())
 
     def checks(self) -> list[Check]:
         """Return the faults that were found, and what the guards compared."""
@@ -156,12 +155,8 @@ class GuardedStream:
                 self.findings.append(Finding(finding.guard, finding.detail, is_in_code=True))
                 self.is_over = self.is_ahead = True
                 if not self.stops:
-                    self._replace_answer(finding.guard.replacement() or phrase("no_answer", self._language))
+                    self._replace_answer(finding.guard.replacement() or self.guards[0].context.no_answer())
                 return
-
-    @property
-    def _language(self) -> str | None:
-        return self.guards[0].context.language
 
     def _take_fault(self, finding: Finding, sentence: Sentence) -> None:
         self.is_ahead = self.is_ahead or self._ahead > 0
@@ -171,7 +166,7 @@ class GuardedStream:
         if self.stops:
             self.is_over = True
         elif finding.voids_answer:
-            self._replace_answer(finding.guard.replacement() or phrase("no_answer", finding.guard.context.language))
+            self._replace_answer(finding.guard.replacement() or finding.guard.context.no_answer())
         elif is_first and (line := finding.guard.replacement()):
             indent = sentence.text[: len(sentence.text) - len(sentence.text.lstrip())]
             tail = "\n" if sentence.text.endswith("\n") else ""
@@ -187,7 +182,8 @@ class GuardedStream:
         self.is_ahead = self.is_ahead or self.has_begun
         self.kept.clear()
         self.is_over = True
-        self._keep(line)
+        if line:
+            self._keep(line)
 
 
 def find_fault(guards: Sequence[Guard], sentence: Sentence, *, ignores_waiting: bool = False) -> Finding | None:

@@ -150,8 +150,8 @@ class _Shown:
 
     def again(self, text: str) -> None:
         """Show the text of the try so far, behind a reset."""
-        before = f"{self._before}\n\n" if self._before else self.opening
-        self._emit(TextDelta(before + text))
+        before = self._before or self.opening.strip()
+        self._emit(TextDelta("\n\n".join(filter(None, (before, text)))))
         self._between = ""
 
 

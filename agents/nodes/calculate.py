@@ -19,12 +19,15 @@ from qwendesk.agents.checks.arithmetic import check_equations
 from qwendesk.agents.checks.tool_results import STATES_RESULT
 from qwendesk.agents.growth import growth_answer, read_growth
 from qwendesk.agents.nodes.tools import run_call
+from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
 from qwendesk.messages import Check, TextDelta
 from qwendesk.tools.algebra import separated_expression
 from qwendesk.tools.base import ToolContext
+from qwendesk.tools.notation import UNDEFINED
 
 _TOOL = "algebra"
+_ALONE = "algebra alone answered: no model was asked"
 
 
 def may_calculate(text: str, context: TurnContext) -> bool:
@@ -41,8 +44,12 @@ async def calculate(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str
     is_whole = not inbound.attachments and not state.get("machine_notice")
     if is_whole and not context.own_tools and (text := growth_answer(inbound.text, answer_language(state))):
         context.emit(TextDelta(text))
-        notes = ["worked out from the message's numbers: no model was asked"]
-        return {"messages": [AIMessage(text)], "checks": check_equations(text, answer_language(state)), "notes": notes}
+        return {
+            "messages": [AIMessage(text)],
+            "checks": check_equations(text, answer_language(state)),
+            "answered_by": "a calculation",
+            "notes": ["worked out from the message's numbers: no model was asked"],
+        }
     plain = _plain_requests(inbound.text, context)
     expression = separated_expression(inbound.text)
     if not (plain or expression):
@@ -51,6 +58,15 @@ async def calculate(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str
     calls = [_call(request) for request in requests]
     asker = ToolContext(inbound, state["language"])
     uses = await asyncio.gather(*(run_call(call, 1, asker, context) for call in calls))
+    if plain and is_whole and len(uses) == 1 and uses[0].reason == UNDEFINED:
+        text = phrase("undefined", answer_language(state))
+        context.emit(TextDelta(text))
+        return {
+            "messages": [AIMessage(text)],
+            "checks": [Check(STATES_RESULT, "passed", UNDEFINED)],
+            "answered_by": _TOOL,
+            "notes": [_ALONE],
+        }
     if not all(use.ok for use in uses):
         return {"notes": [f"algebra could not work it out: {use.result}" for use in uses if not use.ok]}
     messages: list[BaseMessage] = [AIMessage("", tool_calls=calls)]
@@ -63,9 +79,9 @@ async def calculate(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str
     if text is None:
         return worked_out
     context.emit(TextDelta(text))
-    notes = ["algebra alone answered: no model was asked"]
     checks = [Check(STATES_RESULT, "passed", result) for result in results]
-    return {**worked_out, "messages": [*messages, AIMessage(text)], "checks": checks, "notes": notes}
+    answered = {"messages": [*messages, AIMessage(text)], "checks": checks, "answered_by": _TOOL, "notes": [_ALONE]}
+    return {**worked_out, **answered}
 
 
 async def after_calculate(state: TurnState) -> Literal["answer", "reply"]:

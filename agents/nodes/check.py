@@ -83,7 +83,9 @@ def _withdraw(state: TurnState, context: TurnContext, kept: str, fault: Fault) -
     """Replace an answer by what stands of it, and return the state with it."""
     context.emit(AnswerReset(fault.detail, chosen_model(state).card.name))
     context.emit(TextDelta(kept))
-    return {"kept_answer": kept, "notes": [f"{fault.detail}; it was replaced"]}
+    withdrawn: dict[str, Any] = {"kept_answer": kept, "notes": [f"{fault.detail}; it was replaced"]}
+    # nothing stands beside the desk's own line about a call that was not approved
+    return withdrawn if kept else {**withdrawn, "try_start": len(state["messages"])}
 
 
 async def _guard_retry(state: TurnState, context: TurnContext, kept: str, fault: Fault) -> RetryRequest:

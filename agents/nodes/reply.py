@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.algebra_answers import shown_result
 from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE
+from qwendesk.agents.checks.call_schema import shown_value
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
     GROUNDED,
@@ -18,13 +19,14 @@ from qwendesk.agents.checks.tool_results import (
     failure_reason,
     unresolved_failures,
 )
-from qwendesk.agents.guarded_answer import without_orders
+from qwendesk.agents.guarded_answer import guards_of, what_stands, without_orders
 from qwendesk.agents.guards.all_guards import GUARD_CHECKS
-from qwendesk.agents.model_call import answer_text
+from qwendesk.agents.model_call import answer_text, chosen_model
 from qwendesk.agents.nodes.retrieve import source_link
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
-from qwendesk.messages import Check, DocumentSearch, Held, PendingCall, Role, Source, TextDelta
+from qwendesk.messages import AnswerReset, Check, DocumentSearch, Held, PendingCall, Role, Source, TextDelta
+from qwendesk.redaction import redact
 from qwendesk.search_terms import query_terms
 
 _MISSING_MODEL_HINTS = {
@@ -100,7 +102,24 @@ def _failures(state: TurnState, context: TurnContext) -> list[str]:
 
 def approval_question(state: TurnState, calls: Iterable[PendingCall]) -> str:
     """Return the sentence that asks for an approval."""
-    return _about("approval_needed", [call.tool for call in calls], state)
+    text, inbound = phrase("approval_needed", answer_language(state)), state["inbound"]
+    if not inbound.for_operator:
+        end = next((sign for sign in "。।" if sign in phrase("no_answer", answer_language(state))), ".")
+        return text.format(calls="").rstrip(" :：") + end
+    if inbound.group:
+        # others read along, and the arguments may be the person's own
+        return text.format(calls=", ".join(dict.fromkeys(call.tool for call in calls)))
+    return text.format(calls=", ".join(map(_shown_call, calls)))
+
+
+def _shown_call(call: PendingCall) -> str:
+    """Return a call in one line, such as ``cancel_order(number=4711)``; it is stored, so that secrets are hidden."""
+    values = {name: _shown_value(value) for name, value in call.arguments.items()}
+    return redact(f"{call.tool}({', '.join(f'{name}={value}' for name, value in values.items())})")
+
+
+def _shown_value(value: object) -> str:
+    return value if isinstance(value, str) and value.isalnum() else shown_value(value)
 
 
 def held_calls(state: TurnState) -> str:
@@ -119,7 +138,7 @@ async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, 
     """Answer without a model: a call that is not approved, no model, the machine notice, or a missing picture."""
     decision, language = state["decision"], answer_language(state)
     if held := held_calls(state):
-        said, uses = answer_text(state), state["tool_uses"]
+        said, uses = _guarded(answer_text(state), state, runtime.context), state["tool_uses"]
         results = [use.result for use in uses if use.ok and use.round == uses[-1].round]
         parts = [*await without_orders(results, state, runtime.context), held]
         text = "\n\n".join(filter(None, parts))
@@ -135,6 +154,16 @@ async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, 
         )
     runtime.context.emit(TextDelta(text))
     return {"text": text}
+
+
+def _guarded(said: str, state: TurnState, context: TurnContext) -> str:
+    """Return what the model said before its call as it stands after the guards, now that the call is not run."""
+    stands = what_stands(said, guards_of(state, context)).text.strip()
+    if stands != said:
+        context.emit(AnswerReset("a call was not approved", chosen_model(state).card.name))
+        if stands:
+            context.emit(TextDelta(stands))
+    return stands
 
 
 def missing_model_text(role: Role, language: str | None, *, hint: bool = True) -> str:

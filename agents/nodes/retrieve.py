@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote as quote_url
 
+from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.guards.orders import orders_in
@@ -112,7 +113,10 @@ async def quote(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if said:
         emit(AnswerReset("the documents decide the answer", chosen_model(state).card.name))
     emit(TextDelta(text))
-    return {"text": text, "notes": [f"the documents decided the answer{'' if said else '; no model was asked'}"]}
+    if any(isinstance(message, AIMessage) for message in state["messages"]):
+        return {"text": text, "notes": ["the documents decided the answer"]}
+    notes = ["the documents decided the answer; no model was asked"]
+    return {"text": text, "answered_by": "the documents", "notes": notes}
 
 
 def _quotations(retrieval: Retrieval, context: TurnContext, language: str | None) -> list[str]:

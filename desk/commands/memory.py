@@ -173,7 +173,12 @@ class ForgetCommand:
             if not shown:
                 return await shown_list(self.memory.facts, person.id, requester.language)
             if chosen := _chosen(what, shown):
-                return _gone(await self.memory.facts.delete(person.id, chosen), requester.language)
+                gone = await self.memory.facts.delete(person.id, chosen)
+                is_all = not _NUMBERS.fullmatch(what)
+                if not gone and (is_all or not await self.memory.facts.known(person.id, limit=1)):
+                    # what is known now was not on the last list
+                    return await shown_list(self.memory.facts, person.id, requester.language)
+                return _gone(gone, requester.language)
         return await self._mentioned(what, person.id, requester.language)
 
     async def _mentioned(self, what: str, person: str, language: str | None) -> str:

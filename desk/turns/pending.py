@@ -26,7 +26,10 @@ from qwendesk.memory.records import StoredContext
 from qwendesk.messages import Approval, Inbound, PendingCall, ToolUse, storable
 from qwendesk.tools.toolbox import Toolbox
 
-NOTHING_PENDING = "The conversation's last turn waits for no approval: it was decided, or a newer message came."
+NOTHING_PENDING = (
+    "The conversation's last turn waits for no approval: it was decided, or a newer message came. "
+    "Ask again if it is still to be done."
+)
 _LEFT_OUT = ("history", "background", "conversation_context", "signals")
 """Parts of the state that hold the conversation: read again when the turn goes on, or not needed any more."""
 
@@ -143,6 +146,12 @@ class Approvals:
         """
         found = await self._memory.pending.find(inbound.conversation, channel=inbound.channel)
         if found is None:
+            history = self._memory.history
+            if not await history.messages(inbound.conversation, channel=inbound.channel, limit=1):
+                raise InputError(
+                    f"{inbound.conversation!r} waits for no approval: there is no such conversation on the channel "
+                    f"{inbound.channel!r}. Give the conversation, person and channel of the message."
+                )
             raise InputError(NOTHING_PENDING)
         if found.expires_at <= datetime.now(UTC):
             raise InputError(f"The approval was asked for until {found.expires_at:%Y-%m-%d %H:%M} UTC; ask again.")

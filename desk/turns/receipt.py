@@ -72,6 +72,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         duration_ms=duration,
         fallback=_fallback(state),
         notes=tuple(state.get("notes", ())),
+        answered_by=state.get("answered_by", ""),
         requested_role=state["inbound"].role,
         requested_model=state["inbound"].model,
         thinking_reason=state.get("thinking_reason", ""),
@@ -92,6 +93,8 @@ def _lasting(state: TurnState) -> Literal["conversation", "person"] | None:
 
 def _fallback(state: TurnState) -> str | None:
     decision, choice = state["decision"], state.get("choice")
+    if state.get("answered_by"):
+        return None
     if choice:
         return choice.fallback_reason
     if decision.lacks_picture or state.get("machine_notice"):
@@ -109,10 +112,13 @@ def explain(receipt: dict[str, Any]) -> str:
     if receipt["fallback"]:
         lines.append(f"- fallback: {receipt['fallback']}")
     lines += _overrides(receipt)
-    thinking_reason = f" ({receipt['thinking_reason']})" if receipt.get("thinking_reason") else ""
+    without_model = bool(receipt.get("answered_by"))
+    thinks = receipt["thinking"] and not without_model
+    is_explained = receipt.get("thinking_reason") and not without_model
+    thinking_reason = f" ({receipt['thinking_reason']})" if is_explained else ""
     lines.append(
         f"- language: {english_name(receipt['language']) or receipt['language'] or 'undecided'}{_asked(receipt)}; "
-        f"thinking: {'on' if receipt['thinking'] else 'off'}{thinking_reason}"
+        f"thinking: {'on' if thinks else 'off'}{thinking_reason}"
     )
     if receipt.get("escalation"):
         lines.append(f"- second try: {receipt['escalation']}")
@@ -122,6 +128,8 @@ def explain(receipt: dict[str, Any]) -> str:
     lines += [f"- waits for an approval: {tool}" for tool in receipt.get("waits_for", ())]
     lines += [_check(check) for check in receipt["checks"]] or ["- not checked: nothing here could be compared"]
     lines += [f"- note: {note}" for note in receipt["notes"]]
+    if without_model:
+        return "\n".join([*lines, f"- no tokens, {receipt['duration_ms'] / 1e3:.1f} s in all"])
     lines.append(
         f"- {receipt['tokens_in']} tokens in, {receipt['tokens_out']} out at {receipt['tokens_per_second']:g}/s, "
         f"the first after {receipt['ttft_ms'] / 1e3:.1f} s, {receipt['duration_ms'] / 1e3:.1f} s in all"
@@ -151,7 +159,7 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
         lines.append(say("why_chosen", language))
     if receipt.get("lasting_language"):
         lines.append(say("why_language", language, name=language_name(receipt["answer_language"], language)))
-    if receipt["thinking"]:
+    if receipt["thinking"] and not receipt.get("answered_by"):
         lines.append(say("why_thought", language))
     # names of other tools may reveal the operator's systems
     if used := dict.fromkeys(use["name"] for use in receipt["tools"] if use["name"] in DESK_TOOLS):
@@ -168,6 +176,8 @@ def explain_briefly(receipt: dict[str, Any], language: str | None) -> str:
 def _who(receipt: dict[str, Any]) -> str:
     if parts := receipt.get("sub_answers"):
         return f"**{', '.join(part['role'] for part in parts)}** answered, one question each."
+    if answered_by := receipt.get("answered_by"):
+        return f"**{receipt['role']}** answered by {answered_by} alone; no model was asked."
     return f"**{receipt['role']}** answered with {receipt['model'] or 'no model'} ({receipt['engine'] or 'no engine'})."
 
 

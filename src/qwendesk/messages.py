@@ -302,6 +302,8 @@ class Receipt:
     """Further notes for the person, such as older turns left out of a full context."""
     requested_role: Role | None = None
     """The role the person requested."""
+    answered_by: str = ""
+    """What answered where no model was asked: ``algebra``, ``a calculation`` or ``the documents``; empty: the model."""
     requested_model: str | None = None
     """The model the person requested."""
     thinking_reason: str = ""

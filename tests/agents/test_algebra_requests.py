@@ -4,6 +4,7 @@ import pytest
 
 from qwendesk.agents.algebra_requests import algebra_requests
 from qwendesk.agents.growth import growth_answer
+from qwendesk.desk.turns.receipt import explain
 from qwendesk.messages import Finished
 from qwendesk.models.card import ModelCard
 from tests.conftest import MakeDesk
@@ -149,7 +150,41 @@ async def test_a_large_model_and_a_request_that_fails_go_the_usual_way(make_desk
     async with make_desk(["It is 3371."]) as desk:
         assert (await desk.ask("What is 37*91+4?")).text == "It is 3371."
     async with make_desk(["No way."] * 3, cards=SMALL) as desk:
-        assert (await desk.ask("What is 1/0?")).text.startswith("No way.")
+        assert (await desk.ask("What is 12345 mod (1,5)?")).text.startswith("No way.")
+
+
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [
+        ("What is 10/0?", "This is undefined: it divides by zero."),
+        ("What is (3-3)/(2-2)?", "This is undefined: it divides by zero."),
+        ("Wie viel ist 7/(5-5)?", "Das ist nicht definiert: Es wird durch null geteilt."),
+        ("7/0", "This is undefined: it divides by zero."),
+        ("10÷0等于多少？", "这没有定义：除数为零。"),
+    ],
+)
+async def test_an_undefined_result_is_told_without_a_model(make_desk: MakeDesk, question: str, says: str) -> None:
+    async with make_desk(["must not be asked"], cards=SMALL) as desk:
+        reply = await desk.ask(question)
+        assert desk.script.calls == []
+    assert reply.text == says
+
+
+@pytest.mark.parametrize(
+    ("question", "what"),
+    [
+        ("What is 37*91+4?", "algebra"),
+        ("Wie viel ist 10/0?", "algebra"),
+        ("I invest $1000 at 5% interest per year. How much will I have after 3 years?", "a calculation"),
+    ],
+)
+async def test_why_names_what_answered_without_a_model(make_desk: MakeDesk, question: str, what: str) -> None:
+    async with make_desk(["must not be asked"], cards=SMALL) as desk:
+        reply = await desk.ask(question)
+    told = explain(reply.receipt.as_dict())
+    assert reply.receipt.answered_by == what and reply.receipt.fallback is None
+    assert f"answered by {what} alone; no model was asked." in told
+    assert "small" not in told and "fallback" not in told and "tokens in" not in told
 
 
 GROWTH = (

@@ -74,7 +74,9 @@ async def test_a_risky_call_waits_and_is_run_when_it_is_approved(make_desk: Make
         reply = await desk.ask(QUESTION, conversation="c")
         assert (reply.status, shop.cancelled, len(desk.script.calls)) == ("needs_approval", [], 1)
         assert [(one.tool, one.arguments) for one in reply.pending] == [("cancel_order", {"number": "4711"})]
-        assert reply.text.startswith("At once.") and reply.text.endswith("it needs an approval. (cancel_order)")
+        assert reply.text.startswith("At once.") and reply.text.endswith(
+            "it needs an approval: cancel_order(number=4711)"
+        )
         assert await desk.pending("c") == reply.pending
         done = await desk.resume("c", approve=True)
         assert (done.status, done.pending, shop.cancelled) == ("answered", (), ["4711"])
@@ -121,6 +123,45 @@ async def test_a_declined_call_is_not_run_and_the_answer_says_so(
     assert (reply.status, shop.cancelled, calls) == ("held", [], asked)
     assert "This was not done, because it was not approved. (cancel_order)" in reply.text
     assert any("was not run: declined" in note for note in reply.receipt.notes)
+
+
+@pytest.mark.parametrize("cards", [None, SMALL])
+@pytest.mark.parametrize(
+    ("question", "claim", "says"),
+    [
+        (QUESTION, "I have cancelled your order.", "This was not done, because it was not approved."),
+        (
+            "Storniere bitte meine Bestellung 4711.",
+            "Ich habe Ihre Bestellung storniert.",
+            "Das wurde nicht ausgeführt, weil es nicht genehmigt wurde.",
+        ),
+        (
+            "Annule ma commande 4711, s'il te plaît.",
+            "J'ai annulé votre commande.",
+            "Cela n'a pas été fait, car ce n'a pas été approuvé.",
+        ),
+    ],
+)
+async def test_a_claim_after_a_declined_call_is_left_out(
+    make_desk: MakeDesk, shop: Shop, question: str, claim: str, says: str, cards: Any
+) -> None:
+    async with make_desk([f"{claim} {CANCEL}", claim], tools=shop.tools, cards=cards) as desk:
+        await desk.ask(question, conversation="c")
+        events = [event async for event in desk.stream_resume("c", approve=False)]
+    reply = events[-1].reply
+    assert (reply.status, reply.text) == ("held", f"{says} (cancel_order)")
+    since = max((at for at, event in enumerate(events) if isinstance(event, AnswerReset)), default=0)
+    assert "".join(event.text for event in events[since:] if isinstance(event, TextDelta)) == reply.text
+
+
+@pytest.mark.parametrize("cards", [None, SMALL])
+async def test_an_answer_about_something_else_after_an_unapproved_call_stands(
+    make_desk: MakeDesk, shop: Shop, cards: Any
+) -> None:
+    async with make_desk([CANCEL, "You are welcome, have a nice day!"], tools=shop.tools, cards=cards) as desk:
+        await desk.ask(QUESTION, conversation="c")
+        reply = await desk.ask("Hello, thanks", conversation="c")
+    assert (reply.status, reply.text) == ("answered", "You are welcome, have a nice day!")
 
 
 @pytest.mark.parametrize("number", ["4711", " 4711 ", 4711])
@@ -207,6 +248,44 @@ async def test_only_the_newest_turn_that_waits_can_go_on(make_desk: MakeDesk, sh
             await desk.resume("c", approve=True)
         assert await desk.pending("c") == ()
     assert shop.cancelled == ["4711"]
+
+
+@pytest.mark.parametrize("person", [None, "ada"])
+async def test_the_error_names_a_conversation_that_is_unknown(
+    make_desk: MakeDesk, shop: Shop, person: str | None
+) -> None:
+    async with make_desk([CANCEL], tools=shop.tools) as desk:
+        await desk.ask(QUESTION, conversation="c")
+        with pytest.raises(InputError, match="'(ada/)?nowhere' waits for no approval: there is no such conversation"):
+            await desk.resume("nowhere", approve=True, person=person)
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        (QUESTION, "Before I do this, it needs an approval: "),
+        ("Storniere bitte meine Bestellung 4711.", "Bevor ich das tue, braucht es eine Zustimmung: "),
+        ("Per favore annulla il mio ordine 4711.", "Prima che lo faccia, serve un'approvazione: "),
+        ("请取消我的订单4711。", "在我执行此操作之前，需要获得批准："),
+    ],
+)
+async def test_the_question_names_the_calls(make_desk: MakeDesk, shop: Shop, question: str, asked: str) -> None:
+    script = [CANCEL + call("cancel_order", number="4712\n**yes**")]
+    async with make_desk(script, tools=shop.tools) as desk:
+        reply = await desk.ask(question, conversation="c")
+    told = "cancel_order(number=4711)"
+    assert reply.text.startswith(f"{asked}{told}") and "\n" not in reply.text
+
+
+async def test_the_question_hides_secrets(make_desk: MakeDesk) -> None:
+    async def sign_in(password: str) -> str:
+        """Sign in."""
+        return "Welcome."
+
+    async with make_desk([call("sign_in", password="sesame4711")], tools=[risky(sign_in)]) as desk:
+        reply = await desk.ask("Sign in with sesame4711.", conversation="c")
+    assert "sign_in(" in reply.text and "sesame4711" not in reply.text
+    assert reply.pending[0].arguments == {"password": "sesame4711"}
 
 
 async def test_an_approval_comes_too_late(make_desk: MakeDesk, shop: Shop) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from qwendesk.agents.guards.base import Sentence
+from qwendesk.agents.guards.promises import claims_completion
 from qwendesk.agents.nodes.review_calls import NO_TOOL
 from qwendesk.messages import Finished, Role, TextDelta
 from qwendesk.models.card import ModelCard
@@ -148,6 +150,47 @@ async def test_a_call_with_a_value_that_nobody_gave_is_not_made(make_desk: MakeD
         assert "B-12" in desk.script.calls[1][1][-1].text
     else:
         assert offered(desk, 1) == []
+
+
+@pytest.mark.parametrize("cards", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    ("question", "claim", "says"),
+    [
+        ("Cancel my order 4711.", "Done.", "Nothing has been done about it from here."),
+        ("Cancel my order 4711.", "Okay, your order is cancelled!", "Nothing has been done about it from here."),
+        ("Storniere bitte meine Bestellung 4711.", "Erledigt.", "Von hier aus ist dazu nichts veranlasst."),
+        ("Per favore annulla il mio ordine 4711.", "Fatto.", "Da qui non è stato fatto nulla al riguardo."),
+        ("请取消我的订单4711。", "已完成。", "这边还没有采取任何行动。"),
+    ],
+)
+async def test_no_claim_of_completion_stands_after_a_dropped_call(
+    make_desk: MakeDesk, question: str, claim: str, says: str, cards: Any
+) -> None:
+    async def cancel_order(number: str) -> str:
+        """Cancel an order."""
+        raise AssertionError
+
+    script = [call("cancel_order", number="9999"), claim, claim]
+    async with make_desk(script, cards=cards, tools=[cancel_order]) as desk:
+        reply = await desk.ask(question)
+    assert (reply.text, reply.receipt.tools) == (says, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It is not done yet.",
+        "Nothing was done.",
+        "Das ist nicht erledigt.",
+        "Non è stato fatto.",
+        "完了していません。",
+        "It can be done.",
+        "Well done!",
+        "Hello! You are welcome.",
+    ],
+)
+def test_what_claims_no_completion(text: str) -> None:
+    assert not claims_completion(Sentence(text))
 
 
 async def test_a_small_model_is_not_shown_its_dropped_call(make_desk: MakeDesk) -> None:

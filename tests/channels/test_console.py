@@ -298,6 +298,25 @@ def test_what_a_person_should_know_of_an_answer_stands_under_it() -> None:
     assert err.file.getvalue() == "(the answer was cut at its token limit)\n"
 
 
+def test_what_was_told_above_an_answer_is_not_told_again_below() -> None:
+    note = "you asked the same before, and there is no stronger model here to ask"
+    receipt = replace(RECEIPT, notes=(note, "the answer was cut at its token limit"))
+    for kind in (TerminalView, PlainView):
+        out = Console(file=io.StringIO(), width=200)
+        with kind(out, out) as view:
+            view.show(Notice(f"Y{note[1:]}.", persistent=True))
+            view.show(TextDelta("Hello"))
+            view.show(Finished(Reply("Hello", "c", receipt)))
+        shown = out.file.getvalue()
+        assert shown.count("ou asked the same before") == 1 and "(the answer was cut at its token limit)" in shown
+
+
+async def test_commands_of_channels_say_what_does_it_here(talk: Talk) -> None:
+    screen, _ = await talk("/lang de\n/stop\n/approve 1234\n/deny 1234\n/nonsense\n")
+    assert "always answer in German" in screen and "Ctrl-C stops an answer" in screen
+    assert screen.count("only you talk here") == 2 and screen.count("There is no command") == 1
+
+
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [

@@ -101,4 +101,5 @@ async def test_the_receipt_tells_what_was_searched_and_decided(make_desk: MakeDe
     assert (search.outcome, search.sources[0].title) == ("answered", "hours.txt")
     told = explain(reply.receipt.as_dict())
     assert "documents: 'When does the shop open at nine?': answered (words alone" in told and "hours.txt" in told
-    assert not reply.receipt.tokens_out and "no model was asked" in told
+    assert not reply.receipt.tokens_out and "answered by the documents alone; no model was asked" in told
+    assert "small" not in told and "tokens in" not in told

@@ -183,6 +183,23 @@ async def test_of_several_facts_one_is_chosen_by_its_number(make_desk: MakeDesk)
         assert "Ada" in await run("/forget all") and "nothing" in await run("/memory")
 
 
+@pytest.mark.parametrize("line", ["/forget 1", "/forget all", "/forget 1, 2"])
+async def test_nothing_is_forgotten_where_nothing_is_known(make_desk: MakeDesk, line: str) -> None:
+    async with make_desk(played) as desk:
+        run = await several(desk)
+        assert await run("/memory") and await run("/forget all")
+        assert await run(line) == "I know nothing about you."
+
+
+async def test_all_is_what_is_known_now(make_desk: MakeDesk) -> None:
+    async with make_desk(played) as desk:
+        run = await several(desk)
+        assert await run("/memory") and await run("/forget all")
+        await run("/remember pet: Rex")
+        assert "1. **pet**: Rex" in await run("/forget all"), "it was on no list yet"
+        assert await run("/forget all") == "Forgotten: **pet**: Rex"
+
+
 async def test_numbers_mean_nothing_before_a_list_was_shown(make_desk: MakeDesk) -> None:
     async with make_desk(played) as desk:
         run = await several(desk)

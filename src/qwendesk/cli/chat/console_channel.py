@@ -58,6 +58,13 @@ Ctrl-C stops an answer. End a line with `\\` to go on in the next.
 
 COMMANDS = tuple(dict.fromkeys(re.findall(r"`(/\w+)", HELP)))
 """The chat commands of the terminal, such as ``/help``."""
+_ON_CHANNELS = {
+    "lang": 'the terminal speaks English. For the language of answers write such as "always answer in German".',
+    "stop": "Ctrl-C stops an answer here.",
+    "approve": "only you talk here.",
+    "deny": "only you talk here.",
+}
+"""Commands of channels that the terminal lacks, with what holds here."""
 _HINT = "The terminal needs no settings and is not served: 'qwendesk chat' talks there."
 Explain = Callable[[str], Awaitable[str | None]]
 """Explains a conversation's last answer; None if there is none."""
@@ -286,7 +293,9 @@ class ConsoleChannel(Channel):
     async def _common(self, name: str, argument: str) -> None:
         """Run a command common to all channels."""
         answer = await self._commands(f"/{name} {argument}") if self._commands else None
-        if answer is None:
+        if answer is None and (here := _ON_CHANNELS.get(name.lower())):
+            self._say(f"/{name} is for chat channels: {here}")
+        elif answer is None:
             self._say(f"There is no command /{name}; /help lists them.")
         else:
             self._out.print(markdown(printable(answer)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -93,6 +93,7 @@ class TerminalView:
         self._live = Live(console=out, refresh_per_second=8, transient=True)
         self._text = self._thinking = ""
         self._notes: tuple[str, ...] = ()
+        self._told = set[str]()
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -114,6 +115,7 @@ class TerminalView:
         """Draw one event."""
         match event:
             case Notice(persistent=True):
+                self._told.add(event.text)
                 self._print(Text(f"! {_notice(event)}", style="dim"))
             case Notice():
                 self._live.update(Text(_notice(event), style="dim"))
@@ -135,7 +137,7 @@ class TerminalView:
                 for line in _tool_lines(event):
                     self._print(Text(line, style="dim"))
             case Finished():
-                self._notes = event.reply.receipt.notes
+                self._notes = _untold(event.reply.receipt.notes, self._told)
 
     def _settle_blocks(self) -> None:
         done, self._text = split_settled(self._text)
@@ -174,6 +176,7 @@ class PlainView:
         self._ended = True
         self._written = False
         self._notes: tuple[str, ...] = ()
+        self._told = set[str]()
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -201,9 +204,17 @@ class PlainView:
             self._out.file.write("\n" if self._ended else "\n\n")
             self._notices.show(Notice("What was written above is void: it is answered anew."))
         elif isinstance(event, Finished):
-            self._notes = event.reply.receipt.notes
+            self._notes = _untold(event.reply.receipt.notes, self._told)
         elif isinstance(event, Notice):
+            if event.persistent:
+                self._told.add(event.text)
             self._notices.show(event)
+
+
+def _untold(notes: Iterable[str], told: Collection[str]) -> tuple[str, ...]:
+    """Return the notes that no notice above the answer has told."""
+    known = {text.rstrip(".").casefold() for text in told}
+    return tuple(note for note in notes if note.rstrip(".").casefold() not in known)
 
 
 def _tool_lines(event: ToolStarted | ToolFinished | ApprovalNeeded) -> list[str]:

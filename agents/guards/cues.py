@@ -17,6 +17,8 @@ CueKind = Literal[
     "explain", "we", "asks_report", "reports",
 ]  # fmt: skip
 """Tables of the file."""
+MAX_QUESTION_CHARS = 2_000
+"""Characters of a question in which cues are searched."""
 _ALL = "all"
 """Cues of any language."""
 
@@ -35,11 +37,8 @@ def find_cues(kind: CueKind, sentence: Sentence) -> set[str]:
 
 def is_text_work(context: AnswerContext) -> bool:
     """Return whether the person asks for a text in which anyone may speak: a letter, a translation, a role to play."""
-    question = context.question[:_MAX_QUESTION]
+    question = context.question[:MAX_QUESTION_CHARS]
     return find_cue("text_work", Sentence(question), context) is not None or is_text_task(question)
-
-
-_MAX_QUESTION = 2_000
 
 
 def any_of(lines: Iterable[str]) -> re.Pattern[str]:
@@ -57,16 +56,20 @@ def any_of(lines: Iterable[str]) -> re.Pattern[str]:
 def _patterns(kind: CueKind, sentence: Sentence, context: AnswerContext | None) -> list[re.Pattern[str]]:
     codes = dict.fromkeys((*sentence.languages, context.language if context else None, _ALL))
     table = _table()[kind]
-    return [_pattern(kind, code) for code in codes if code and _LIKE.get(code, code) in table]
+    return [_pattern(kind, code) for code in codes if code and language_of_cues(code) in table]
 
 
 @cache
 def _pattern(kind: CueKind, code: str) -> re.Pattern[str]:
-    return any_of(_table()[kind][_LIKE.get(code, code)])
+    return any_of(_table()[kind][language_of_cues(code)])
+
+
+def language_of_cues(code: str | None) -> str:
+    """Return the language whose cues a language has: those of some are the cues of another one."""
+    return _LIKE.get(code or "", code or "")
 
 
 _LIKE = {"nb": "no", "nn": "no", "sk": "cs"}
-"""Languages whose cues are those of another one."""
 
 
 @cache

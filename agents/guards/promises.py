@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from qwendesk.agents.checks.human_claims import normalize
 from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, KnownRuns, Sentence, tokens_of
-from qwendesk.agents.guards.cues import any_of, find_cue, is_text_work
+from qwendesk.agents.guards.cues import MAX_QUESTION_CHARS, any_of, find_cue, is_text_work, language_of_cues
 from qwendesk.agents.guards.sentences import sentences_of
 from qwendesk.agents.phrases import phrase
 from qwendesk.messages import ToolUse
@@ -34,9 +34,7 @@ _ENDS_NEGATED = re.compile(r"ません|ない|않|못|n['’]t\b")
 """Negations behind a verb."""
 _NEAR, _FAR = 2, 12
 """Words between "I have" and the verb, in languages that put it behind the object too."""
-_LIKE = {"nb": "no", "nn": "no", "sk": "cs"}
-"""Languages whose expressions are those of another one."""
-_MAX_QUESTION, _MAX_READ = 2_000, 40_000
+_MAX_READ = 40_000
 _MAX_COMPLETION_WORDS, _MAX_WORDS_BEFORE = 12, 4
 """Words of a sentence that only says that something is done, and those before it says so."""
 _OTHER_TABLES = ("actions", "lookups", "finished", "unfinished")
@@ -78,7 +76,7 @@ class PromiseGuard(Guard):
     def prepare(self) -> None:
         """Compile the patterns of the answer's language."""
         for code in ("en", self.context.language):
-            _language(_LIKE.get(code or "", code or ""))
+            _language(language_of_cues(code))
 
     def check_sentence(self, sentence: Sentence) -> str | None:
         """Look for an action that no tool did."""
@@ -132,7 +130,7 @@ class PromiseGuard(Guard):
 
     @cached_property
     def _question_parts(self) -> list[Sentence]:
-        parts = sentences_of(self.context.question[:_MAX_QUESTION])
+        parts = sentences_of(self.context.question[:MAX_QUESTION_CHARS])
         return [part for part in parts if tokens_of(part.folded)]
 
     @cached_property
@@ -157,13 +155,13 @@ class PromiseGuard(Guard):
     @cached_property
     def _asked(self) -> set[str]:
         """The kinds of actions that the person says were done."""
-        parts = sentences_of(self.context.question[:_MAX_QUESTION])
+        parts = sentences_of(self.context.question[:MAX_QUESTION_CHARS])
         return {kind for part in parts for kind, _ in promised_actions(part, self.context.language)}
 
     @cached_property
     def _quoted(self) -> set[str]:
         """The kinds of actions in texts that the person quotes or gives, to translate or explain them."""
-        parts = _QUOTING.split(self.context.question[:_MAX_QUESTION])[1:]
+        parts = _QUOTING.split(self.context.question[:MAX_QUESTION_CHARS])[1:]
         return {kind for part in parts for kind, _ in promised_actions(Sentence(part), self.context.language)}
 
     @cached_property
@@ -200,7 +198,7 @@ def promised_actions(sentence: Sentence, language: str | None = None) -> list[tu
     plain = sentence.unquoted
     found = dict[str, bool]()
     for code in dict.fromkeys((*sentence.languages, language)):
-        known = _language(_LIKE.get(code or "", code or ""))
+        known = _language(language_of_cues(code))
         if known is None or not known.any.search(plain) or known.condition.search(plain):
             continue
         for kind in _table()["actions"]:
@@ -213,7 +211,7 @@ def promised_actions(sentence: Sentence, language: str | None = None) -> list[tu
 
 def _is_done(sentence: Sentence, kind: str, language: str | None) -> bool:
     """Return whether a sentence says that the desk has done such a thing."""
-    codes = {_LIKE.get(code or "", code or "") for code in (*sentence.languages, language)}
+    codes = {language_of_cues(code) for code in (*sentence.languages, language)}
     return any(_is_said(_done(code, kind), sentence.unquoted) for code in codes if _language(code))
 
 
@@ -231,7 +229,7 @@ def claims_completion(sentence: Sentence, language: str | None = None) -> bool:
     ):
         return False
     codes = dict.fromkeys(("en", language, *sentence.languages))
-    patterns = [_finished(), *filter(None, (_done_verbs(_LIKE.get(code or "", code or "")) for code in codes))]
+    patterns = [_finished(), *filter(None, (_done_verbs(language_of_cues(code)) for code in codes))]
     found = [match for pattern in patterns if (match := pattern.search(sentence.unquoted))]
     if not found:
         return False

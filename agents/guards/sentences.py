@@ -15,8 +15,10 @@ _END = regex.compile(
 )
 _END_SIGNS = frozenset("\n.!?…؟۔।॥፧‼⁇;。！？｡")
 _UNSPACED = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
-_QUOTATION = regex.compile(r"\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』")
-_OPEN_QUOTE = regex.compile(r"[\"“„«「『]")
+_QUOTATION = regex.compile(
+    r"\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』|‚[^‘’\n]*[‘’]|‹[^›\n]*›"
+)
+_OPEN_QUOTE = regex.compile(r"[\"“„«「『‚‹]")
 _ABBREVIATION = regex.compile(
     r"(?:^|[\s(])(?:\p{L}|\d{1,2}|(?:\p{L}\.)+\p{L}|"
     r"(?i:Dr|Mrs?|Ms|Prof|St|Sra?|Sig|Mme|Nr|No|Art|Tel|Hr|Fr|bzw|ca|vs|etc|Inc|Ltd))\.\Z"

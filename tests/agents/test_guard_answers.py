@@ -111,6 +111,12 @@ def test_text_behind_a_fence_is_prose(before: str) -> None:
     assert "human_claims" in faults("Hello there", before + CLAIM)
 
 
+@pytest.mark.parametrize("marks", ["„“", "‚‘", "‹›", "«»", "“”", "『』"])
+def test_a_quotation_is_no_claim(marks: str) -> None:
+    said = f"Der Satz lautet {marks[0]}Ich bin ein Mensch. Ich habe Ihre Bestellung storniert.{marks[1]} im Original."
+    assert faults("Wie lautet der Satz im Stück?", said, "de") == set()
+
+
 def test_code_is_no_prose() -> None:
     code = "```python\nprint('x')\n# I have cancelled your order.\n```\n"
     assert [part.is_code for part in sentences_of(code)] == [True] * 4

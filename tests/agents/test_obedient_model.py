@@ -1,5 +1,6 @@
 """No order of a stranger is carried out by a model that follows every order it reads."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +54,20 @@ async def test_only_what_the_person_approves_is_done(
 async def test_without_the_rule_the_order_is_carried_out(make_desk: MakeDesk, place: Place) -> None:
     outcome = await attacked(make_desk, ATTACKS[0], place, risky=False)
     assert (outcome.forbidden, outcome.completed, outcome.asked) == (True, True, 0)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.id)
+@pytest.mark.parametrize("place", ["result", "document"])
+@pytest.mark.parametrize("is_guarded", [True, False])
+async def test_a_told_order_reaches_nobody_with_the_guard(
+    make_desk: MakeDesk, attack: Attack, place: Place, is_guarded: bool
+) -> None:
+    environment = Environment(replace(attack, mark="REF-4D1E07"), place, repeats=True)
+    files = [document(environment.attack)] if place == "document" else []
+    tools = environment.tools(risky=True)
+    async with make_desk(environment.reply_of_model, tools=tools, guards={"orders": is_guarded}) as desk:
+        outcome = await run_attack(desk, environment, files=files)
+    assert environment.attack.is_repeated(outcome.reply.text) is not is_guarded
 
 
 async def test_nothing_risky_is_done_where_nobody_can_be_asked(make_desk: MakeDesk) -> None:

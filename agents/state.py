@@ -200,7 +200,7 @@ class TurnState(TypedDict, total=False):
     guard_report: GuardReport
     """What the guards found in the newest answer."""
     machine_notice: str
-    """States that a machine answers, if the person asks for that."""
+    """What the desk itself says: that a machine answers, or that a wish is kept, if the message asks for that."""
     subquestions: tuple[SubQuestion, ...]
     """The questions of a message that holds several; empty for one."""
     subquestion_results: Annotated[list[SubquestionResult], operator.add]

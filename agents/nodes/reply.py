@@ -135,7 +135,7 @@ def _about(name: str, tools: Iterable[str], state: TurnState) -> str:
 
 
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Answer without a model: a call that is not approved, no model, the machine notice, or a missing picture."""
+    """Answer without a model: a call that is not approved, no model, the desk's own line, or a missing picture."""
     decision, language = state["decision"], answer_language(state)
     if held := held_calls(state):
         said, uses = _guarded(answer_text(state), state, runtime.context), state["tool_uses"]

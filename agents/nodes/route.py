@@ -15,7 +15,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from qwendesk.agents.checks.human_claims import HumanQuestion, asks_for_human
+from qwendesk.agents.checks.human_claims import asks_for_human
 from qwendesk.agents.model_call import question_message
 from qwendesk.agents.model_selection import (
     ModelSelection,
@@ -27,6 +27,7 @@ from qwendesk.agents.model_selection import (
 )
 from qwendesk.agents.nodes.retrieve import begin_answer
 from qwendesk.agents.nodes.subquestion import send_subquestions
+from qwendesk.agents.phrases import phrases
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState, answer_language
 from qwendesk.errors import QwendeskError
 from qwendesk.messages import Notice, Routed
@@ -37,7 +38,7 @@ from qwendesk.routing.policy.decision import route_message, unmet_override
 from qwendesk.routing.signals.asked_language import asked_language
 from qwendesk.routing.signals.followup import is_repeated
 from qwendesk.routing.signals.language import english_name, identify_language
-from qwendesk.routing.signals.lasting_language import language_wish
+from qwendesk.routing.signals.lasting_language import is_only_language_wish, language_wish
 
 _ROLE_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -90,13 +91,17 @@ async def route(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     else:
         judged = route_message(signals, context.router, context.policy, may_split=may_split)
     decision, without = judged.decision, judged.role_without_override
+    if settled := _settled_wish(state):
+        notes = _notify(unmet_override(signals, None), context)
+        return {**_answered_by_desk(decision, *settled), "role_without_override": without, "notes": notes}
     asked = asks_for_human(signals.text, signals.language)
     if judged.subquestions:
         notes = _notify(unmet_override(signals, None), context)
         return {"decision": decision, "subquestions": judged.subquestions, "notes": notes}
     if asked and asked.is_only_question:
         notes = _notify(unmet_override(signals, None), context)
-        return {**_answered_by_desk(decision, asked), "role_without_override": without, "notes": notes}
+        answered = _answered_by_desk(decision, asked.statement, "asks whether a human answers")
+        return {**answered, "role_without_override": without, "notes": notes}
     usage, notes = TokenUsage(), list[str]()
     if decision.abstained and context.policy.abstain.ask_llm:
         decision, usage, notes = await _ask_router_model(decision, signals, context)
@@ -115,7 +120,8 @@ async def route_subquestion(state: TurnState, runtime: Runtime[TurnContext]) -> 
     """Choose the model for one question of several, whose role is decided."""
     asked = asks_for_human(state["inbound"].text, state["language"])
     if asked and asked.is_only_question:
-        return {**_answered_by_desk(state["decision"], asked), "notes": []}
+        answered = _answered_by_desk(state["decision"], asked.statement, "asks whether a human answers")
+        return {**answered, "notes": []}
     chosen = await _choose_model(state, runtime.context, state["decision"])
     return {**chosen, "machine_notice": asked.statement} if asked else chosen
 
@@ -129,10 +135,30 @@ async def after_route(state: TurnState, runtime: Runtime[TurnContext]) -> str | 
     return "retrieve" if runtime.context.retriever else begin_answer(state, runtime.context)
 
 
-def _answered_by_desk(decision: Decision, asked: HumanQuestion) -> dict[str, Any]:
-    """Answer the question whether a human answers by a fixed text, because a model's answer may be untrue."""
-    decision = replace(decision, signals=("asks whether a human answers",), lacks_picture=False)
-    return {"decision": decision, "machine_notice": asked.statement, "choice": None, "think": False, "messages": []}
+def _answered_by_desk(decision: Decision, text: str, reason: str) -> dict[str, Any]:
+    """Answer a message about the desk itself by a fixed text, because a model's answer may be untrue."""
+    decision = replace(decision, signals=(reason,), lacks_picture=False)
+    return {"decision": decision, "machine_notice": text, "choice": None, "think": False, "messages": []}
+
+
+def _settled_wish(state: TurnState) -> tuple[str, str] | None:
+    """Return the answer to a message that only wishes a language for all answers or ends the wish, and the reason.
+
+    None where the message says more, where the wish is not kept, or where the answer is not known in that language.
+    """
+    inbound, lasting = state["inbound"], state.get("lasting_language")
+    wish = None if inbound.attachments or state.get("documents") else language_wish(inbound.text)
+    if wish is None or not is_only_language_wish(inbound.text):
+        return None
+    language: str | None
+    if lasting and lasting.code in (wish.code, wish.this_answer):
+        name, language, reason = "lasting_language", lasting.code, "wishes a language for all answers"
+    elif wish.code is None and not lasting:
+        name, language, reason = "language_of_messages", wish.this_answer or state["language"], "ends a wish"
+    else:
+        return None
+    text = phrases()[name].get(language or "en")
+    return (text, reason) if text else None
 
 
 async def _choose_model(state: TurnState, context: TurnContext, decision: Decision) -> dict[str, Any]:

@@ -63,6 +63,8 @@ _MAX_REASONS = 3
 """Maximum number of reasons."""
 _IS_EMBEDDING = np.concatenate([np.zeros(len(FEATURE_NAMES)), np.ones(len(EMBEDDING_FEATURES))])
 """1 for embedding features, which are centred before they are explained."""
+_LONG_WORDS = 40
+"""Minimum words of a text whose length is a reason."""
 _MIN_LOG_ODDS = 0.25
 """Minimum log-odds of a reason."""
 
@@ -161,6 +163,9 @@ def explain_role(classifier: Classifier, values: Array, role: TextRole) -> list[
     if column == 0:
         sign = 1 if role == "thinking" else -1
         gain = gain + sign * present * (classifier.thinking.weights[:, 1] - classifier.thinking.weights[:, 0]) / 2
+    length = FEATURE_NAMES.index("length")
+    if values[length] < np.log1p(_LONG_WORDS):
+        gain[length] = 0.0  # the feature grows with each word
     total: dict[str, float] = defaultdict(float)
     for reason, part in zip(FEATURE_REASONS, gain, strict=False):
         if reason:

@@ -108,6 +108,11 @@ def request_words(words: Sequence[str]) -> dict[str, frozenset[int]]:
     return {kind: frozenset(places) for kind, places in found.items()}
 
 
+def named_language_words(words: Sequence[str]) -> set[int]:
+    """Return the positions of folded words that name a language, with those around the name."""
+    return {place for code in _spaced() for one in _find_named(code, [*words]) for place in range(one.start, one.end)}
+
+
 def mentions_language(text: str, code: str | None) -> bool:
     """Return whether a text names a language, also inflected or as an adjective, or speaks of translating."""
     plain = fold(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,6 +14,7 @@ from qwendesk.routing.signals.asked_language import (
     asked_language,
     filled_frame,
     language_names,
+    named_language_words,
     request_text,
     request_words,
 )
@@ -60,6 +61,49 @@ def language_wish(text: str) -> LanguageWish | None:
             wish, rest = found
             return None if _holds_material([*sentences[:number], rest, *sentences[number + 1 :]]) else wish
     return None
+
+
+def is_only_language_wish(text: str) -> bool:
+    """Return whether a message that states a wish for the language of all answers says nothing else.
+
+    False in case of doubt, and where the message holds code, an address or a quotation.
+    """
+    plain = request_text(text)
+    return words_of(plain) == words_of(fold(text)) and (_is_only_spaced(plain) or _is_only_unspaced(plain))
+
+
+def _is_only_spaced(plain: str) -> bool:
+    clauses = [clause for sentence in _SENTENCE.findall(plain) for clause in _CLAUSE.findall(sentence)]
+    for words in map(words_of, clauses):
+        spans = [span for kind in (*_KINDS, "ends") for span in _phrases(kind).find(words)]
+        wished = _places([*spans, *_spoken_at(words)]) | named_language_words(words)
+        lead = [(start, end) for start, end in _phrases("lead").find(words) if start == 0]
+        asks = request_words(words)
+        known = wished.union(_places(lead), _places(_phrases("beside").find(words)), *asks.values())
+        asks_for_more = (not wished and asks.get("ask")) or {place for place, _ in _produces().find(words)} - wished
+        if asks_for_more or not known.issuperset(range(len(words))):
+            return False
+    return True
+
+
+def _places(spans: Iterable[tuple[int, int]]) -> set[int]:
+    return {place for start, end in spans for place in range(start, end)}
+
+
+def _is_only_unspaced(plain: str) -> bool:
+    for code in _UNSPACED:
+        left = plain
+        for kind in ("ends", "always", "again", "name", "beside"):
+            left = _patterns(code)[kind].sub(" ", left)
+        if not words_of(left):
+            return True
+    return False
+
+
+def _spoken_at(words: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield the places of requests to speak or use a language."""
+    for start in range(len(words)):
+        yield from ((start, start + size) for size in range(2, 5) if tuple(words[start : start + size]) in _direct())
 
 
 def _holds_material(texts: Sequence[str]) -> bool:
@@ -237,4 +281,5 @@ def _filled(kind: str) -> Iterator[tuple[str, ...]]:
 def _patterns(code: str) -> dict[str, re.Pattern[str]]:
     names = "|".join(map(re.escape, sorted(language_names(code), key=len, reverse=True)))
     table = _tables()[code]
-    return {kind: re.compile(fold(table[kind]).replace("{n}", f"(?:{names})")) for kind in table}
+    patterns = {**table, "name": "{n}"}
+    return {kind: re.compile(fold(pattern).replace("{n}", f"(?:{names})")) for kind, pattern in patterns.items()}

@@ -442,12 +442,12 @@ def _refuse_unreadable_variables(file: Path) -> None:
 
 def unknown_variables() -> list[str]:
     """Return the ``QWENDESK_*`` variables that no setting reads, each with the closest known name."""
-    known = {f"QWENDESK_{name.upper()}" for name in Settings.model_fields} | {"QWENDESK_CONFIG"}
+    known = {name.upper() for name in Settings.model_fields} | {"CONFIG"}
     given = {
-        name.upper()
+        name.upper().removeprefix("QWENDESK_")
         for name in (*os.environ, *dotenv_values(".env", encoding=ENCODING))
         if name.upper().startswith("QWENDESK_")
     }
     strange = sorted(name for name in given if name.partition("__")[0] not in known)
     near = {name: get_close_matches(name.partition("__")[0], known, 1) for name in strange}
-    return [f"{name} ({near[name][0]}?)" if near[name] else name for name in strange]
+    return [f"QWENDESK_{name}" + (f" (QWENDESK_{near[name][0]}?)" if near[name] else "") for name in strange]

@@ -21,6 +21,7 @@ from qwendesk.cli.chat.console_channel import ConsoleChannel, Session
 from qwendesk.cli.chat.larger_model_offer import LargerModelOffer, card_to_offer
 from qwendesk.cli.init import app as init_app
 from qwendesk.cli.models.larger_model import OfferDecisions, fetch_obstacle
+from qwendesk.engines.pool import ModelPool
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.models.card import ModelCard
 from qwendesk.models.catalogue import load_catalogue
@@ -265,6 +266,27 @@ def test_init_fetches_it_where_that_is_asked_for(server: ModelServer) -> None:
 def test_init_without_a_terminal_names_the_step(server: ModelServer, option: list[str]) -> None:
     assert f"qwendesk models pull {LARGER}" in init(*option)
     assert server.asked == []
+
+
+@pytest.mark.parametrize(("names", "told"), [([], "which the first answer fetches"), ([STARTER], "which is installed")])
+def test_init_says_whether_the_starter_model_is_here(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, names: list[str], told: str
+) -> None:
+    here = [load_catalogue().get(name) for name in names]
+
+    async def models(self: ModelPool) -> list[ModelCard]:
+        return here
+
+    monkeypatch.setattr(ModelPool, "models", models)
+    assert f"instead of {STARTER}, {told}" in init("--no-fetch")
+    monkeypatch.setattr(psutil, "virtual_memory", little(1e9))
+    assert ("the first answer fetches it" in init("--fetch")) is not bool(names)
+
+
+def test_init_does_not_name_a_model_that_was_refused(server: ModelServer) -> None:
+    OfferDecisions(Settings()).remember(LARGER, "no")
+    assert LARGER not in init()
+    assert f"qwendesk models pull {LARGER}" in init("--no-fetch")
 
 
 def test_init_on_a_small_machine_says_why_not(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:

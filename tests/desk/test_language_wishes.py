@@ -40,8 +40,8 @@ async def test_it_holds_for_the_conversation_and_is_ended_by_words(make_desk: Ma
         await desk.ask("Please go back to the language I write.", conversation="c")
         ended = await desk.ask(QUESTION, conversation="c")
         shown = languages(desk)
-    assert shown[:4] == [always("Italian"), always("Italian"), always("German"), always("Italian")]
-    assert all(line.startswith("Answer in English unless") for line in shown[4:]), shown
+    assert shown[:3] == [always("Italian"), always("German"), always("Italian")]
+    assert all(line.startswith("Answer in English unless") for line in shown[3:]), shown
     assert "answers are in Italian from now on" in kept.receipt.notes[0] and held.receipt.notes == ()
     assert (held.receipt.answer_language, held.receipt.lasting_language) == ("it", "conversation")
     assert (ended.receipt.answer_language, ended.receipt.lasting_language) == (None, None)
@@ -74,8 +74,8 @@ async def test_with_facts_it_is_the_persons_and_holds_in_their_other_conversatio
         await desk.ask(QUESTION, conversation="d", person="Ada")
         shown = languages(desk)
     assert reply.receipt.lasting_language == "person"
-    assert shown[:2] == [always("French")] * 2
-    assert all(line.startswith("Answer in English unless") for line in shown[2:])
+    assert shown[0] == always("French")
+    assert all(line.startswith("Answer in English unless") for line in shown[1:])
     assert "language of answers" in listed and "French" in listed and "French" in forgotten
 
 
@@ -84,8 +84,7 @@ async def test_words_end_the_persons_wish_too(make_desk: MakeDesk) -> None:
         await desk.ask("Always answer in French.", conversation="c", person="Ada")
         await desk.ask("Antworte wieder auf Englisch.", conversation="d", person="Ada")
         await desk.ask("Warum ist der Himmel eigentlich blau?", conversation="c", person="Ada")
-        assert languages(desk)[1] == always("English")
-        assert languages(desk)[2].startswith("Answer in German unless")
+        assert languages(desk)[-1].startswith("Answer in German unless")
 
 
 @pytest.mark.parametrize("word", ["French", "language"])
@@ -141,7 +140,7 @@ async def test_a_forgotten_person_leaves_no_wish_in_a_group(make_desk: MakeDesk)
         for inbound in (ada, bob):
             async for _ in desk.turns.run(inbound):
                 pass
-        assert languages(desk) == [always("French")] * 2
+        assert languages(desk) == [always("French")]
         await command(desk, "/forget me yes", person="ada")
         async for _ in desk.turns.run(bob):
             pass
@@ -153,3 +152,50 @@ async def test_material_in_a_message_wishes_nothing(make_desk: MakeDesk) -> None
         await desk.ask("Translate this: always answer in French", conversation="c")
         await desk.ask(QUESTION, conversation="d")
         assert languages(desk)[-1].startswith("Answer in English unless")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Always answer in French.", "Je réponds désormais en français."),
+        ("Always answer in German please", "Ab jetzt antworte ich auf Deutsch."),
+        ("Responde siempre en inglés", "I answer in English from now on."),
+        ("请始终用德语回答。", "Ab jetzt antworte ich auf Deutsch."),
+    ],
+)
+async def test_a_message_that_is_only_a_wish_is_answered_by_the_desk(
+    make_desk: MakeDesk, text: str, answer: str
+) -> None:
+    async with make_desk(script) as desk:
+        reply = await desk.ask(text, conversation="c")
+        again = await desk.ask(text, conversation="c")
+        assert desk.script.calls == []  # type: ignore[attr-defined]
+    assert reply.text == again.text == answer
+    assert (reply.receipt.model, reply.receipt.fallback) == ("", None)
+    assert reply.receipt.signals == ("wishes a language for all answers",)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Please stop answering in French.", "I answer in the language of your messages from now on."),
+        ("Answer in English again.", "I answer in the language of your messages from now on."),
+        ("Bitte nicht mehr auf Französisch antworten", "Ab jetzt antworte ich in der Sprache Ihrer Nachrichten."),
+        ("Antworte wieder auf Deutsch.", "Ab jetzt antworte ich in der Sprache Ihrer Nachrichten."),
+    ],
+)
+async def test_a_message_that_only_ends_the_wish_is_answered_by_the_desk(
+    make_desk: MakeDesk, text: str, answer: str
+) -> None:
+    async with make_desk(script) as desk:
+        await desk.ask("Always answer in French.", conversation="c")
+        assert (await desk.ask(text, conversation="c")).text == answer
+        assert desk.script.calls == []  # type: ignore[attr-defined]
+
+
+async def test_a_wish_with_a_question_is_answered_by_the_model(make_desk: MakeDesk) -> None:
+    async with make_desk(script) as desk:
+        reply = await desk.ask("What is a black hole? Always answer in French.", conversation="c")
+        unknown = await desk.ask("Always answer in Icelandic.", conversation="d")
+        assert languages(desk) == [always("French"), always("Icelandic")]
+    assert (reply.text, unknown.text) == ("Paris.", "Paris."), "the desk has no line in Icelandic"

@@ -19,7 +19,7 @@ from qwendesk.errors import ConfigError
 from qwendesk.routing.base import TEXT_ROLES, Signals
 from qwendesk.routing.classifier.classifier import ARTEFACT, load_classifier, read_classifier_file, softmax
 from qwendesk.routing.classifier.features import FEATURE_NAMES, clip, extract_features
-from qwendesk.routing.classifier.trained_router import FEATURE_REASONS, TrainedRouter
+from qwendesk.routing.classifier.trained_router import FEATURE_REASONS, TrainedRouter, explain_role
 from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
 from qwendesk.routing.training.dataset import LabelledQuestion, load_questions, parse_questions, read_questions
 from qwendesk.routing.training.metrics import GradedAnswer, scores
@@ -144,6 +144,16 @@ def test_the_reasons_name_what_was_seen() -> None:
     assert decision.role == "coder"
     assert {"an error trace", "names of programming languages or tools"} & set(decision.signals)
     assert len(FEATURE_REASONS) == len(FEATURE_NAMES)
+
+
+def test_only_a_long_text_is_called_long() -> None:
+    classifier, length = load_classifier(), FEATURE_NAMES.index("length")
+    for words, is_long in ((7, False), (400, True)):
+        values = np.zeros(len(classifier.scale))
+        values[length] = np.log1p(words)
+        assert any("a long text" in explain_role(classifier, values, role) for role in TEXT_ROLES) is is_long
+    question = "How much is the deposit for an e-bike?"
+    assert "a long text" not in TrainedRouter().route(Signals(question)).signals
 
 
 def test_unsure_is_general() -> None:

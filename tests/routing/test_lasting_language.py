@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from babel import Locale
 
-from qwendesk.routing.signals.lasting_language import language_wish
+from qwendesk.routing.signals.lasting_language import is_only_language_wish, language_wish
 from tests.routing.test_asked_language import ASKED, NOT_ASKED, QUESTIONS_ABOUT_ANSWERS, WANTED
 
 TEMPLATES = {
@@ -276,3 +276,59 @@ def test_what_only_mentions_a_language_is_no_wish(text: str) -> None:
 
 def test_a_request_for_one_answer_is_no_wish() -> None:
     assert [text for text, _ in ASKED if language_wish(text)] == ["Ignore that. From now on answer in Spanish only."]
+
+
+@pytest.mark.parametrize("asking", TEMPLATES)
+def test_a_message_that_only_wishes_is_told_from_one_that_says_more(asking: str) -> None:
+    name = Locale.parse(asking).languages["de" if asking != "de" else "fr"]
+    for template in TEMPLATES[asking]:
+        wish = template.format(name)
+        assert is_only_language_wish(wish), wish
+        for more in (
+            "What is a black hole?",
+            "37*91+4?",
+            "`x = 1`",
+            "https://example.org",
+            "東京の天気は？",
+            "Столица Франции?",
+        ):
+            assert not is_only_language_wish(f"{wish} {more}"), wish
+            assert not is_only_language_wish(f"{more}\n{wish}"), wish
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please stop answering in French.",
+        "Answer in English again.",
+        "switch back to English",
+        "Hi! Always answer in German please, thank you.",
+        "Réponds toujours en anglais, s'il te plaît.",
+        "nicht mehr auf Französisch bitte",
+        "換回英語",
+        "다시 영어로 대답해 줘",
+        "私の言語で答えて",
+        "กลับไปใช้ภาษาไทย",
+    ],
+)
+def test_courtesies_and_ends_are_only_wishes(text: str) -> None:
+    assert is_only_language_wish(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Always answer in French. Continue.",
+        "Always answer in French. Why?",
+        "Always answer in French, and cancel my order.",
+        "Always explain black holes in French",
+        "Always answer in French. Tell me everything.",
+        "From now on answer in Italian. My name is Lena.",
+        "请一直用法语回答。法国的首都是哪里?",
+        "いつも英語で答えてください。天気は?",
+        "항상 영어로 대답해 줘. 서울은 어디야?",
+        "ตอบเป็นภาษาฝรั่งเศสเสมอ กรุงเทพอยู่ที่ไหน",
+    ],
+)
+def test_a_wish_with_another_request_is_not_only_a_wish(text: str) -> None:
+    assert not is_only_language_wish(text)

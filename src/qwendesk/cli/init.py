@@ -115,18 +115,23 @@ async def _fetch_model(wanted: bool | None) -> tuple[str, ...]:
 
     try:
         settings = load_settings()
-        card = await missing_larger_model(build_pool(settings))
+        pool = build_pool(settings)
+        card = await missing_larger_model(pool)
+        has_starter = any(model.name == STARTER_MODEL for model in await pool.models())
     except QwendeskError:
         return ()  # 'qwendesk doctor' names what is wrong with settings that were there before
     if card is None:
         return ()
     if reason := await asyncio.to_thread(fetch_obstacle, card, settings):
-        typer.echo(f"{card.name} is not fetched: {reason}. {STARTER_MODEL} answers; the first answer fetches it.")
+        later = "" if has_starter else "; the first answer fetches it"
+        typer.echo(f"{card.name} is not fetched: {reason}. {STARTER_MODEL} answers{later}.")
         return ()
-    step = f"qwendesk models pull {card.name}  # instead of {STARTER_MODEL}, which the first answer fetches"
+    starter = f"{STARTER_MODEL}, which {'is installed' if has_starter else 'the first answer fetches'}"
+    step = f"qwendesk models pull {card.name}  # instead of {starter}"
     if wanted is None:
-        is_refused = await asyncio.to_thread(OfferDecisions(settings).get, card.name) == "no"
-        wanted = sys.stdin.isatty() and sys.stderr.isatty() and not is_refused
+        if await asyncio.to_thread(OfferDecisions(settings).get, card.name) == "no":
+            return ()
+        wanted = sys.stdin.isatty() and sys.stderr.isatty()
     if not wanted:
         return (step,)
     store = ModelStore(settings.store_dir, SourceSettings.from_settings(settings))

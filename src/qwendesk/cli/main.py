@@ -23,6 +23,10 @@ COMMANDS = {
 """Help of each command; ``qwendesk.cli.NAME`` has its ``app``."""
 
 
+_TELL_THEMSELVES = ("doctor", "serve")
+"""Commands that name unknown variables in their report or log."""
+
+
 class _Commands(TyperGroup):
     """A group that loads a command's module when the command is called."""
 
@@ -68,5 +72,17 @@ Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=
 
 
 @app.callback()
-def qwendesk(version: Version = False) -> None:
+def qwendesk(ctx: typer.Context, version: Version = False) -> None:
     """Every message gets the right Qwen model."""
+    if ctx.invoked_subcommand not in _TELL_THEMSELVES:
+        _warn_of_unknown_variables()
+
+
+def _warn_of_unknown_variables() -> None:
+    from contextlib import suppress
+
+    from qwendesk.settings import unknown_variables
+
+    with suppress(UnicodeDecodeError, OSError):  # the settings name a .env that cannot be read
+        if strange := unknown_variables():
+            typer.echo(f"Warning: unknown variables: {', '.join(strange)}. Check the spelling.", err=True)

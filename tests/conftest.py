@@ -11,6 +11,7 @@ import pytest
 
 from qwendesk import Desk, Settings
 from qwendesk.engines.scripted import Script, ScriptedEngine
+from qwendesk.settings import STARTER_MODEL
 from tests.databases import put_migrated
 
 pytest_plugins = ["tests.servers.ollama"]
@@ -62,6 +63,7 @@ def model_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "models_dir": _REAL_MODELS,
         "index_url": _INDEX,
         "engine": "llamacpp",
+        "model": STARTER_MODEL,
     }
 
 

@@ -94,7 +94,7 @@ def algebra_tool(engine: Algebra | None = None) -> BaseTool:
         variable: str = "x",
         context: Annotated[ToolContext | None, InjectedToolArg] = None,
     ) -> str:
-        """Exact mathematics. variable: x; "x->0" for a limit, "x=0..1" for a definite integral."""
+        """Exact mathematics. variable: x; limit: "x->0"; definite integral: "x=0..1"."""
         if context is None:
             return await own.work(operation, expression, variable)
         if context.inbound.has_ended_a_run:

@@ -20,6 +20,7 @@ from qwendesk.agents.checks.expressions import Side
 from qwendesk.agents.checks.sum_meanings import SENTENCE_END, is_same_unit, numbers_of
 from qwendesk.messages import Check, Inbound
 from qwendesk.routing.signals.language import identify_language
+from qwendesk.tools.base import NOT_RERUN
 from qwendesk.tools.number_formats import Convention
 from qwendesk.tools.sandbox import PythonSandbox
 
@@ -60,6 +61,8 @@ async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound |
     """Recompute statements such as ``37 * 91 + 4 = 3371``; one check each, in the answer's order."""
     if not _SAYS_EQUAL.search(text):
         return []
+    if inbound and inbound.has_ended_a_run:
+        return [Check(ARITHMETIC, "skipped", NOT_RERUN)]
     question = inbound.text if inbound else ""
     return await asyncio.to_thread(lambda: check_equations(text, identify_language(question)))
 

@@ -24,6 +24,8 @@ _LIST = re.compile(
 _EXPONENT = re.compile(r"\^\s?-?\d+|[²³]")
 """Part of a unit or a formula, such as ``m/s^2``."""
 _SEPARATOR = re.compile(r"[,、，] ?")
+_CODE = re.compile(r"(?<![\w.@/#-])(?:[A-Z]{1,4}-?\d{1,12}(?:-\d{1,6})?|\d{1,12}-?[A-Z]{1,4})(?![\w@/-])")
+"""A code that identifies something, such as ``B-77``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,17 @@ def left_over(text: str, calls: Sequence[Mapping[str, Any]]) -> LeftOver:
         missing = {word for word in named if not _holds(called, word)}
         words |= missing if missing < named else set()
     return LeftOver(frozenset(said - used if said & used else ()), frozenset(words))
+
+
+def codes_in(text: str) -> frozenset[str]:
+    """Return the codes of a message that identify something, such as an order's ``B-77``."""
+    return frozenset(_CODE.findall(text[:_MAX_CHARS]))
+
+
+def hold_code(arguments: Mapping[str, Any], codes: Iterable[str]) -> bool:
+    """Return whether a value of a call has one of the codes."""
+    values = [str(value) for value in _leaves(arguments)]
+    return any(code in value for code in codes for value in values)
 
 
 def _holds(text: str, word: str) -> bool:

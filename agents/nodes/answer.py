@@ -20,6 +20,7 @@ from qwendesk.agents.model_call import (
     chosen_model,
     keep_first_answer,
     only_reports,
+    skips_a_look_up,
 )
 from qwendesk.agents.nodes.retrieve import is_decided
 from qwendesk.agents.roles import RoleDefinition, is_small, offered_tools, role_definition
@@ -58,7 +59,7 @@ async def after_answer(state: TurnState, runtime: Runtime[TurnContext]) -> Liter
         return "check"
     last = state["messages"][-1]
     asks = isinstance(last, AIMessage) and bool(last.tool_calls or last.invalid_tool_calls)
-    if asks and _may_call(state, runtime.context):
+    if _may_call(state, runtime.context) and (asks or skips_a_look_up(state, runtime.context)):
         return "review_calls"
     return "quote" if is_decided(state) else "check"
 

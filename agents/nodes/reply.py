@@ -53,7 +53,13 @@ _HELD_PHRASES: dict[Held, str] = {
 async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Finish the model's answer; if it gave none, answer with the last tool's result."""
     emit = runtime.context.emit
-    if text := answer_text(state):
+    text = answer_text(state)
+    has_result = any(use.ok for use in state["tool_uses"])
+    if text.strip() == phrase("no_answer", answer_language(state)) and has_result:
+        # the result itself says more than that nothing can be said
+        emit(AnswerReset("the answer did not state the result", chosen_model(state).card.name))
+        text = ""
+    if text:
         cited = "\n".join(cited_sources(text, state.get("searches", ())))
         parts = await without_orders(_appended_paragraphs(state, runtime.context), state, runtime.context)
         held = held_calls(state)

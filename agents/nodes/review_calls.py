@@ -19,12 +19,13 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.checks.call_schema import Schemas, fault, faults, grammar, shown_value, tidied
 from qwendesk.agents.checks.call_values import JudgedCall, KnownValues, may_be_about
-from qwendesk.agents.checks.uncalled_values import is_another_thing, left_over
+from qwendesk.agents.checks.uncalled_values import codes_in, hold_code, is_another_thing, left_over
 from qwendesk.agents.model_call import EXACT_SAMPLING, CollectedStream, build_prompt, chosen_model, unanswered_calls
 from qwendesk.agents.nodes.retrieve import is_decided
 from qwendesk.agents.roles import is_small, offered_tools, role_definition
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
 from qwendesk.errors import EngineError
+from qwendesk.messages import AnswerReset
 
 NO_TOOL = "answer"
 """The name by which a model chooses no tool under the grammar."""
@@ -53,6 +54,8 @@ async def review_calls(state: TurnState, runtime: Runtime[TurnContext]) -> dict[
     assert isinstance(message, AIMessage)  # the last message of an answer with calls
     schemas = {name: context.toolbox.schemas([name])[0]["function"] for name in context.toolbox.names}
     usage, notes = TokenUsage(), list[str]()
+    if not (message.tool_calls or message.invalid_tool_calls):
+        return await _look_up(state, context, message, schemas)
     if is_small(choice.card):
         message = tidied(message, schemas)
         if wrong := faults(message, schemas):
@@ -73,6 +76,26 @@ async def review_calls(state: TurnState, runtime: Runtime[TurnContext]) -> dict[
     if kept or message.invalid_tool_calls or not dropped:
         return changed
     return {**changed, "tool_rounds": state.get("tool_rounds", 0) + 1}
+
+
+async def _look_up(state: TurnState, context: TurnContext, message: AIMessage, schemas: Schemas) -> dict[str, Any]:
+    """Let a small model call an own tool for a code of the message under a grammar; it may keep its answer."""
+    codes = codes_in(state["inbound"].text)
+    written, usage = await _rewrite(state, context, message, schemas, most=1)
+    judged = await asyncio.to_thread(_judge, written, schemas, state, context)
+    kept = [
+        _judged_call(call, verdict)
+        for call, verdict in judged
+        if call["name"] in context.own_tools and not verdict.made_up and hold_code(call["args"], codes)
+    ]
+    if not kept:
+        return {"usage": usage}
+    context.emit(AnswerReset("the answer was given without looking it up", chosen_model(state).card.name))
+    called = message.model_copy(update={"content": "", "tool_calls": kept})
+    note = (
+        f"{kept[0]['name']} was called, because the answer was about {', '.join(sorted(codes))} without looking it up"
+    )
+    return {"messages": [called], "usage": usage, "notes": [note]}
 
 
 async def after_review(state: TurnState) -> Literal["tools", "quote", "answer", "check"]:

@@ -32,7 +32,7 @@ def orders() -> Orders:
 
 @pytest.fixture
 async def desk(orders: Orders) -> AsyncIterator[Desk]:
-    async with Desk(Settings(seed=7, max_output_tokens=400), tools=[orders.order_status]) as desk:
+    async with Desk(Settings(model=STARTER_MODEL, seed=7, max_output_tokens=400), tools=[orders.order_status]) as desk:
         yield desk
 
 

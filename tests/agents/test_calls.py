@@ -356,3 +356,39 @@ async def test_nothing_is_listed_where_nothing_is_left_over(make_desk: MakeDesk)
     async with make_desk([call("order_status", number="4711"), "Shipped."], cards=SMALL, tools=[order_status]) as desk:
         await desk.ask("Where is my order 4711?")
     assert offered(desk, 1) == [] and "Result of order_status" in desk.script.calls[1][1][-1].text
+
+
+@pytest.mark.parametrize(
+    "text", ["Dove si trova il mio ordine B-77?", "我的订单 B-77 在哪里？", "Is 77X-like B-77 late?"]
+)
+async def test_a_small_model_that_answers_about_a_code_looks_it_up(make_desk: MakeDesk, text: str) -> None:
+    script = ["It is the tenth order.", call("order_status", number="B-77"), "It was shipped yesterday."]
+    async with make_desk(script, cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask(text)
+    assert [use.arguments["number"] for use in reply.receipt.tools] == ["B-77"]
+    assert "shipped" in reply.text and "tenth" not in reply.text
+
+
+@pytest.mark.parametrize("written", [call(NO_TOOL), call("order_status", number="B-78"), "I would rather not."])
+async def test_an_answer_about_a_code_stands_where_nothing_is_called(make_desk: MakeDesk, written: str) -> None:
+    async with make_desk(["A letter has this size.", written], cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("What is the paper size A4?")
+    assert reply.text == "A letter has this size." and not reply.receipt.tools
+
+
+@pytest.mark.parametrize(
+    ("text", "cards"), [("Where is it?", SMALL), ("Is model B-77 good?", LARGE), ("See https://x.org/B-77", SMALL)]
+)
+async def test_nothing_is_looked_up_without_a_code_or_by_a_larger_model(
+    make_desk: MakeDesk, text: str, cards: Any
+) -> None:
+    async with make_desk(["It is well."], cards=cards, tools=[order_status]) as desk:
+        reply = await desk.ask(text)
+    assert reply.text == "It is well." and len(desk.script.calls) == 1
+
+
+async def test_a_result_stands_in_for_an_answer_that_only_repeats_the_question(make_desk: MakeDesk) -> None:
+    script = [call("order_status", number="B-77"), "Where is my order B-77 now?", "Where is my order B-77 now?"]
+    async with make_desk(script, cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Where is my order B-77 now?")
+    assert reply.text == "Order B-77 was shipped yesterday."

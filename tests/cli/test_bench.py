@@ -134,7 +134,7 @@ def test_a_real_model_is_measured(data: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_suites_are_listed_and_described() -> None:
     rows = json.loads(bench("suites", "--json"))
     page = (Path(__file__).parents[2] / "docs" / "explanation" / "quality.md").read_text("utf-8")
-    assert len(rows) == 12 and rows[0]["files"] == ["gsm8k.jsonl"]
+    assert len(rows) == 13 and rows[0]["files"] == ["gsm8k.jsonl"]
     listed = bench("suites")
     for row in rows:
         assert f"`{row['name']}`" in page and row["summary"] in listed

@@ -156,9 +156,10 @@ def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) 
 
 def skips_a_look_up(state: TurnState, context: TurnContext) -> bool:
     """Return whether a small model, which may call own tools, answered about a code without looking it up."""
-    if state["tool_uses"] or state.get("tool_rounds") or state.get("retry_request"):
+    card = chosen_model(state).card
+    if not (context.own_tools and card.tools and is_small(card)) or not state["messages"][-1].text.strip():
         return False
-    if not context.own_tools or not is_small(chosen_model(state).card):
+    if state["tool_uses"] or state.get("tool_rounds") or state.get("retry_request"):
         return False
     return bool(codes_in(state["inbound"].text)) and isinstance(state["messages"][0].content, str)
 

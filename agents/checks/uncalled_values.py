@@ -24,7 +24,7 @@ _LIST = re.compile(
 _EXPONENT = re.compile(r"\^\s?-?\d+|[²³]")
 """Part of a unit or a formula, such as ``m/s^2``."""
 _SEPARATOR = re.compile(r"[,、，] ?")
-_CODE = re.compile(r"(?<![\w.@/#-])(?:[A-Z]{1,4}-?\d{1,12}(?:-\d{1,6})?|\d{1,12}-?[A-Z]{1,4})(?![\w@/-])")
+_CODE = re.compile(r"(?<![\w.@/#-])[A-Z]{1,4}-?\d{2,12}(?:-\d{1,6})?(?![\w@/-])")
 """A code that identifies something, such as ``B-77``."""
 
 

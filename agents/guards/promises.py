@@ -82,7 +82,7 @@ class PromiseGuard(Guard):
         """Look for an action that no tool did."""
         if sentence.is_code or self.context.role in ("coder", "math"):
             return None
-        if self._is_undone and claims_completion(sentence, self.context.language):
+        if self._is_undone and not self._tells_result and claims_completion(sentence, self.context.language):
             return "says that it was done, but the call was not made"
         for kind, is_personal in promised_actions(sentence, self.context.language):
             if done_by := self._done_by(kind):
@@ -151,6 +151,11 @@ class PromiseGuard(Guard):
     def _is_undone(self) -> bool:
         """Whether a call was dropped, and no other call can have done a thing."""
         return self.context.has_dropped_calls and not any(use.ok and _is_action(use) for use in self.context.uses)
+
+    @cached_property
+    def _tells_result(self) -> bool:
+        """Whether a result says that something is done, which the answer may tell."""
+        return any(_finished().search(normalize(result[:_MAX_READ])) for result in self.context.results)
 
     @cached_property
     def _asked(self) -> set[str]:
@@ -256,10 +261,16 @@ def _does(use: ToolUse, kind: str) -> bool:
     return not (is_lookup or is_other)
 
 
+def looks_up(name: str) -> bool:
+    """Return whether a tool by its name only looks something up, such as ``order_status``."""
+    words = tokens_of(normalize(name).replace("_", " "))
+    acts = bool(words) and re.match(_table()["lookups"]["acts"], words[0])
+    return not acts and any(_lookups().match(word) for word in words)
+
+
 def _is_action(use: ToolUse) -> bool:
     """Return whether a tool may have done something, and does not only look something up."""
-    words = tokens_of(normalize(use.name).replace("_", " "))
-    return use.name not in DESK_TOOLS and not any(_lookups().match(word) for word in words)
+    return use.name not in DESK_TOOLS and not looks_up(use.name)
 
 
 @cache

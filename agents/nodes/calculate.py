@@ -7,6 +7,7 @@ another message is worked out for it, because it would copy numbers with separat
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -58,7 +59,7 @@ async def calculate(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str
     calls = [_call(request) for request in requests]
     asker = ToolContext(inbound, state["language"])
     uses = await asyncio.gather(*(run_call(call, 1, asker, context) for call in calls))
-    if plain and is_whole and len(uses) == 1 and uses[0].reason == UNDEFINED:
+    if plain and is_whole and len(uses) == 1 and uses[0].reason == UNDEFINED and _divides(requests[0]):
         text = phrase("undefined", answer_language(state))
         context.emit(TextDelta(text))
         return {
@@ -88,6 +89,11 @@ async def after_calculate(state: TurnState) -> Literal["answer", "reply"]:
     """Finish with the stated results, or let the model answer."""
     last = state["messages"][-1]
     return "reply" if isinstance(last, AIMessage) and last.text else "answer"
+
+
+def _divides(request: AlgebraRequest) -> bool:
+    """Return whether a sum of numbers alone divides, so that its result is undefined for no other reason."""
+    return request.operation == "evaluate" and bool(re.fullmatch(r"[^A-Za-z]*[/÷:][^A-Za-z]*|x/0", request.expression))
 
 
 def _plain_requests(text: str, context: TurnContext) -> list[AlgebraRequest]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.checks.call_schema import Schemas, fault, faults, grammar, shown_value, tidied
 from qwendesk.agents.checks.call_values import JudgedCall, KnownValues, may_be_about
 from qwendesk.agents.checks.uncalled_values import codes_in, hold_code, is_another_thing, left_over
+from qwendesk.agents.guards.promises import looks_up
 from qwendesk.agents.model_call import EXACT_SAMPLING, CollectedStream, build_prompt, chosen_model, unanswered_calls
 from qwendesk.agents.nodes.retrieve import is_decided
 from qwendesk.agents.roles import is_small, offered_tools, role_definition
@@ -79,22 +80,29 @@ async def review_calls(state: TurnState, runtime: Runtime[TurnContext]) -> dict[
 
 
 async def _look_up(state: TurnState, context: TurnContext, message: AIMessage, schemas: Schemas) -> dict[str, Any]:
-    """Let a small model call an own tool for a code of the message under a grammar; it may keep its answer."""
+    """Let a small model look up a code of the message with an own tool under a grammar; it may keep its answer.
+
+    Only tools are offered that by their name look something up, and none that is risky.
+    """
     codes = codes_in(state["inbound"].text)
-    written, usage = await _rewrite(state, context, message, schemas, most=1)
-    judged = await asyncio.to_thread(_judge, written, schemas, state, context)
+    only = [name for name in context.own_tools if looks_up(name) and name not in context.toolbox.risky_names]
+    if not only:
+        return {}
+    written, usage = await _rewrite(state, context, message, schemas, most=min(len(codes), _MAX_CALLS), only=only)
+    # the answer that is withdrawn gives no values
+    before: TurnState = {**state, "messages": state["messages"][:-1]}
+    judged = await asyncio.to_thread(_judge, written, schemas, before, context)
     kept = [
         _judged_call(call, verdict)
         for call, verdict in judged
-        if call["name"] in context.own_tools and not verdict.made_up and hold_code(call["args"], codes)
+        if call["name"] in only and not verdict.made_up and hold_code(call["args"], codes)
     ]
     if not kept:
         return {"usage": usage}
     context.emit(AnswerReset("the answer was given without looking it up", chosen_model(state).card.name))
-    called = message.model_copy(update={"content": "", "tool_calls": kept})
-    note = (
-        f"{kept[0]['name']} was called, because the answer was about {', '.join(sorted(codes))} without looking it up"
-    )
+    called = message.model_copy(update={"content": "", "tool_calls": _different(kept)})
+    named = ", ".join(sorted(code for code in codes if any(hold_code(call["args"], [code]) for call in kept)))
+    note = f"{kept[0]['name']} was called, because the answer was about {named} without looking it up"
     return {"messages": [called], "usage": usage, "notes": [note]}
 
 
@@ -153,6 +161,7 @@ async def _rewrite(
     *,
     least: int = 1,
     most: int,
+    only: Container[str] | None = None,
 ) -> tuple[AIMessage, TokenUsage]:
     """Let the model write its calls again under a grammar; it may answer. What still cannot be run is left out.
 
@@ -163,9 +172,11 @@ async def _rewrite(
         schemas: the tools by name.
         least: the least number of calls.
         most: the greatest number of calls.
+        only: the names of the tools that may be called; None: all that are offered.
     """
     choice = chosen_model(state)
     offered = offered_tools(role_definition(state["decision"].role), choice.card, state["inbound"].text, context)
+    offered = [tool for tool in offered if only is None or tool["function"]["name"] in only]
     tools = [*offered, _NO_TOOL_SCHEMA]
     settings: dict[str, Any] = {
         "tools": tools,

@@ -153,7 +153,7 @@ def _settled_wish(state: TurnState) -> tuple[str, str] | None:
     language: str | None
     if lasting and lasting.code in (wish.code, wish.this_answer):
         name, language, reason = "lasting_language", lasting.code, "wishes a language for all answers"
-    elif wish.code is None and not lasting:
+    elif wish.code is None and not lasting and wish.this_answer in (None, state["language"]):
         name, language, reason = "language_of_messages", wish.this_answer or state["language"], "ends a wish"
     else:
         return None

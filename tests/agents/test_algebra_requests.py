@@ -274,3 +274,9 @@ async def test_a_long_answer_of_a_larger_model_keeps_what_it_says(make_desk: Mak
     async with make_desk([CALL, said]) as desk:
         reply = await desk.ask("Make a plan with a growth of 15% in mind.", role="math")
     assert reply.text == f"{said.strip()}\n\nCalculated: **4,022,714.37**"
+
+
+@pytest.mark.parametrize("question", ["What is ln(0)?", "What is the integral of 1/x from -1 to 1?"])
+async def test_what_is_undefined_for_another_reason_is_left_to_the_model(make_desk: MakeDesk, question: str) -> None:
+    async with make_desk(["The model says why."] * 3, cards=SMALL) as desk:
+        assert "divides by zero" not in (await desk.ask(question)).text

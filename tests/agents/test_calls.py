@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from qwendesk.agents.guards.base import Sentence
-from qwendesk.agents.guards.promises import claims_completion
+from qwendesk.agents.guards.promises import claims_completion, looks_up
 from qwendesk.agents.nodes.review_calls import NO_TOOL
 from qwendesk.messages import Finished, Role, TextDelta
 from qwendesk.models.card import ModelCard
+from qwendesk.tools.toolbox import risky
 from tests.conftest import MakeDesk
 
 SMALL = (ModelCard(name="small", roles=("general", "coder", "math", "vision"), parameters=0.5, vision=True),)
@@ -359,7 +360,7 @@ async def test_nothing_is_listed_where_nothing_is_left_over(make_desk: MakeDesk)
 
 
 @pytest.mark.parametrize(
-    "text", ["Dove si trova il mio ordine B-77?", "我的订单 B-77 在哪里？", "Is 77X-like B-77 late?"]
+    "text", ["Dove si trova il mio ordine B-77?", "我的订单 B-77 在哪里？", "Is B-77 late, and is the A4 form with it?"]
 )
 async def test_a_small_model_that_answers_about_a_code_looks_it_up(make_desk: MakeDesk, text: str) -> None:
     script = ["It is the tenth order.", call("order_status", number="B-77"), "It was shipped yesterday."]
@@ -372,7 +373,7 @@ async def test_a_small_model_that_answers_about_a_code_looks_it_up(make_desk: Ma
 @pytest.mark.parametrize("written", [call(NO_TOOL), call("order_status", number="B-78"), "I would rather not."])
 async def test_an_answer_about_a_code_stands_where_nothing_is_called(make_desk: MakeDesk, written: str) -> None:
     async with make_desk(["A letter has this size.", written], cards=SMALL, tools=[order_status]) as desk:
-        reply = await desk.ask("What is the paper size A4?")
+        reply = await desk.ask("What is the paper size A-44?")
     assert reply.text == "A letter has this size." and not reply.receipt.tools
 
 
@@ -392,3 +393,101 @@ async def test_a_result_stands_in_for_an_answer_that_only_repeats_the_question(m
     async with make_desk(script, cards=SMALL, tools=[order_status]) as desk:
         reply = await desk.ask("Where is my order B-77 now?")
     assert reply.text == "Order B-77 was shipped yesterday."
+
+
+async def cancel_order(number: str) -> str:
+    """Cancel an order."""
+    return f"Order {number} is cancelled."
+
+
+async def book_table(code: str) -> str:
+    """Book a table."""
+    return f"The table {code} is booked."
+
+
+@pytest.mark.parametrize("tool", [risky(cancel_order), cancel_order, book_table, risky(order_status)])
+async def test_only_a_tool_that_looks_up_is_called_for_a_code(make_desk: MakeDesk, tool: Any) -> None:
+    script = ["You can cancel it until Friday.", call(getattr(tool, "name", "cancel_order"), number="B-77")]
+    async with make_desk(script, cards=SMALL, tools=[tool], approve_risky="untrusted") as desk:
+        reply = await desk.ask("How long can I still cancel order B-77?")
+    assert reply.text == "You can cancel it until Friday." and not reply.receipt.tools and not reply.pending
+
+
+async def test_an_empty_answer_about_a_code_ends_the_turn(make_desk: MakeDesk) -> None:
+    async with make_desk(lambda messages: "", cards=SMALL, tools=[order_status]) as desk:
+        await desk.ask("Where is my order B-77?")
+        assert len(desk.script.calls) <= 4
+
+
+async def customer_status(number: str, email: str) -> str:
+    """Look up an order of a customer."""
+    return f"{number} of {email}"
+
+
+async def test_a_withdrawn_answer_gives_no_values(make_desk: MakeDesk) -> None:
+    script = [
+        "Your order B-77 for anna@example.org is on its way.",
+        call("customer_status", number="B-77", email="anna@example.org"),
+    ]
+    async with make_desk(script, cards=SMALL, tools=[customer_status]) as desk:
+        reply = await desk.ask("Where is my order B-77?")
+    assert not reply.receipt.tools
+
+
+async def test_each_of_two_codes_is_looked_up(make_desk: MakeDesk) -> None:
+    calls = call("order_status", number="B-77") + call("order_status", number="C-12")
+    async with make_desk(["Both are here.", calls, "Both were shipped."], cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Where are B-77 and C-12?")
+    assert [use.arguments["number"] for use in reply.receipt.tools] == ["B-77", "C-12"]
+
+
+async def record_status(number: str) -> str:
+    """Look up the record of an order."""
+    return '{"margin": 0.31}'
+
+
+async def test_a_record_does_not_stand_in_for_an_answer(make_desk: MakeDesk) -> None:
+    echo = "Where is my order B-77 now?"
+    async with make_desk([call("record_status", number="B-77"), echo], cards=SMALL, tools=[record_status]) as desk:
+        reply = await desk.ask(echo)
+    assert "margin" not in reply.text
+
+
+@pytest.mark.parametrize(
+    ("name", "is_look_up"),
+    [
+        ("order_status", True),
+        ("refund_status", True),
+        ("get_weather", True),
+        ("update_order_status", False),
+        ("checkout", False),
+        ("cancel_order", False),
+        ("book_table", False),
+        ("set_status", False),
+    ],
+)
+def test_a_tools_name_tells_whether_it_only_looks_up(name: str, is_look_up: bool) -> None:
+    assert looks_up(name) is is_look_up
+
+
+@pytest.mark.parametrize("cards", [SMALL, LARGE])
+async def test_what_was_done_after_a_dropped_call_may_be_said(make_desk: MakeDesk, cards: Any) -> None:
+    async def checkout(number: str) -> str:
+        """Pay a cart."""
+        return f"Cart {number}: paid."
+
+    script = [call("checkout", number="9999") + call("checkout", number="4711"), "Done."]
+    async with make_desk(script, cards=cards, tools=[checkout]) as desk:
+        reply = await desk.ask("Please pay my cart 4711.")
+    assert reply.text == "Done."
+
+
+async def test_a_result_that_says_so_may_be_told_after_a_dropped_call(make_desk: MakeDesk) -> None:
+    async def parcel_status(number: str) -> str:
+        """Return the state of a parcel."""
+        return f"Parcel {number} is completed."
+
+    script = [call("parcel_status", number="9999") + call("parcel_status", number="4711"), "Your parcel is completed."]
+    async with make_desk(script, cards=LARGE, tools=[parcel_status]) as desk:
+        reply = await desk.ask("Is my parcel 4711 there yet?")
+    assert reply.text == "Your parcel is completed."

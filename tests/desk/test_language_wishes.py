@@ -199,3 +199,11 @@ async def test_a_wish_with_a_question_is_answered_by_the_model(make_desk: MakeDe
         unknown = await desk.ask("Always answer in Icelandic.", conversation="d")
         assert languages(desk) == [always("French"), always("Icelandic")]
     assert (reply.text, unknown.text) == ("Paris.", "Paris."), "the desk has no line in Icelandic"
+
+
+@pytest.mark.parametrize("text", ["Answer in French again.", "In German again please"])
+async def test_a_request_to_repeat_in_a_language_is_the_models(make_desk: MakeDesk, text: str) -> None:
+    async with make_desk(script) as desk:
+        await desk.ask("And what is a white hole?", conversation="c")
+        await desk.ask(text, conversation="c")
+        assert len(desk.script.calls) >= 2  # type: ignore[attr-defined]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BROKEN_AT_IMPORT = "raise RuntimeError('no licence\\nfile')"
 EXITS_AT_IMPORT = "import sys; sys.exit('bye')"
 SYNTAX_ERROR = "def ("

@@ -17,6 +17,8 @@ from qwendesk.proxies import proxy_errors, uses_proxies
 from qwendesk.settings import load_settings, unknown_variables
 from tests.engines.web_server import Reply, serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_settings_files_with_and_without_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:

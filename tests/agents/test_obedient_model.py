@@ -12,6 +12,8 @@ from qwendesk.models.card import ModelCard
 from qwendesk.testing.obedient_model import Attack, Environment, Outcome, run_attack
 from tests.conftest import MakeDesk
 
+pytestmark = pytest.mark.slow
+
 SMALL = (ModelCard(name="small", roles=("general",), parameters=0.5),)
 Place = Literal["result", "document"]
 ATTACKS = [

@@ -22,6 +22,8 @@ from qwendesk.routing.classifier.trained_router import TrainedRouter
 from qwendesk.routing.training.dataset import LabelledQuestion, load_questions
 from qwendesk.routing.training.refit import TOLERANCE, RefitMetrics, RefitResult, refit
 
+pytestmark = pytest.mark.slow
+
 GOOD = RefitMetrics(0.87, 0.92, 0.05, 0.5)
 SAMPLE = load_questions()[::8]
 

@@ -31,6 +31,9 @@ from qwendesk.tools.clock import find_zones
 from qwendesk.wiring import build_pool
 from tests.ports import free_port
 
+# torch, where it is loaded, warns of a name that the search for words touches
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.distributed.reduce_op` is deprecated:FutureWarning")
+
 LEFT, RIGHT = "quokka", "zwanzig"
 """Two halves of a word: the test itself never holds it for long."""
 LIMIT = 60.0

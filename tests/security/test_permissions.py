@@ -13,6 +13,8 @@ from qwendesk.errors import ConfigError
 from qwendesk.messages import ROLES
 from tests.security.served import served
 
+pytestmark = pytest.mark.slow
+
 INTERNAL = re.compile(r"scripted|qwendesk|QWENDESK|tokens?\b|/s\b|Error|engine|llamacpp|ollama", re.IGNORECASE)
 """What concerns only those who run a desk."""
 CODE = re.compile(r"\b[A-Z2-9]{5}-[A-Z2-9]{5}\b")

@@ -28,6 +28,8 @@ from qwendesk.messages import Attachment, Inbound
 from qwendesk.text_caches import Forgotten
 from tests.knowledge.files import archive, pdf, slow_pdf
 
+pytestmark = pytest.mark.slow
+
 SLOW = slow_pdf()
 PATIENCE = 60.0
 """Seconds after which a test has failed; nothing is measured by it."""

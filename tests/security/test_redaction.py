@@ -18,6 +18,8 @@ from qwendesk.memory.memory import Memory
 from qwendesk.redaction import redact
 from qwendesk.settings import load_settings
 
+pytestmark = pytest.mark.slow
+
 SECRET = "Sw0rdf1sh-7Q"
 TELEGRAM = "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-pc"
 HOLDING = (

@@ -23,6 +23,8 @@ from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.value_text import MAX_ERROR_CHARS, MAX_OUTPUT_CHARS
 from tests.security.hostile_code import BOMBS, ERRORS, GROWING, REACHES, SOURCES, VALUES
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Awaitable[RunResult]]
 LONGEST_PAUSE = 3.0
 """Seconds that the event loop may stand still on a busy machine; a value turned into text there stands for hours."""

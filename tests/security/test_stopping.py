@@ -17,6 +17,8 @@ import pytest
 from qwendesk.cli.serve import STOP_GRACE_SECONDS
 from tests.security.serving import BOMBS, SHORT
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 1.0
 SLACK = 20.0
 """Seconds for a busy machine."""

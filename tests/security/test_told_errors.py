@@ -21,6 +21,8 @@ from qwendesk.errors import (
 from qwendesk.messages import Attachment
 from tests.security.served import served
 
+pytestmark = pytest.mark.slow
+
 DETAILS = (
     "/srv/qwendesk/models/x.gguf is away: run 'qwendesk models pull x' or set QWENDESK_MODEL; http://10.0.0.7:8000"
 )

@@ -16,7 +16,7 @@ import pytest_asyncio
 from benchmarks.served import Served, says, served
 from websockets.asyncio.client import connect
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 MB = 2**20
 LIMITS = {
     "QWENDESK_HTTP__CONNECTIONS": "60",

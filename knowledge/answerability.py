@@ -40,8 +40,6 @@ _PASSAGE_PRIOR, _RANKING_PRIOR = 1, 40
 """Number of passages for which the general mean counts beside the mean of the documents."""
 _TRANSLATION_SIMILARITY = 0.8
 """Centred similarity from which two passages say the same, perhaps in two languages."""
-OUTCOMES: tuple[SearchOutcome, ...] = ("answered", "possible", "unknown", "unrelated")
-"""Outcomes of a search, the best first."""
 Row = NDArray[np.float32]
 
 
@@ -134,23 +132,17 @@ def judge_by_meaning(
     weights = load_weights()
     found = measure(language, vector, vectors, weights)
     has_number = asks_for_number(question) and _has_digit(passages[found.order[0]].text)
-    decided = decide(question, vector, found, has_number, weights)
+    outcome, reason = decide(question, vector, found, has_number, weights)
     if _has_cue("elsewhere", question):
-        decided = Decision("unrelated", f"{decided.reason}; it asks for the time, or for what stands in no document")
-    is_near = decided.outcome != "unrelated" or found.similarity >= NEAR_SIMILARITY
-    return Verdict(decided.outcome, tuple(passages[place] for place in found.order), decided.reason, is_near=is_near)
+        outcome, reason = "unrelated", f"{reason}; it asks for the time, or for what stands in no document"
+    is_near = outcome != "unrelated" or found.similarity >= NEAR_SIMILARITY
+    return Verdict(outcome, tuple(passages[place] for place in found.order), reason, is_near=is_near)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """An outcome, and the values that it was decided by."""
-
-    outcome: SearchOutcome
-    reason: str
-
-
-def decide(question: str, vector: Row, found: Measures, has_number: bool, weights: AnswerWeights) -> Decision:
-    """Decide by the weights; ``has_number`` is set if a question for a number met one."""
+def decide(
+    question: str, vector: Row, found: Measures, has_number: bool, weights: AnswerWeights
+) -> tuple[SearchOutcome, str]:
+    """Return the outcome by the weights, and its values; ``has_number`` is set if a question for a number met one."""
     own = float(own_matter_inputs(question, vector) @ weights.own_matter)
     related = float(np.array([own, found.similarity, found.margin, 1.0]) @ weights.related)
     answered = float(np.array([found.similarity, found.margin, float(has_number), 1.0]) @ weights.answered)
@@ -159,7 +151,7 @@ def decide(question: str, vector: Row, found: Measures, has_number: bool, weight
         f"about the documents' matters {_percent(related)}"
     )
     least = NEAR_RELATED_LOGIT if found.similarity >= NEAR_SIMILARITY else RELATED_LOGIT
-    return Decision(_outcome(related, answered, least), reason)
+    return _outcome(related, answered, least), reason
 
 
 def judge_by_words(question: str, coverage: Sequence[tuple[Passage, float]]) -> Verdict:

@@ -174,9 +174,9 @@ class KnowledgeBase:
             return None
         return await self._search.judge(question, self._checked(scope), language)
 
-    async def quote(self, question: str, passage: Passage) -> str:
-        """Return the sentences or rows of a passage that answer a question best; all of a short one."""
-        return await self._search.quote(question, passage)
+    async def quotes(self, question: str, passages: Sequence[Passage]) -> list[str]:
+        """Return of each passage the sentences or rows that answer a question best; all of a short one."""
+        return await self._search.quotes(question, passages)
 
     async def explain_no_results(self, scope: DocumentScope | None = None) -> str:
         """Return one line for the operator: why a search found nothing, and the next step."""

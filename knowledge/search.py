@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
 
 from qwendesk.errors import EngineError
 from qwendesk.knowledge.answerability import (
-    OUTCOMES,
     Verdict,
     content_words,
     judge_by_meaning,
@@ -24,6 +24,7 @@ from qwendesk.knowledge.quotation import MAX_QUOTE_CHARS, choose_quote, split_se
 from qwendesk.knowledge.vectors import VectorIndex
 from qwendesk.memory.database import Database
 from qwendesk.memory.records import DocumentScope
+from qwendesk.messages import SEARCH_OUTCOMES
 from qwendesk.search_terms import index_terms, query_terms
 
 SearchMode = Literal["hybrid", "words", "vectors"]
@@ -95,24 +96,30 @@ class HybridSearch:
         rows = np.array([vectors[passage.chunk] for passage in embedded])
         meant = judge_by_meaning(question, language, vector, embedded, rows)
         # words only add what the vectors do not cover yet
-        better = OUTCOMES[: OUTCOMES.index(meant.outcome)]
+        better = SEARCH_OUTCOMES[: SEARCH_OUTCOMES.index(meant.outcome)]
         return told if told.outcome in ("answered", "possible") and told.outcome in better else meant
 
-    async def quote(self, question: str, passage: Passage) -> str:
-        """Return the part of a passage that is quoted as the answer to a question."""
-        if len(passage.text) <= MAX_QUOTE_CHARS:
-            return passage.text
-        sentences = split_sentences(passage.text)
-        try:
-            if self._embedder is None:
-                raise EngineError("There is no embedding model.")
-            vector = await self._embedder.embed_query(question)
-            rows = await self._embedder.embed_documents(sentences)
-            scores = [float(score) for score in rows @ vector]
-        except EngineError:
-            asked = set(query_terms(question))
-            scores = [float(len(asked & set(index_terms(sentence)))) for sentence in sentences]
-        return choose_quote(passage.text, scores)
+    async def quotes(self, question: str, passages: Sequence[Passage]) -> list[str]:
+        """Return the part of each passage that is quoted as the answer to a question."""
+        parts = [[] if len(one.text) <= MAX_QUOTE_CHARS else split_sentences(one.text) for one in passages]
+        if not any(parts):
+            return [one.text for one in passages]
+        score = await self._sentence_scores(question, parts)
+        return [choose_quote(one.text, score[at]) if parts[at] else one.text for at, one in enumerate(passages)]
+
+    async def _sentence_scores(self, question: str, parts: Sequence[list[str]]) -> list[list[float]]:
+        """Return how near each sentence is to a question, by vectors, or by shared terms without an embedding model."""
+        if self._embedder is not None:
+            with suppress(EngineError):
+                vector = await self._embedder.embed_query(question)
+                return [
+                    [float(score) for score in await self._embedder.embed_documents(sentences) @ vector]
+                    if sentences
+                    else []
+                    for sentences in parts
+                ]
+        asked = set(query_terms(question))
+        return [[float(len(asked & set(index_terms(one)))) for one in sentences] for sentences in parts]
 
     async def _judge_others(self, question: str, scope: DocumentScope, covers: Mapping[int, float]) -> Verdict | None:
         """Decide by words; passages that only an embedding model without weights finds may answer."""

@@ -14,6 +14,7 @@ from urllib.parse import quote as quote_url
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
+from qwendesk.agents.checks.tool_results import CALCULATORS
 from qwendesk.agents.guards.orders import orders_in
 from qwendesk.agents.model_call import answer_text, chosen_model
 from qwendesk.agents.nodes.calculate import may_calculate
@@ -21,7 +22,7 @@ from qwendesk.agents.phrases import phrase
 from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import Retrieval, TurnContext, TurnState, answer_language
 from qwendesk.agents.tool_cues import called_for
-from qwendesk.messages import AnswerReset, Source, TextDelta
+from qwendesk.messages import SEARCH_OUTCOMES, AnswerReset, Source, TextDelta
 from qwendesk.prompt_quoting import quoted
 from qwendesk.routing.base import TEXT_ROLES
 from qwendesk.routing.signals.cues import KINDS, load_cues, match_cues
@@ -29,9 +30,6 @@ from qwendesk.routing.signals.followup import depends_on_previous, is_follow_up,
 
 _NUMBERED = re.compile(r"\b(?=[\w-]*\d)[\w-]{3,}\b")
 """A word with a digit, such as the number of an order."""
-_CALCULATORS = ("python", "algebra")
-_OUTCOMES = ("answered", "possible", "unknown", "unrelated")
-"""Outcomes of a search, the best first."""
 _QUESTION_MARK = re.compile("[?？؟]")
 _MARKUP = re.compile(r"([\\`*_\[\]<>|])")
 _URL_SIGNS = ":/?#[]@!$&'*+,;=%~"
@@ -51,7 +49,7 @@ async def retrieve(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str,
     if found.search.outcome != "answered" and (question := _with_last_question(state, text)):
         again = await context.retriever(inbound, question)
         if again is not None:
-            better = min(found, again, key=lambda one: _OUTCOMES.index(one.search.outcome))
+            better = min(found, again, key=lambda one: SEARCH_OUTCOMES.index(one.search.outcome))
             is_said = better is again and _is_repeated(again, found, state["conversation_context"].answer)
             if is_said and not _asks_further(text, state["language"]):
                 better = replace(found, search=replace(found.search, outcome="unrelated", sources=()), quotes=())
@@ -83,7 +81,7 @@ def is_decided(state: TurnState) -> bool:
     if retrieval is None or state["tool_uses"]:
         return False
     # code and calculations are asked of the model, unless the documents answer for certain
-    is_task = state["decision"].role == "coder" or called_for(_CALCULATORS, state["inbound"].text)
+    is_task = state["decision"].role == "coder" or called_for(CALCULATORS, state["inbound"].text)
     deciding = ("answered",) if is_task else ("answered", "possible", "unknown")
     return is_small(chosen_model(state).card) and retrieval.search.outcome in deciding
 

@@ -95,8 +95,7 @@ class DeskKnowledge:
         sources = tuple(passage.source for passage in passages)
         search = DocumentSearch(question, verdict.outcome, verdict.reason, sources)
         count = {"answered": _NEAREST_SHOWN, "possible": _NEAREST_SHOWN}.get(verdict.outcome, 0)
-        quotes = tuple([await self.base.quote(question, one) for one in passages[:count]])
-        return Retrieval(search, quotes)
+        return Retrieval(search, tuple(await self.base.quotes(question, passages[:count])))
 
     async def scope_of(self, inbound: Inbound) -> DocumentScope:
         """Return the documents that a message's person may read."""

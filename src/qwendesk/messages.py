@@ -20,6 +20,8 @@ the desk did not run a risky call of it."""
 SearchOutcome = Literal["answered", "possible", "unknown", "unrelated", "found"]
 """What a search in the documents has shown: they answer the message; they may answer it; the message is about the
 desk's matters and they do not answer it; the message is about something else. ``found``: a model searched."""
+SEARCH_OUTCOMES: tuple[SearchOutcome, ...] = get_args(SearchOutcome)
+"""The outcomes of a search, the best first."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 VIRTUAL_MODELS: dict[str, Role | None] = {"qwen-auto": None, **{f"qwen-{role}": role for role in ROLES}}

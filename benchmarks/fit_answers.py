@@ -175,7 +175,7 @@ class Fit:
         for one in asked:
             measures = measure(one.language, one.vector, shop.vectors, weights)
             has_number = bool(self.answer_inputs(one, shop, weights)[2])
-            found.append((decide(one.text, one.vector, measures, has_number, weights).outcome, measures.order))
+            found.append((decide(one.text, one.vector, measures, has_number, weights)[0], measures.order))
         return found
 
 

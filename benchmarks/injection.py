@@ -26,7 +26,7 @@ from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedEngine
 from qwendesk.messages import Inbound
 from qwendesk.models.card import ModelCard
 from qwendesk.settings import GuardSettings
-from qwendesk.testing.obedient_model import Attack, Environment, Outcome, run_attack
+from qwendesk.testing.obedient_model import Attack, AttackOutcome, Environment, run_attack
 from qwendesk.testing.quality.reading import read_rows
 
 Arm = Literal["not marked", "always", "untrusted", "nobody to ask"]
@@ -54,7 +54,7 @@ def environments(found: list[Attack]) -> Iterator[Environment]:
         yield Environment(attack, "document")
 
 
-async def run(environment: Environment, arm: Arm, home: Path) -> Outcome:
+async def run(environment: Environment, arm: Arm, home: Path) -> AttackOutcome:
     """Run one attack."""
     settings = Settings(
         engine="scripted", home=home, approve_risky="untrusted" if arm == "untrusted" else "always", learn_facts="off"
@@ -71,7 +71,7 @@ async def run(environment: Environment, arm: Arm, home: Path) -> Outcome:
         if files:
             inbound = replace(inbound, attachments=(await read_document(files[0]),))
         reply = await reply_of(desk.turns.run(inbound))
-        return Outcome(environment.forbidden, environment.completed, 0, reply)
+        return AttackOutcome(environment.forbidden, environment.completed, 0, reply)
 
 
 async def told(found: list[Attack], place: Place, home: Path, *, is_guarded: bool) -> int:
@@ -108,7 +108,7 @@ async def main(folder: Path, limit: int, *, only_told: bool = False) -> None:
         return await print_told(found[:limit])
     print("| rule | attacks | orders carried out | requests completed | calls asked about |\n|---|---|---|---|---|")
     for arm in ARMS:
-        outcomes = list[Outcome]()
+        outcomes = list[AttackOutcome]()
         with tempfile.TemporaryDirectory() as home:
             for environment in environments(found[:limit]):
                 outcomes.append(await run(environment, arm, Path(home)))

@@ -129,7 +129,7 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttackOutcome:
     """What came of one attack."""
 
     forbidden: bool
@@ -151,7 +151,7 @@ class ApprovingDesk(Protocol):
         """Go on with a turn that waits for an approval."""
 
 
-async def run_attack(desk: ApprovingDesk, environment: Environment, *, files: Sequence[Any] = ()) -> Outcome:
+async def run_attack(desk: ApprovingDesk, environment: Environment, *, files: Sequence[Any] = ()) -> AttackOutcome:
     """Put the request to a desk, as a person who approves only what was requested.
 
     Args:
@@ -165,7 +165,7 @@ async def run_attack(desk: ApprovingDesk, environment: Environment, *, files: Se
         asked += len(reply.pending)
         approved = [call.id for call in reply.pending if _is_own(call, environment.attack)]
         reply = await desk.resume(conversation, approve=approved)
-    return Outcome(environment.forbidden, environment.completed, asked, reply)
+    return AttackOutcome(environment.forbidden, environment.completed, asked, reply)
 
 
 def _is_own(call: PendingCall, attack: Attack) -> bool:

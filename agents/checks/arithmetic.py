@@ -16,7 +16,7 @@ from fractions import Fraction
 from qwendesk.agents.checks.equation_tokens import Token, decimals_of, number_value, tokens_of
 from qwendesk.agents.checks.equation_values import Judged, conventions_for, is_unproven, judge, note_rounding
 from qwendesk.agents.checks.equations import Equation, find_equations
-from qwendesk.agents.checks.expressions import Side
+from qwendesk.agents.checks.expressions import EquationSide
 from qwendesk.agents.checks.sum_meanings import SENTENCE_END, is_same_unit, numbers_of
 from qwendesk.messages import Check, Inbound
 from qwendesk.routing.signals.language import identify_language
@@ -218,7 +218,7 @@ class _Walk:
         like = right or equation.left.numbers[0]
         value = judged.value
         shown = shown_number(value, like, self.text, judged.convention)
-        side = equation.right if right is None or right in equation.right.tokens else Side((right,))
+        side = equation.right if right is None or right in equation.right.tokens else EquationSide((right,))
         self.corrections.append(Correction(_shown_equation(equation, self.text), shown))
         is_same_sign = right is not None and not side.is_negative and value >= 0
         if right is not None and is_same_sign:

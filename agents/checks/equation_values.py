@@ -10,7 +10,7 @@ from typing import Literal
 
 from qwendesk.agents.checks.equation_tokens import decimals_of, number_value
 from qwendesk.agents.checks.equations import Equation
-from qwendesk.agents.checks.expressions import Side, value_of
+from qwendesk.agents.checks.expressions import EquationSide, value_of
 from qwendesk.agents.checks.sum_meanings import has_other_meaning
 from qwendesk.tools.number_formats import Convention, convention_of
 
@@ -111,7 +111,7 @@ def _is_equal(
     return bool(slack) and difference <= slack + (unit / 10**decimals if number else 0)
 
 
-def _sensitivity(side: Side, convention: Convention, approximate: set[Fraction], *, scaled: bool) -> Fraction:
+def _sensitivity(side: EquationSide, convention: Convention, approximate: set[Fraction], *, scaled: bool) -> Fraction:
     """Return by how much a side changes if its rounded numbers change by half of their last digit."""
     base = value_of(side, convention, scaled=scaled)
     if base is None or side.number:
@@ -125,7 +125,7 @@ def _sensitivity(side: Side, convention: Convention, approximate: set[Fraction],
     return change
 
 
-def _unit(side: Side, *, percent: bool, scaled: bool) -> Fraction:
+def _unit(side: EquationSide, *, percent: bool, scaled: bool) -> Fraction:
     """Return what a side's only number is counted in."""
     unit = Fraction(1)
     if side.number and scaled:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from qwendesk.agents.checks.equation_tokens import CONVENTIONS, Token, equation_words, scale_of, tokens_of
-from qwendesk.agents.checks.expressions import Side, value_of
+from qwendesk.agents.checks.expressions import EquationSide, value_of
 
 _MAX_CLAUSE_TOKENS = 400
 _MAX_RUN_TOKENS = 80
@@ -21,8 +21,8 @@ _NEAR_WORDS = 3
 class Equation:
     """Two sides that a text says are equal."""
 
-    left: Side
-    right: Side
+    left: EquationSide
+    right: EquationSide
     loose: bool
     """Whether the text says that they are about equal."""
     doubtful: bool = False
@@ -126,13 +126,13 @@ def _equations_of(run: Sequence[Token]) -> Iterator[Equation]:
         yield Equation(side, right, run[sign].text == "≈", doubtful or _adds_percent(side))
 
 
-def _suffix(part: Sequence[Token]) -> tuple[Side, bool] | None:
+def _suffix(part: Sequence[Token]) -> tuple[EquationSide, bool] | None:
     """Return the longest expression at the end of a part, and whether its beginning is doubtful."""
     for start in range(len(part)):
         if start and not _may_begin(part, start):
             continue
         if _is_expression(part[start:]):
-            return Side(tuple(part[start:])), start > 0 and _is_doubtful(part, start)
+            return EquationSide(tuple(part[start:])), start > 0 and _is_doubtful(part, start)
     return None
 
 
@@ -168,24 +168,24 @@ def changes_meaning(words: str) -> bool:
     return not table["doubtful"].isdisjoint(last) or any(part in "".join(last) for part in table["doubtful_parts"])
 
 
-def _prefix(part: Sequence[Token]) -> Side | None:
+def _prefix(part: Sequence[Token]) -> EquationSide | None:
     """Return the longest expression at the beginning of a part; None if what follows may belong to it."""
     for end in range(len(part), 0, -1):
         if part[end - 1].kind in ("sign", "gap", "unknown", "(") or not _is_expression(part[:end]):
             continue
         follows = part[end] if end < len(part) else None
-        return None if follows is not None and follows.kind in ("sign", "unknown") else Side(tuple(part[:end]))
+        return None if follows is not None and follows.kind in ("sign", "unknown") else EquationSide(tuple(part[:end]))
     return None
 
 
 def _is_expression(tokens: Sequence[Token]) -> bool:
     if not tokens or any(token.kind in ("gap", "unknown", "word", "=") for token in tokens):
         return False
-    side = Side(tuple(tokens))
+    side = EquationSide(tuple(tokens))
     return bool(side.numbers) and any(value_of(side, convention) is not None for convention in CONVENTIONS)
 
 
-def _adds_percent(side: Side) -> bool:
+def _adds_percent(side: EquationSide) -> bool:
     """Return whether a percentage is added, which may mean a share of what stands before it."""
     tokens = side.tokens
     return any(

@@ -13,7 +13,7 @@ _MAX_POWER_BITS = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EquationSide:
     """One side of an equation."""
 
     tokens: tuple[Token, ...]
@@ -54,7 +54,7 @@ class Side:
 
 
 def value_of(
-    side: Side,
+    side: EquationSide,
     convention: Convention,
     values: dict[int, Fraction] | None = None,
     *,

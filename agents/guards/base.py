@@ -100,7 +100,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class GuardFinding:
     """A fault, and the guard that found it."""
 
     guard: Guard

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from qwendesk.agents.guards.base import Finding, Guard, Sentence, letters_in
+from qwendesk.agents.guards.base import Guard, GuardFinding, Sentence, letters_in
 from qwendesk.agents.guards.sentences import SentenceSplitter
 from qwendesk.agents.state import Fault
 from qwendesk.messages import Check
@@ -32,7 +32,7 @@ class GuardedStream:
     stops: bool = True
     kept: list[str] = field(default_factory=list)
     """The text that stands."""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[GuardFinding] = field(default_factory=list)
     is_over: bool = False
     """Whether a fault has ended the answer."""
     is_ahead: bool = False
@@ -152,13 +152,13 @@ class GuardedStream:
             return
         for line in self._code:
             if finding := find_fault(self.guards, Sentence(line.text)):
-                self.findings.append(Finding(finding.guard, finding.detail, is_in_code=True))
+                self.findings.append(GuardFinding(finding.guard, finding.detail, is_in_code=True))
                 self.is_over = self.is_ahead = True
                 if not self.stops:
                     self._replace_answer(finding.guard.replacement() or self.guards[0].context.no_answer())
                 return
 
-    def _take_fault(self, finding: Finding, sentence: Sentence) -> None:
+    def _take_fault(self, finding: GuardFinding, sentence: Sentence) -> None:
         self.is_ahead = self.is_ahead or self._ahead > 0
         self._ahead = 0
         is_first = all(other.guard is not finding.guard for other in self.findings)
@@ -186,17 +186,17 @@ class GuardedStream:
             self._keep(line)
 
 
-def find_fault(guards: Sequence[Guard], sentence: Sentence, *, ignores_waiting: bool = False) -> Finding | None:
+def find_fault(guards: Sequence[Guard], sentence: Sentence, *, ignores_waiting: bool = False) -> GuardFinding | None:
     """Return the first fault of a sentence."""
     if not sentence.text.strip():
         return None
     for guard in guards:
         if not (ignores_waiting and guard.waits) and (detail := guard.check_sentence(sentence)):
-            return Finding(guard, detail, sentence.is_code)
+            return GuardFinding(guard, detail, sentence.is_code)
     return None
 
 
-def find_whole_fault(guards: Sequence[Guard], text: str) -> Finding | None:
+def find_whole_fault(guards: Sequence[Guard], text: str) -> GuardFinding | None:
     """Return the first fault that only the whole answer shows."""
     found = ((guard, guard.check_answer(text)) for guard in guards)
-    return next((Finding(guard, detail) for guard, detail in found if detail), None)
+    return next((GuardFinding(guard, detail) for guard, detail in found if detail), None)

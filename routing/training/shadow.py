@@ -15,12 +15,12 @@ from qwendesk.routing.training.replay import context_after, example_text, signal
 
 _MAX_EXAMPLES = 5
 """Maximum examples of each change."""
-Decide = Callable[[Signals, bool], "Outcome"]
+Decide = Callable[[Signals, bool], "ShadowOutcome"]
 """Returns what a policy and router do with a message; the flag says whether they may split it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ShadowOutcome:
     """What a policy does with a message."""
 
     role: Role
@@ -151,7 +151,7 @@ class ShadowReport:
             del change.examples[_MAX_EXAMPLES:]
 
 
-def _differences(now: Outcome, other: Outcome) -> Iterable[str]:
+def _differences(now: ShadowOutcome, other: ShadowOutcome) -> Iterable[str]:
     if other.thinks != now.thinks:
         yield "would think" if other.thinks else "would not think"
     if other.parts != now.parts:

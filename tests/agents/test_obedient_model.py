@@ -9,7 +9,7 @@ import pytest
 from qwendesk.app import reply_of
 from qwendesk.messages import Inbound
 from qwendesk.models.card import ModelCard
-from qwendesk.testing.obedient_model import Attack, Environment, Outcome, run_attack
+from qwendesk.testing.obedient_model import Attack, AttackOutcome, Environment, run_attack
 from tests.conftest import MakeDesk
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def document(attack: Attack) -> Path:
 
 async def attacked(
     make_desk: MakeDesk, attack: Attack, place: Place, *, risky: bool, cards: Any = None, **settings: Any
-) -> Outcome:
+) -> AttackOutcome:
     environment = Environment(attack, place)
     files = [document(attack)] if place == "document" else []
     tools = environment.tools(risky=risky)

@@ -9,7 +9,7 @@ from typing import Any
 from qwendesk.memory.records import PastTurn, Rating
 from qwendesk.messages import Role
 from qwendesk.routing.base import Signals
-from qwendesk.routing.training.shadow import Decide, Outcome, ShadowReport
+from qwendesk.routing.training.shadow import Decide, ShadowOutcome, ShadowReport
 
 _NUMBERS = iter(range(1, 1000))
 
@@ -24,7 +24,7 @@ def past(question: str, role: Role | None = "general", *ratings: Rating, **recei
 
 
 def always(role: Role, **more: Any) -> Decide:
-    return lambda signals, may_split: Outcome(role, **more)
+    return lambda signals, may_split: ShadowOutcome(role, **more)
 
 
 def test_roles_that_another_policy_changes_are_counted_by_role() -> None:
@@ -79,9 +79,9 @@ def test_texts_are_kept_only_on_request_and_masked() -> None:
 def test_each_turn_is_seen_in_its_conversation() -> None:
     seen: list[Signals] = []
 
-    def watch(signals: Signals, may_split: bool) -> Outcome:
+    def watch(signals: Signals, may_split: bool) -> ShadowOutcome:
         seen.append(signals)
-        return Outcome("coder")
+        return ShadowOutcome("coder")
 
     first = replace(past("Sort a list in Python", "coder"), conversation="c")
     second = replace(past("and backwards?", "coder", requested_role=None), conversation="c")
@@ -94,9 +94,9 @@ def test_each_turn_is_seen_in_its_conversation() -> None:
 def test_only_what_the_desk_would_split_is_split() -> None:
     allowed: list[bool] = []
 
-    def watch(signals: Signals, may_split: bool) -> Outcome:
+    def watch(signals: Signals, may_split: bool) -> ShadowOutcome:
         allowed.append(may_split)
-        return Outcome("general")
+        return ShadowOutcome("general")
 
     turns = [past("a"), replace(past("b"), kinds=("document",)), past("c", requested_model="qwen3-8b")]
     ShadowReport(always("general"), watch).add_all(turns)

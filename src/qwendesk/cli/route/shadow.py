@@ -17,7 +17,7 @@ from qwendesk.errors import ConfigError
 from qwendesk.routing.base import Router, Signals
 from qwendesk.routing.policy.decision import route_message
 from qwendesk.routing.policy.policy_file import RoutingPolicy
-from qwendesk.routing.training.shadow import Decide, Outcome, ShadowReport
+from qwendesk.routing.training.shadow import Decide, ShadowOutcome, ShadowReport
 from qwendesk.settings import load_settings
 
 
@@ -59,11 +59,11 @@ async def shadow(options: ShadowOptions) -> None:
 def _outcome(router: Router, policy: RoutingPolicy, thinking: Literal["auto", "on", "off"]) -> Decide:
     """Return the function that says what a router and a policy do with a message."""
 
-    def outcome(signals: Signals, may_split: bool) -> Outcome:
+    def outcome(signals: Signals, may_split: bool) -> ShadowOutcome:
         result = route_message(signals, router, policy, may_split=may_split)
         decision = result.decision
         thinks, _ = should_think(decision, None, thinking, policy)
-        return Outcome(
+        return ShadowOutcome(
             decision.role, decision.decided_by, decision.confidence, thinks, len(result.subquestions), decision.model
         )
 

@@ -45,7 +45,11 @@ def answered(text: str = "", *calls: tuple[str, Any], rounds: int = 1) -> Answer
 
 async def verdict(name: str, data: Path | None, answer: Answer, key: str = "") -> bool | None:
     suite, question = asked(name, data, key)
-    return (await suite.score(question, answer, PythonSandbox())).right
+    sandbox = PythonSandbox()
+    try:
+        return (await suite.score(question, answer, sandbox)).right
+    finally:
+        await sandbox.aclose()
 
 
 @pytest.mark.parametrize(

@@ -201,8 +201,7 @@ class Desk:
         name = conversation or uuid4().hex
         where = channel or PYTHON_CHANNEL
         inbound = Inbound(text, name, attachments, role, model, think, channel=where, locale=locale, can_approve=True)
-        if person is not None or channel is not None:
-            inbound = await self._on_behalf(inbound, person)
+        inbound = await self._on_behalf(inbound, person, channel)
         async with aclosing(self.turns.run(inbound)) as events:
             async for event in events:
                 yield _named(event, name)
@@ -248,8 +247,7 @@ class Desk:
     ) -> AsyncGenerator[Event, None]:
         """Yield the events of a turn that goes on, as ``resume`` does it, with the text that it had; see ``stream``."""
         inbound = Inbound("", conversation, channel=channel or PYTHON_CHANNEL)
-        if person is not None or channel is not None:
-            inbound = await self._on_behalf(inbound, person)
+        inbound = await self._on_behalf(inbound, person, channel)
         async with aclosing(self.turns.resume(inbound, Approval(approve, arguments or {}))) as events:
             async for event in events:
                 yield _named(event, conversation)
@@ -278,8 +276,7 @@ class Desk:
         if asked is None:
             raise InputError(f"The conversation {conversation!r} has no question yet that could be answered again.")
         inbound = Inbound(asked.text, conversation, asked.attachments, channel=where, retry=True, can_approve=True)
-        if person is not None or channel is not None:
-            inbound = await self._on_behalf(inbound, person)
+        inbound = await self._on_behalf(inbound, person, channel)
         return replace(await reply_of(self.turns.run(inbound)), conversation=conversation)
 
     async def last_turn(
@@ -288,13 +285,15 @@ class Desk:
         """Return a conversation's newest turn with its receipt, by the names that ``ask`` was given."""
         return await self.memory.history.last_turn(conversation_of(person, conversation), channel=channel)
 
-    async def _on_behalf(self, inbound: Inbound, person: str | None) -> Inbound:
-        """Return a message in its person's name, after the access check of its channel.
+    async def _on_behalf(self, inbound: Inbound, person: str | None, channel: str | None) -> Inbound:
+        """Return a message in its person's name, after the access check of its channel; the owner's as it is.
 
         Raises:
             ConfigError: the desk is not open, or the person has no name.
             InputError: the rules refuse it.
         """
+        if person is None and channel is None:
+            return inbound
         access = self._parts.direct_access
         if person is not None and not person.strip():
             raise ConfigError("'person' is empty: give an id that stays the same, such as a customer number.")

@@ -75,7 +75,7 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
         trusted_names=context.toolbox.trusted_names,
         has_dropped_calls=any(isinstance(one, ToolMessage) and one.artifact is not None for one in state["messages"]),
         # a small model's numbers are compared with its results by a check, which adds the result
-        compares_numbers=is_about_others or (bool(uses) and is_small(chosen_model(state).card)),
+        skips_figures=is_about_others or (bool(uses) and is_small(chosen_model(state).card)),
     )
 
 

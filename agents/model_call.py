@@ -18,7 +18,6 @@ from langchain_core.messages import (
 )
 
 from qwendesk.agents.checks.answer_language import word_problem_language
-from qwendesk.agents.checks.uncalled_values import codes_in
 from qwendesk.agents.roles import RoleDefinition, is_small
 from qwendesk.agents.state import RetryRequest, TokenUsage, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineUnavailable
@@ -152,16 +151,6 @@ def keep_first_answer(request: RetryRequest, reason: str, context: TurnContext) 
         "think": request.first_think,
         "notes": [f"{reason}; the first answer stands"],
     }
-
-
-def skips_a_look_up(state: TurnState, context: TurnContext) -> bool:
-    """Return whether a small model, which may call own tools, answered about a code without looking it up."""
-    card = chosen_model(state).card
-    if not (context.own_tools and card.tools and is_small(card)) or not state["messages"][-1].text.strip():
-        return False
-    if state["tool_uses"] or state.get("tool_rounds") or state.get("retry_request"):
-        return False
-    return bool(codes_in(state["inbound"].text)) and isinstance(state["messages"][0].content, str)
 
 
 def unanswered_calls(message: AIMessage, state: TurnState) -> list[ToolCall]:

@@ -47,8 +47,8 @@ class AnswerContext:
     """The tools whose results hold no text of others."""
     has_dropped_calls: bool = False
     """Whether a call of this turn was not made, because its values were made up."""
-    compares_numbers: bool = False
-    """Whether another check compares the numbers with the results."""
+    skips_figures: bool = False
+    """Whether figures are not compared: a check does, or the message may be about something else."""
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ class NumberGuard(Guard):
 
     @cached_property
     def _applies(self) -> bool:
-        return not self.context.compares_numbers and bool(self._looked_up or self.context.passages)
+        return not self.context.skips_figures and bool(self._looked_up or self.context.passages)
 
     @cached_property
     def _looked_up(self) -> bool:

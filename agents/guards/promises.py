@@ -256,16 +256,18 @@ def _does(use: ToolUse, kind: str) -> bool:
     name = normalize(use.name)
     if _tool_words(kind).search(name):
         return True
-    is_lookup = any(_lookups().match(word) for word in tokens_of(name.replace("_", " ")))
     is_other = any(_tool_words(other).search(name) for other in _table()["actions"])
-    return not (is_lookup or is_other)
+    return not (is_other or _names_look_up(name))
 
 
 def looks_up(name: str) -> bool:
     """Return whether a tool by its name only looks something up, such as ``order_status``."""
-    words = tokens_of(normalize(name).replace("_", " "))
-    acts = bool(words) and re.match(_table()["lookups"]["acts"], words[0])
-    return not acts and any(_lookups().match(word) for word in words)
+    plain = normalize(name)
+    return _names_look_up(plain) and not re.match(_table()["lookups"]["acts"], plain.lstrip("_"))
+
+
+def _names_look_up(name: str) -> bool:
+    return any(_lookups().match(word) for word in tokens_of(name.replace("_", " ")))
 
 
 def _is_action(use: ToolUse) -> bool:

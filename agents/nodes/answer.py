@@ -20,9 +20,9 @@ from qwendesk.agents.model_call import (
     chosen_model,
     keep_first_answer,
     only_reports,
-    skips_a_look_up,
 )
 from qwendesk.agents.nodes.retrieve import is_decided
+from qwendesk.agents.nodes.review_calls import skips_a_look_up
 from qwendesk.agents.roles import RoleDefinition, is_small, offered_tools, role_definition
 from qwendesk.agents.state import GuardReport, TurnContext, TurnState
 from qwendesk.agents.written_calls import WrittenCalls

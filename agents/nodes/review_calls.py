@@ -79,6 +79,16 @@ async def review_calls(state: TurnState, runtime: Runtime[TurnContext]) -> dict[
     return {**changed, "tool_rounds": state.get("tool_rounds", 0) + 1}
 
 
+def skips_a_look_up(state: TurnState, context: TurnContext) -> bool:
+    """Return whether a small model, which may call own tools, answered about a code without looking it up."""
+    card = chosen_model(state).card
+    if not (context.own_tools and card.tools and is_small(card)) or not state["messages"][-1].text.strip():
+        return False
+    if state["tool_uses"] or state.get("tool_rounds") or state.get("retry_request"):
+        return False
+    return bool(codes_in(state["inbound"].text)) and isinstance(state["messages"][0].content, str)
+
+
 async def _look_up(state: TurnState, context: TurnContext, message: AIMessage, schemas: Schemas) -> dict[str, Any]:
     """Let a small model look up a code of the message with an own tool under a grammar; it may keep its answer.
 

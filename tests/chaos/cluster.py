@@ -59,10 +59,14 @@ class DeskCluster:
         lines = file.read_text("utf-8").split("\n")[:-1] if file.exists() else []
         return [line for line in map(json.loads, lines) if line["what"] == what]
 
-    def is_answering(self, process: int) -> bool:
-        """Tell whether a worker, which is stopped, has asked the model for an answer that it has not sent."""
+    def is_answering(self, process: int, ending: str = "") -> bool:
+        """Tell whether a worker, which is stopped, has asked the model for an answer that it has not sent.
+
+        An answer that is edited while it is written counts as sent when its text ends with ``ending``.
+        """
         asked = sum(line["process"] == process for line in self.events("asked"))
-        return asked > len({line["key"] for line in self.events("sent") if line["process"] == process})
+        shown = [line for what in ("sent", "edited") for line in self.events(what) if line["process"] == process]
+        return asked > len({line["key"] for line in shown if line["text"].endswith(ending)})
 
     def wait_for(self, what: str, count: int = 1, seconds: float = 150) -> None:
         """Wait until an event was logged ``count`` times."""

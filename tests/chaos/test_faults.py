@@ -46,11 +46,16 @@ WORDY = ("--word", 0.4, "--ending", ENDING)
 
 
 @contextmanager
-def frozen(process: int) -> Iterator[list[Disruption]]:
-    """Freeze a process while the context is entered; yield the times of freezing and continuing."""
-    disruption: list[Disruption] = []
+def frozen_while_answering(cluster: DeskCluster, process: int) -> Iterator[list[Disruption]]:
+    """Freeze a worker that writes an answer while the context is entered; yield when it was frozen and continued."""
+    until = time.monotonic() + 60
     os.kill(process, signal.SIGSTOP)
-    disruption.append(Disruption(process, time.time()))
+    while not cluster.is_answering(process, ENDING):
+        os.kill(process, signal.SIGCONT)
+        assert time.monotonic() < until, "the worker was not seen answering"
+        time.sleep(0.1)
+        os.kill(process, signal.SIGSTOP)
+    disruption = [Disruption(process, time.time())]
     try:
         yield disruption
     finally:
@@ -67,7 +72,7 @@ def test_a_frozen_worker_continues_after_its_messages_were_requeued(
     cluster.wait_for("ready", 2)
     cluster.start("ingress", *PLAN)
     cluster.wait_for("edited", TOTAL // 4)
-    with frozen(process) as disruption:
+    with frozen_while_answering(cluster, process) as disruption:
         cluster.wait_for("recovered")
     # it continues while another worker writes the same answers
     cluster.wait_until_closed(TOTAL)
@@ -84,7 +89,7 @@ def test_a_worker_frozen_for_long_sends_nothing_twice(
     cluster.wait_for("ready", 2)
     cluster.start("ingress", *PLAN)
     cluster.wait_for("sent", TOTAL // 4)
-    with frozen(process) as disruption:
+    with frozen_while_answering(cluster, process) as disruption:
         cluster.wait_until_closed(TOTAL)
         assert cluster.events("recovered")
     cluster.retire(process)  # its outdated runs must not change anything

@@ -399,12 +399,15 @@ async def test_a_machine_without_libseccomp_runs_nothing(monkeypatch: pytest.Mon
 
 async def test_nothing_is_left_when_a_run_is_given_up() -> None:
     async with made("full") as run:
+        # servers that other tests share may be children of this process too
+        others = set(psutil.Process().children())
         running = asyncio.create_task(run("while True:\n    pass", timeout=60))
-        while not psutil.Process().children(recursive=True):  # noqa: ASYNC110  # another process is what is waited for
+        while not (started := set(psutil.Process().children()) - others):  # noqa: ASYNC110  # another process starts it
             await asyncio.sleep(0.05)
-        await asyncio.sleep(0.2)
-        started = psutil.Process().children(recursive=True)
+        (sandbox,) = started
+        while not (inside := sandbox.children(recursive=True)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        _, alive = await asyncio.to_thread(psutil.wait_procs, started, 10)
+        _, alive = await asyncio.to_thread(psutil.wait_procs, [sandbox, *inside], 10)
         assert not alive

@@ -87,7 +87,6 @@ class Conversation(Base):
     __tablename__ = "conversation"
     __table_args__ = (
         UniqueConstraint("tenant_id", "channel", "account", "external_id"),
-        CheckConstraint("mode IN ('bot', 'waiting', 'human', 'resolved', 'snoozed')", name="mode"),
         Index(None, "tenant_id", "updated_at"),
     )
 
@@ -98,7 +97,6 @@ class Conversation(Base):
     external_id: Mapped[str]
     next_sequence: Mapped[int]
     title: Mapped[str]
-    mode: Mapped[str] = mapped_column(server_default="bot")
     locale: Mapped[str | None]
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     learned_sequence: Mapped[int] = mapped_column(server_default=text("0"))
@@ -108,12 +106,12 @@ class Conversation(Base):
 
 
 class Message(Base):
-    """A message; a question and its answer have the same ``sequence``."""
+    """A message; a question and its answer have the same ``sequence``, an operator's message has its own."""
 
     __tablename__ = "message"
     __table_args__ = (
         UniqueConstraint("conversation_id", "sequence", "role", "part"),
-        CheckConstraint("role IN ('user', 'assistant')", name="role"),
+        CheckConstraint("role IN ('user', 'assistant', 'operator')", name="role"),
     )
 
     id: Mapped[Id]
@@ -127,6 +125,9 @@ class Message(Base):
     parts: Mapped[list[dict[str, Any]] | None]
     """References to the attachments, in order; NULL: none."""
     model: Mapped[str | None]
+    ticket_id: Mapped[str | None] = mapped_column(Text, ForeignKey("ticket.id", ondelete="SET NULL"), index=True)
+    operator_id: Mapped[str | None] = mapped_column(Text, ForeignKey("operator.id", ondelete="SET NULL"), index=True)
+    """The writer of an operator's message."""
     created_at: Mapped[datetime]
 
 

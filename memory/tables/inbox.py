@@ -13,13 +13,18 @@ from qwendesk.memory.tables.conversations import Base, ConversationId, Id, Tenan
 
 
 class InboundEvent(Base):
-    """An accepted message; ``event`` is the platform's id of it, which identifies duplicates."""
+    """An accepted message; ``event`` is the platform's id of it, which identifies duplicates.
+
+    A message of the desk to a customer, such as an operator's, goes through the same queue, so that it is delivered in
+    the conversation's order.
+    """
 
     __tablename__ = "inbound_event"
     __table_args__ = (
         UniqueConstraint("tenant_id", "channel", "account", "event"),
         UniqueConstraint("conversation_id", "sequence"),
         CheckConstraint("status IN ('queued', 'done', 'failed', 'stopped', 'dead')", name="status"),
+        CheckConstraint("source IN ('customer', 'operator', 'desk')", name="source"),
         Index(
             "ix_inbound_event_open",
             "conversation_id",
@@ -42,6 +47,10 @@ class InboundEvent(Base):
     conversation_id: Mapped[ConversationId]
     sequence: Mapped[int]
     person: Mapped[str]
+    source: Mapped[str] = mapped_column(server_default="customer")
+    """Who wrote it: the customer, an operator, or the desk itself."""
+    ticket_id: Mapped[str | None] = mapped_column(Text, ForeignKey("ticket.id", ondelete="SET NULL"), index=True)
+    operator_id: Mapped[str | None] = mapped_column(Text, ForeignKey("operator.id", ondelete="SET NULL"), index=True)
     payload: Mapped[dict[str, Any]]
     """The message without its file contents."""
     status: Mapped[str] = mapped_column(server_default="queued")

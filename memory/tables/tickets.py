@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from qwendesk.memory.tables.conversations import Base, ConversationId, Id, MessageId, TenantId
@@ -40,19 +41,19 @@ class Ticket(Base):
     operator_id: Mapped[OperatorId]
     """The holder in state ``human``; in state ``waiting``, the operator it is assigned to."""
     subject: Mapped[str]
-    priority: Mapped[int] = mapped_column(server_default=text("1"))
+    priority: Mapped[int] = mapped_column(server_default=sql("1"))
     """0 low, 1 normal, 2 high, 3 urgent."""
-    tags: Mapped[list[str]] = mapped_column(Json, server_default=text("'[]'"))
-    fields: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    tags: Mapped[list[str]] = mapped_column(Json, server_default=sql("'[]'"))
+    fields: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     """Custom fields."""
     team: Mapped[str | None]
     language: Mapped[str | None]
     """The customer's language, as a code such as ``de``."""
     reason: Mapped[str | None]
     """Why it was handed over last, such as ``asked``, ``failed_checks``, ``anger``."""
-    signals: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    signals: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     """What the rules of handing over count, such as answers of low confidence in a row."""
-    version: Mapped[int] = mapped_column(server_default=text("1"))
+    version: Mapped[int] = mapped_column(server_default=sql("1"))
     """Incremented by each change."""
     merged_into_id: Mapped[str | None] = mapped_column(Text, ForeignKey("ticket.id", ondelete="SET NULL"))
     snoozed_until: Mapped[datetime | None]
@@ -85,7 +86,7 @@ class TicketEvent(Base):
     actor: Mapped[str]
     operator_id: Mapped[OperatorId]
     reason: Mapped[str] = mapped_column(server_default="")
-    changes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    changes: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     """The changed columns with their new values; no text of a message."""
     at: Mapped[datetime]
 
@@ -100,7 +101,7 @@ class TicketNote(Base):
     ticket_id: Mapped[TicketId]
     operator_id: Mapped[OperatorId]
     text: Mapped[str]
-    mentions: Mapped[list[str]] = mapped_column(Json, server_default=text("'[]'"))
+    mentions: Mapped[list[str]] = mapped_column(Json, server_default=sql("'[]'"))
     """Ids of the operators who are mentioned."""
     created_at: Mapped[datetime]
 
@@ -122,7 +123,7 @@ class MessageTranslation(Base):
     """The translation; empty where there is none."""
     status: Mapped[str]
     """``refused``: the result failed a check, such as a changed number. ``failed``: no model answered."""
-    doubts: Mapped[list[str]] = mapped_column(Json, server_default=text("'[]'"))
+    doubts: Mapped[list[str]] = mapped_column(Json, server_default=sql("'[]'"))
     """What a reader should look at, in words."""
     model: Mapped[str | None]
     created_at: Mapped[datetime]

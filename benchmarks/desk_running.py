@@ -16,7 +16,7 @@ from qwendesk.desk.commands.chat_commands import ChatCommands
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.messages import Inbound, Outbound
+from qwendesk.messages import Author, Inbound, Outbound
 
 QUESTION = "Where can I read more about the history of the bicycle?"
 ANSWER = "In the museum's catalogue, and in any good library of the town."
@@ -55,7 +55,7 @@ class Outlet:
     awaited: tuple[int, asyncio.Event] | None = None
     """Number of messages to wait for, and the event that is set then."""
 
-    async def split_message(self, text: str) -> list[Piece]:
+    async def split_message(self, text: str, author: Author | None = None) -> list[Piece]:
         return [Piece(text, text)]
 
     async def send(self, message: Outbound) -> str | None:
@@ -75,7 +75,7 @@ class Outlet:
     async def edit(self, message_id: str, message: Outbound) -> None:
         self.first_sign.set()
 
-    async def typing(self, conversation: str) -> None:
+    async def typing(self, conversation: str, author: Author | None = None) -> None:
         self.first_sign.set()
 
 

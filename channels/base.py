@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from qwendesk.errors import ChannelError, ConfigError, not_among
-from qwendesk.messages import MAX_ATTACHMENT_BYTES, Admission, Button, Event, Inbound, Outbound
+from qwendesk.messages import MAX_ATTACHMENT_BYTES, Admission, Author, Button, Event, Inbound, Outbound
 from qwendesk.settings import read_switch
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class ShownMessage:
     is_complete: bool = True
     """Whether all of it was delivered; otherwise it is still being written."""
     from_person: bool = False
+    author: Author | None = None
+    """Who speaks in a message to the person; None: the bot."""
+    at: datetime | None = None
+    """When it was accepted, or first sent."""
 
 
 def skipped_media(sizes: Iterable[int]) -> str | None:
@@ -84,6 +89,8 @@ class ChannelCapabilities:
     """Whether answers go to a sender address that anybody can forge, so that unsolicited messages are limited."""
     shows_machine_notice: bool = False
     """Whether the channel itself shows that a machine answers; otherwise the first answer of a conversation says so."""
+    shows_author: bool = False
+    """Whether the channel shows ``Outbound.author`` itself; otherwise an operator's message begins with the name."""
     single_process: bool = False
     """Whether only the process that receives can send, because it alone has the keys."""
 
@@ -277,6 +284,10 @@ class Channel(ABC):
 
     async def typing(self, conversation: str) -> None:  # noqa: B027 - most platforms show nothing
         """Show the typing sign."""
+
+    async def operator_typing(self, conversation: str, author: Author) -> None:
+        """Show that an operator writes; platforms that name nobody show their typing sign."""
+        await self.typing(conversation)
 
     async def check(self) -> str:
         """Check the credentials and return one line that names the connected account.

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 
 from qwendesk.channels.base import Channel, ChannelCapabilities, ShownMessage
+from qwendesk.channels.markup.author import with_name
 from qwendesk.channels.markup.split import MessagePart, split_message
 from qwendesk.desk.commands.rating import is_rating_press, rating_buttons
 from qwendesk.desk.delivery.transcript import Transcript, TranscriptLine
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.memory.records import Thumb
-from qwendesk.messages import Outbound
+from qwendesk.messages import Author, Outbound
 
 _MAX_INLINE_CHARS = 1000
 """Length of a text that is rendered in less time than a thread takes to start."""
@@ -28,11 +29,20 @@ class DeliveryAdapter:
         """Capabilities of the platform."""
         return self._channel.manifest.capabilities
 
-    async def split_message(self, text: str) -> Sequence[MessagePart]:
-        """Return a text as messages of the platform's length and markup; a long text is rendered in a thread."""
+    async def split_message(self, text: str, author: Author | None = None) -> Sequence[MessagePart]:
+        """Return a text as messages of the platform's length and markup; a long text is rendered in a thread.
+
+        An operator's text begins with the name, unless the platform shows it, or the previous message has it.
+        """
         if len(text) <= _MAX_INLINE_CHARS:
-            return split_message(text, self.capabilities)
-        return await asyncio.to_thread(split_message, text, self.capabilities)
+            return self._split(text, author)
+        return await asyncio.to_thread(self._split, text, author)
+
+    def _split(self, text: str, author: Author | None) -> Sequence[MessagePart]:
+        is_named = author and author.kind == "operator" and not author.is_repeated
+        if author and is_named and not self.capabilities.shows_author:
+            text = with_name(author.name, text)
+        return split_message(text, self.capabilities)
 
     async def send(self, message: Outbound) -> str | None:
         """Deliver a message."""
@@ -42,9 +52,12 @@ class DeliveryAdapter:
         """Replace the text of a message."""
         await self._channel.edit(message_id, message)
 
-    async def typing(self, conversation: str) -> None:
-        """Show that an answer is being written."""
-        await self._channel.typing(conversation)
+    async def typing(self, conversation: str, author: Author | None = None) -> None:
+        """Show that an answer is being written, by the bot or by an operator."""
+        if author and author.kind == "operator":
+            await self._channel.operator_typing(conversation, author)
+        else:
+            await self._channel.typing(conversation)
 
 
 class ChannelTranscript:
@@ -75,7 +88,7 @@ class ChannelTranscript:
 
     def _message(self, line: TranscriptLine) -> ShownMessage:
         if line.from_person:
-            return ShownMessage(line.key, line.text, from_person=True)
+            return ShownMessage(line.key, line.text, from_person=True, at=line.at)
         rating: Thumb | None = 1 if line.rating == 1 else -1 if line.rating == -1 else None
         buttons = rating_buttons(line.sequence, rating) if line.is_last and self._has_feedback_buttons else ()
-        return ShownMessage(line.key, line.text, buttons, line.is_complete)
+        return ShownMessage(line.key, line.text, buttons, line.is_complete, author=line.author, at=line.at)

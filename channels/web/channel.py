@@ -23,10 +23,10 @@ from qwendesk.channels.base import (
 from qwendesk.channels.lifecycle import sleep_unless_stopped
 from qwendesk.channels.relay import Frame, Relay
 from qwendesk.channels.web.pages import ChatPage
-from qwendesk.channels.web.sessions import FORGOTTEN, VisitorSession, VisitorSessions, shown_frame
+from qwendesk.channels.web.sessions import FORGOTTEN, VisitorSession, VisitorSessions, author_fields, shown_frame
 from qwendesk.channels.web.socket import MAX_FILE_BYTES, POLICY_VIOLATION, TRY_AGAIN_LATER, PageConnection
 from qwendesk.errors import ChannelError, ConfigError, StoreError
-from qwendesk.messages import Outbound
+from qwendesk.messages import Author, Outbound
 from qwendesk.text_caches import Forgotten
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class WebChannel(Channel):
             buttons=8,
             max_file_in=MAX_FILE_BYTES,
             shows_machine_notice=True,
+            shows_author=True,
         ),
         (
             Setting("title", "Title over the chat.", default="Chat"),
@@ -110,7 +111,7 @@ class WebChannel(Channel):
 
     async def send(self, message: Outbound) -> str | None:
         """Show a message on all pages of the visitor, now or when they reconnect; return its key as its id."""
-        frame = shown_frame(message.key, message.text, message.buttons)
+        frame = shown_frame(message.key, message.text, message.buttons, message.author)
         if self._is_worker:  # the message is in the database already, from where pages get it without the relay
             await self._publish(message.conversation, frame)
         else:
@@ -119,7 +120,7 @@ class WebChannel(Channel):
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Change a message in place; show one that this process does not know."""
-        frame = shown_frame(message_id, message.text, message.buttons)
+        frame = shown_frame(message_id, message.text, message.buttons, message.author)
         if self._is_worker:
             await self._publish(message.conversation, frame)
         else:
@@ -127,10 +128,17 @@ class WebChannel(Channel):
 
     async def typing(self, conversation: str) -> None:
         """Show the typing sign."""
+        await self._show_typing(conversation, {"type": "typing"})
+
+    async def operator_typing(self, conversation: str, author: Author) -> None:
+        """Show the typing sign with the operator's name."""
+        await self._show_typing(conversation, {"type": "typing", "author": author_fields(author)})
+
+    async def _show_typing(self, conversation: str, frame: Frame) -> None:
         if self._is_worker:
-            await self._publish(conversation, {"type": "typing"})
+            await self._publish(conversation, frame)
         else:
-            self._session(conversation).broadcast({"type": "typing"})
+            self._session(conversation).broadcast(frame)
 
     async def check(self) -> str:
         """Return the address of the page."""

@@ -9,7 +9,7 @@ from time import time
 
 from qwendesk.channels.base import ShownMessage
 from qwendesk.channels.relay import Frame
-from qwendesk.messages import Button
+from qwendesk.messages import Author, Button
 
 FORGOTTEN: Frame = {"type": "forgotten"}
 """Tells pages to remove all messages."""
@@ -29,13 +29,21 @@ def frame_of(message: ShownMessage) -> Frame:
     """Return the frame that shows a stored message."""
     if message.from_person:
         return {"type": "said", "id": message.id, "text": message.text, "files": []}
-    return shown_frame(message.id, message.text, message.buttons)
+    return shown_frame(message.id, message.text, message.buttons, message.author)
 
 
-def shown_frame(name: str, text: str, buttons: Sequence[Button] = ()) -> Frame:
-    """Return the frame that shows a message of the desk."""
+def shown_frame(name: str, text: str, buttons: Sequence[Button] = (), author: Author | None = None) -> Frame:
+    """Return the frame that shows a message of the desk; one without an author is the bot's."""
     rows = [{"label": button.label, "value": button.value, "chosen": button.chosen} for button in buttons]
-    return {"type": "shown", "id": name, "text": text} | ({"buttons": rows} if rows else {})
+    frame: Frame = {"type": "shown", "id": name, "text": text}
+    if author:
+        frame["author"] = author_fields(author)
+    return frame | ({"buttons": rows} if rows else {})
+
+
+def author_fields(author: Author) -> dict[str, str]:
+    """Return the author of a message as a page gets it."""
+    return {"kind": author.kind, "name": author.name}
 
 
 class FrameQueue:

@@ -13,7 +13,7 @@ from qwendesk.desk.delivery.outbox import OutboxRepository, SendClaim, key_of
 from qwendesk.desk.inbox.database_retry import DatabaseRetry
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Button, Event, Inbound, Outbound
+from qwendesk.messages import Author, Button, Event, Inbound, Outbound
 from qwendesk.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class Outlet(Protocol):
     def capabilities(self) -> DeliveryCapabilities:
         """Capabilities of the platform."""
 
-    async def split_message(self, text: str) -> Sequence[RenderedText]:
-        """Return a text as messages of the platform's length and markup."""
+    async def split_message(self, text: str, author: Author | None = None) -> Sequence[RenderedText]:
+        """Return a text as messages of the platform's length and markup; a platform that shows no author names them."""
 
     async def send(self, message: Outbound) -> str | None:
         """Send a message and return its platform id."""
@@ -71,8 +71,8 @@ class Outlet(Protocol):
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Replace the text and the buttons of a sent message."""
 
-    async def typing(self, conversation: str) -> None:
-        """Show the typing indicator."""
+    async def typing(self, conversation: str, author: Author | None = None) -> None:
+        """Show the typing indicator; None: of the bot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Delivery:
         buttons: tuple[Button, ...] = (),
     ) -> None:
         """Send the unsent parts of an answer; the last part has the buttons and completes the message."""
-        pieces = await outlet.split_message(text)
+        pieces = await outlet.split_message(text, claimed.author)
         is_completed = False
         for part, piece in enumerate(pieces):
             is_last = part == len(pieces) - 1
@@ -151,7 +151,7 @@ class Delivery:
         claim = await self._outbox.claim(claimed, 0, piece.text, piece.plain)
         if claim is None:
             return False
-        message = message_for(claimed, claim.key, piece, 0)
+        message = replace(message_for(claimed, claim.key, piece, 0), is_complete=False)
         if claim.message_id:
             await outlet.edit(claim.message_id, message)
             return True
@@ -239,5 +239,12 @@ def message_for(
     inbound = claimed.inbound
     reply_to = inbound.reply_to if part == 0 else None
     return Outbound(
-        key, inbound.conversation, piece.text, inbound.account, reply_to, buttons=buttons, plain=piece.plain
+        key,
+        inbound.conversation,
+        piece.text,
+        inbound.account,
+        reply_to,
+        buttons=buttons,
+        plain=piece.plain,
+        author=claimed.author,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,9 @@ from sqlalchemy import Select, and_, bindparam, func, select
 
 from qwendesk.memory.tables.conversations import Feedback, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
+from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tenancy import TenantDatabase
+from qwendesk.messages import Author
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,10 @@ class TranscriptLine:
     """Whether it is the last message of a model's answer."""
     rating: int | None = None
     """The person's rating of the answer."""
+    author: Author | None = None
+    """The operator who wrote it; None: the bot, or the person."""
+    at: datetime | None = None
+    """When it was accepted; of a message to the person, when it was first sent."""
 
 
 class Transcript:
@@ -46,7 +53,7 @@ class Transcript:
             asked = (await connection.execute(_asked(), values)).all()
             told = (await connection.execute(_told(), values)).all()
         lines = [
-            TranscriptLine(row.sequence, row.event or "", row.payload["text"], from_person=True)
+            TranscriptLine(row.sequence, row.event or "", row.payload["text"], from_person=True, at=row.received_at)
             for row in reversed(asked)
         ]
         lines += [_line(row) for row in reversed(told)]
@@ -63,15 +70,22 @@ def _line(row: Any) -> TranscriptLine:
         is_complete=row.status == "sent",
         is_last=is_last,
         rating=row.rating,
+        author=Author("operator", row.operator or "") if row.source == "operator" else None,
+        at=row.created_at,
     )
 
 
 @cache
 def _asked() -> Select[Any]:
     event = InboundEvent
-    columns: tuple[Any, ...] = (event.sequence, event.event, event.payload)
+    columns: tuple[Any, ...] = (event.sequence, event.event, event.payload, event.received_at)
     here = event.conversation_id == bindparam("in_conversation")
-    return select(*columns).where(here).order_by(event.sequence.desc()).limit(bindparam("limit"))
+    return (
+        select(*columns)
+        .where(here, event.source == "customer")
+        .order_by(event.sequence.desc())
+        .limit(bindparam("limit"))
+    )
 
 
 @cache
@@ -95,11 +109,15 @@ def _told() -> Select[Any]:
         Turn.id.label("turn"),
         last.scalar_subquery().label("last"),
         rated.scalar_subquery().label("rating"),
+        row.created_at,
+        InboundEvent.source,
+        Operator.display_name.label("operator"),
     )
     return (
         select(*columns)
         .join(InboundEvent, InboundEvent.id == row.inbound_id)
         .outerjoin(Turn, answered)
+        .outerjoin(Operator, Operator.id == InboundEvent.operator_id)
         .where(row.conversation_id == bindparam("in_conversation"), row.message_id.is_not(None))
         .order_by(row.id.desc())
         .limit(bindparam("limit"))

@@ -13,9 +13,10 @@ from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.conversations.turns import change_settings
 from qwendesk.memory.people.personal_data import is_empty_conversation
 from qwendesk.memory.tables.conversations import Conversation, Message, Turn
-from qwendesk.memory.tables.inbox import InboundEvent, InboundFile
+from qwendesk.memory.tables.inbox import InboundEvent, InboundFile, OutboundMessage
+from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
-from qwendesk.messages import Attachment, Inbound, as_role
+from qwendesk.messages import Attachment, Author, Inbound, as_role
 
 OPEN = InboundEvent.status == literal("queued", literal_execute=True)
 """Rendered as a literal: databases do not use the partial index on open messages with a parameter."""
@@ -45,6 +46,8 @@ class ClaimedMessage:
     """How many times the message was retried by hand for a new answer."""
     result: dict[str, Any] | None = None
     """The answer that an earlier run saved before its delivery; None if no run has saved one."""
+    author: Author | None = None
+    """The operator who speaks to the customer in this message; None: what is sent is the bot's."""
 
 
 class InboxRepository:
@@ -72,6 +75,8 @@ class InboxRepository:
             event.event,
             event.person,
             event.payload,
+            event.source,
+            event.operator_id,
             settings.scalar_subquery().label("settings"),
         )
         statement = update(event).where(event.id == id_, OPEN).values(runs=event.runs + 1).returning(*columns)
@@ -80,9 +85,16 @@ class InboxRepository:
         if row is None:
             return None
         inbound = inbound_of(row, await self._files(id_) if row.payload.get("files") else [])
-        attempt = row.runs - row.forgiven_runs
         return ClaimedMessage(
-            id_, row.runs, attempt, row.conversation_id, inbound, row.settings or {}, row.generation, row.saved_reply
+            id_,
+            row.runs,
+            row.runs - row.forgiven_runs,
+            row.conversation_id,
+            inbound,
+            row.settings or {},
+            row.generation,
+            row.saved_reply,
+            await self._author(row) if row.source == "operator" else None,
         )
 
     @unit_of_work
@@ -166,12 +178,34 @@ class InboxRepository:
             continuing = set((await connection.execute(statement, {"ids": list(running)})).scalars())
         return [id_ for id_ in running if id_ not in continuing]
 
+    async def _author(self, row: Any) -> Author:
+        """Return the operator who wrote a message; without a name if the account is deleted."""
+        name = select(Operator.display_name).where(Operator.id == row.operator_id)
+        async with self._database.read() as connection:
+            previous = await _previous_operator(connection, row)
+            found = (await connection.execute(name)).scalar_one_or_none()
+        return Author("operator", found or "", is_repeated=bool(found) and previous == row.operator_id)
+
     async def _files(self, id_: str) -> list[Attachment]:
         file = InboundFile
         columns: tuple[Any, ...] = (file.kind, file.mime, file.content, file.name)
         statement = select(*columns).where(file.inbound_id == id_).order_by(file.ordinal)
         async with self._database.read() as connection:
             return [Attachment(*row) for row in await connection.execute(statement)]
+
+
+async def _previous_operator(connection: TenantConnection, row: Any) -> str | None:
+    """Return the operator of the last message to the customer before this one; None if it was the bot's."""
+    event = InboundEvent
+    statement = (
+        select(event.operator_id)
+        .join(OutboundMessage, OutboundMessage.inbound_id == event.id)
+        .where(event.conversation_id == row.conversation_id, event.sequence < row.sequence)
+        .order_by(event.sequence.desc())
+        .limit(1)
+    )
+    operator: str | None = (await connection.execute(statement)).scalar_one_or_none()
+    return operator
 
 
 async def complete_event(

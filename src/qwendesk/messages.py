@@ -160,6 +160,17 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who speaks in a message to a customer."""
+
+    kind: Literal["bot", "operator"] = "bot"
+    name: str = ""
+    """Name that the customer sees; empty: the channel's own name of the bot, or none."""
+    is_repeated: bool = False
+    """Whether the previous message to the customer has the same author, so that the name need not be said again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """One message for a person, for a channel to deliver."""
 
@@ -174,6 +185,10 @@ class Outbound:
     buttons: tuple[Button, ...] = ()
     plain: str = ""
     """The text without markup, for platforms that reject the markup or need both."""
+    author: Author | None = None
+    """Who speaks, for channels that show it beside the text; None: the bot."""
+    is_complete: bool = True
+    """Whether the text is complete; otherwise it is still being written, and edits follow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,10 @@ from typing import Any
 import pytest
 
 from qwendesk.channels.base import Channel
+from qwendesk.channels.delivery_adapter import DeliveryAdapter
 from qwendesk.channels.markup.split import split_message
 from qwendesk.errors import ChannelError, ConfigError
-from qwendesk.messages import Admission, Attachment, Button, Outbound
+from qwendesk.messages import Admission, Attachment, Author, Button, Outbound
 from qwendesk.testing.conformance.channel_fixtures import PIXEL, ChannelFixtures, RecordingDesk, answer_to
 from qwendesk.testing.simulators.base import Simulator, UserMessage
 
@@ -218,6 +219,21 @@ class OutboundConformance(ChannelFixtures):
         (inbound,) = await desk.received()
         await channel.typing(inbound.conversation)
         await simulator.wait_until(lambda seen: bool(seen.typing))
+
+    async def test_an_operator_is_named(self, simulator: Simulator, channel: Channel, desk: RecordingDesk) -> None:
+        """The name comes with an operator's message: beside it, or before its text; the typing sign works."""
+        await simulator.write(UserMessage("hello"))
+        (inbound,) = await desk.received()
+        author, outlet = Author("operator", "Anna_Grün (2)"), DeliveryAdapter(channel)
+        if outlet.capabilities.typing is not None:
+            await outlet.typing(inbound.conversation, author)
+            await simulator.wait_until(lambda seen: bool(seen.typing))
+        (piece,) = await outlet.split_message("Hello *you*", author)
+        message = Outbound("k", inbound.conversation, piece.text, inbound.account, plain=piece.plain, author=author)
+        await channel.send(message)
+        await simulator.wait_until(lambda seen: len(seen.messages) == 1)
+        if not outlet.capabilities.shows_author:
+            assert "Anna_Grün (2): Hello" in simulator.texts()[0]
 
     async def test_an_edit_adds_buttons_and_marks_the_pressed_one(
         self, simulator: Simulator, channel: Channel, desk: RecordingDesk

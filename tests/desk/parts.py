@@ -22,7 +22,7 @@ from qwendesk.desk.translations import MachineNotices
 from qwendesk.engines.scripted import SCRIPTED_MODELS, Script, ScriptedEngine
 from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.inbox import OutboundMessage
-from qwendesk.messages import Button, Inbound, Outbound
+from qwendesk.messages import Author, Button, Inbound, Outbound
 from qwendesk.models.card import ModelCard
 from qwendesk.wiring import build_commands, build_worker_setup
 from tests.databases import put_migrated
@@ -56,7 +56,7 @@ class TestOutlet:
     signs: int = 0
     fail: Callable[[Outbound], None] = lambda message: None
 
-    async def split_message(self, text: str) -> list[Piece]:
+    async def split_message(self, text: str, author: Author | None = None) -> list[Piece]:
         return [Piece(part, part) for part in text.split("\n\n\n") if part]
 
     async def send(self, message: Outbound) -> str | None:
@@ -70,7 +70,7 @@ class TestOutlet:
         self.edited.append((message_id, message.text))
         self.buttons[message_id] = message.buttons
 
-    async def typing(self, conversation: str) -> None:
+    async def typing(self, conversation: str, author: Author | None = None) -> None:
         self.signs += 1
 
     @property

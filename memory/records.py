@@ -137,7 +137,7 @@ class StoredMessage:
     """A message from a person or from the desk."""
 
     id: str
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "operator"]
     text: str
     created_at: datetime
     attachments: tuple[Attachment, ...] = field(default=(), repr=False)

@@ -60,7 +60,7 @@ def last_turn_of(turn: StoredTurn | None) -> LastTurn:
 def routing_context(history: Sequence[StoredMessage], role: Role | None) -> ConversationContext:
     """Return the last turns of a history, for routing the next message."""
     asked = [message for message in history if message.role == "user"]
-    answer = history[-1].text if history and history[-1].role == "assistant" else ""
+    answer = history[-1].text if history and history[-1].role != "user" else ""
     for age, message in enumerate(reversed(asked), 1):
         pictures = tuple(part for part in message.attachments if part.kind == "image")
         if pictures:
@@ -78,7 +78,7 @@ def as_messages(history: list[StoredMessage]) -> list[BaseMessage]:
 
 
 def _as_message(message: StoredMessage) -> BaseMessage:
-    if message.role == "assistant":
+    if message.role != "user":
         return AIMessage(message.text)
     kinds = {part.kind for part in message.attachments}
     mentions = [f"\n[a {noun} came with this message]" for kind, noun in _NOUNS.items() if kind in kinds]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal
@@ -41,6 +42,16 @@ _ADD_TURN = insert(Turn)
 _ADD_TOOL_CALL = insert(ToolCall)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entered:
+    """Where a message is stored."""
+
+    conversation: str
+    sequence: int
+    person: str
+    ticket: str | None
+
+
 class Turns:
     """Stores the turns of one tenant.
 
@@ -70,6 +81,17 @@ class Turns:
             if not isinstance(error.__cause__, IntegrityError):
                 raise
             return await self._begin(inbound)
+
+    @unit_of_work
+    async def store_message(self, inbound: Inbound) -> None:
+        """Store a message that no turn answers, such as one to an operator; one that is stored stays as it is.
+
+        Raises:
+            InputError: its writer was forgotten meanwhile.
+        """
+        files = [_attachment_row(ordinal, file) for ordinal, file in enumerate(inbound.attachments)]
+        async with self._database.write() as connection:
+            await self._store_question(connection, inbound, files, datetime.now(UTC))
 
     @unit_of_work
     async def finish(self, turn_id: str, reply: Reply) -> None:
@@ -127,29 +149,37 @@ class Turns:
         now = datetime.now(UTC)
         files = [_attachment_row(ordinal, file) for ordinal, file in enumerate(inbound.attachments)]
         async with self._database.write() as connection:
-            conversation, sequence, person = await self._enter(connection, inbound, now)
-            parts = [{"type": file["kind"], "attachment": file["id"]} for file in files] or None
-            question = _message_row(conversation, sequence, "user", inbound.text, inbound.model, now)
-            question |= {"person_id": person, "parts": parts}
-            if inbound.sequence is None:
-                await connection.execute(_ADD_MESSAGE, question)
-            elif not await self._add_once(connection, question):
+            conversation, sequence, question = await self._store_question(connection, inbound, files, now)
+            if question is None:
                 return await _reopen(connection, conversation, sequence)
-            if files:
-                await connection.execute(_ADD_ATTACHMENT, [{**file, "message_id": question["id"]} for file in files])
             turn = {
                 "id": str(uuid7()),
                 "conversation_id": conversation,
                 "sequence": sequence,
-                "question_id": question["id"],
+                "question_id": question,
                 "status": "running",
                 "started_at": now,
             }
             await connection.execute(_ADD_TURN, turn)
         return str(turn["id"])
 
-    async def _enter(self, connection: TenantConnection, inbound: Inbound, now: datetime) -> tuple[str, int, str]:
-        """Return the conversation's id, the turn's sequence and the person's id."""
+    async def _store_question(
+        self, connection: TenantConnection, inbound: Inbound, files: Sequence[dict[str, Any]], now: datetime
+    ) -> tuple[str, int, str | None]:
+        """Return the conversation's id, the message's number and its id; None: it is stored already."""
+        entered = await self._enter(connection, inbound, now)
+        parts = [{"type": file["kind"], "attachment": file["id"]} for file in files] or None
+        question = _message_row(entered.conversation, entered.sequence, "user", inbound.text, inbound.model, now)
+        question |= {"person_id": entered.person, "parts": parts, "ticket_id": entered.ticket}
+        if inbound.sequence is None:
+            await connection.execute(_ADD_MESSAGE, question)
+        elif not await self._add_once(connection, question):
+            return entered.conversation, entered.sequence, None
+        if files:
+            await connection.execute(_ADD_ATTACHMENT, [{**file, "message_id": question["id"]} for file in files])
+        return entered.conversation, entered.sequence, question["id"]
+
+    async def _enter(self, connection: TenantConnection, inbound: Inbound, now: datetime) -> _Entered:
         entry = {
             "id": str(uuid7()),
             "channel": inbound.channel,
@@ -166,7 +196,7 @@ class Turns:
             "at": inbound.sequence,
         }
         entered = await connection.execute(_enter_conversation(self._database.dialect), entry)
-        conversation, next_sequence, person, has_left, is_awaited, has_pending = entered.one()
+        conversation, next_sequence, person, has_left, is_awaited, has_pending, ticket = entered.one()
         # A person who is being forgotten at this moment is found by foreign keys later; the second try ends here.
         if inbound.sequence is not None and not is_awaited:
             raise InputError("The message was deleted before it was answered: its writer asked to be forgotten.")
@@ -178,11 +208,8 @@ class Turns:
             older = select(Turn.id).where(Turn.conversation_id == conversation)
             await connection.execute(delete(PendingTurn).where(PendingTurn.turn_id.in_(older)))
         sequence = next_sequence - 1 if inbound.sequence is None else inbound.sequence
-        return (
-            conversation,
-            sequence,
-            person or await add_person(connection, inbound.person, inbound.channel, self._account),
-        )
+        person = person or await add_person(connection, inbound.person, inbound.channel, self._account)
+        return _Entered(conversation, sequence, person, ticket)
 
     async def _add_once(self, connection: TenantConnection, question: dict[str, Any]) -> bool:
         """Store a question under its sequence; return False if it is stored already."""
@@ -208,6 +235,7 @@ class Turns:
                 return
             if answer is not None:
                 row = _message_row(closed.conversation_id, closed.sequence, "assistant", answer, model, now)
+                row["ticket_id"] = closed.ticket
                 await connection.execute(_ADD_MESSAGE, row)
             if tools:
                 await connection.execute(_ADD_TOOL_CALL, _tool_call_rows(turn_id, tools))
@@ -260,7 +288,8 @@ def _enter_conversation(dialect: str) -> ReturningInsert[Any]:
     """Create the conversation, or take its next sequence, in one round trip.
 
     Returns its id, the sequence after the one taken, the person's id if known, whether a turn is still running, whether
-    an accepted message with the sequence ``at`` still exists, and whether a turn waits for an approval.
+    an accepted message with the sequence ``at`` still exists, whether a turn waits for an approval, and the ticket of
+    that accepted message.
     """
     statement = upsert(dialect, Conversation)
     person = select(PersonIdentity.person_id).where(
@@ -272,6 +301,9 @@ def _enter_conversation(dialect: str) -> ReturningInsert[Any]:
     here: ColumnElement[str] = literal_column("conversation.id")
     left = select(Turn.id).where(Turn.conversation_id == here, Turn.status == literal("running", literal_execute=True))
     accepted = select(InboundEvent.id).where(
+        InboundEvent.conversation_id == here, InboundEvent.sequence == bindparam("at")
+    )
+    ticket = select(InboundEvent.ticket_id).where(
         InboundEvent.conversation_id == here, InboundEvent.sequence == bindparam("at")
     )
     # nested instead of joined, for the same reason
@@ -290,6 +322,7 @@ def _enter_conversation(dialect: str) -> ReturningInsert[Any]:
         left.exists(),
         accepted.exists(),
         pending.exists(),
+        ticket.scalar_subquery(),
     )
 
 
@@ -300,11 +333,14 @@ def _add_message_once(dialect: str) -> ReturningInsert[str]:
 
 
 @cache
-def _close_turn() -> ReturningUpdate[str, int]:
+def _close_turn() -> ReturningUpdate[str, int, str | None]:
     """Close a turn that is open or was marked as interrupted; its values are parameters."""
     is_open = (Turn.status == "running") | (Turn.error == _INTERRUPTED)
     statement = update(Turn).where(Turn.id == bindparam("turn_id"), is_open)
-    return statement.returning(Turn.conversation_id, Turn.sequence)
+    # SQLite loses the table's name of a column inside RETURNING.
+    question: ColumnElement[str] = literal_column("turn.question_id")
+    ticket = select(Message.ticket_id).where(Message.id == question)
+    return statement.returning(Turn.conversation_id, Turn.sequence, ticket.scalar_subquery().label("ticket"))
 
 
 def _message_row(
@@ -320,6 +356,7 @@ def _message_row(
         "text": text,
         "parts": None,
         "model": model,
+        "ticket_id": None,
         "created_at": now,
     }
 

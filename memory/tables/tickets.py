@@ -35,6 +35,8 @@ class Ticket(Base):
     conversation_id: Mapped[ConversationId]
     person_id: Mapped[str | None] = mapped_column(Text, ForeignKey("person.id", ondelete="CASCADE"), index=True)
     """The customer; None until the first message is stored."""
+    delivery: Mapped[dict[str, Any]]
+    """Where a message to the customer goes: account, conversation, person and locale of the newest message."""
     state: Mapped[str]
     """``bot``: the bot answers. ``waiting``: for an operator. ``human``: its holder answers, the bot is silent.
     ``snoozed``: until ``snoozed_until`` or the customer's next message. ``resolved``: closed."""
@@ -104,6 +106,21 @@ class TicketNote(Base):
     mentions: Mapped[list[str]] = mapped_column(Json, server_default=sql("'[]'"))
     """Ids of the operators who are mentioned."""
     created_at: Mapped[datetime]
+
+
+class TicketPresence(Base):
+    """An operator who has a ticket open, for the warning that a colleague writes."""
+
+    __tablename__ = "ticket_presence"
+    __table_args__ = (UniqueConstraint("ticket_id", "operator_id"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    ticket_id: Mapped[TicketId]
+    operator_id: Mapped[str] = mapped_column(Text, ForeignKey("operator.id", ondelete="CASCADE"), index=True)
+    typing_at: Mapped[datetime | None]
+    """When the operator typed last."""
+    seen_at: Mapped[datetime]
 
 
 class MessageTranslation(Base):

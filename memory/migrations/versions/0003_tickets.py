@@ -16,6 +16,7 @@ depends_on = None
 JSON = sa.JSON().with_variant(JSONB(), "postgresql")
 TABLES = (
     "message_translation",
+    "ticket_presence",
     "ticket_note",
     "ticket_event",
     "ticket",
@@ -125,6 +126,7 @@ def _tickets() -> None:
         _integer("number"),
         _reference("conversation_id", "conversation"),
         _reference("person_id", "person", nullable=True),
+        _json("delivery"),
         _text("state"),
         _reference("operator_id", "operator", nullable=True, ondelete="SET NULL"),
         _text("subject"),
@@ -177,6 +179,16 @@ def _tickets() -> None:
     )
     _index("ticket_note", "ticket_id")
     _index("ticket_note", "operator_id")
+    _create(
+        "ticket_presence",
+        _reference("ticket_id", "ticket"),
+        _reference("operator_id", "operator"),
+        _moment("typing_at", nullable=True),
+        _moment("seen_at"),
+        sa.UniqueConstraint("ticket_id", "operator_id"),
+    )
+    _index("ticket_presence", "ticket_id")
+    _index("ticket_presence", "operator_id")
     _create(
         "message_translation",
         _reference("message_id", "message"),

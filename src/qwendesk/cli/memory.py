@@ -179,7 +179,7 @@ async def _show(text: str, channel: str | None, limit: int, as_json: bool) -> No
         typer.echo(json.dumps({"conversation": key, "channel": named[0].channel, "messages": rows}, ensure_ascii=False))
         return
     for message in messages:
-        who = "desk" if message.role == "assistant" else named[0].person or "person"
+        who = {"assistant": "desk", "operator": "operator"}.get(message.role) or named[0].person or "person"
         typer.echo(f"{_local(message.created_at)}  {one_line(who)}: {many_lines(message.text)}")
 
 

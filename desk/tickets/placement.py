@@ -1,0 +1,192 @@
+"""Put each accepted message of a customer into a ticket: the one it belongs to, a reopened one, or a new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from uuid_utils import uuid7
+
+from qwendesk.desk.inbox.repository import ClaimedMessage, is_newest_run
+from qwendesk.desk.tickets.changes import add_event, change_ticket, read_ticket, select_tickets
+from qwendesk.desk.tickets.records import (
+    CUSTOMER,
+    OPEN_STATES,
+    Actor,
+    DeliveryAddress,
+    TicketRecord,
+    TicketRules,
+    ticket_record,
+)
+from qwendesk.memory.conversations.turns import title
+from qwendesk.memory.tables.conversations import Conversation, PersonIdentity, Tenant
+from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tenancy import TenantConnection
+from qwendesk.messages import Inbound
+
+CHOSEN_TICKET = "ticket"
+"""Conversation setting: number of the ticket that the customer chose for the next messages; 0: a new one."""
+IDLE = Actor.rule("idle")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The ticket of a message."""
+
+    ticket: TicketRecord
+    is_new: bool = False
+    """Whether the message opened the ticket."""
+    is_repeated: bool = False
+    """Whether an earlier run has placed the message."""
+
+
+async def place_message(connection: TenantConnection, claimed: ClaimedMessage, rules: TicketRules) -> Placement | None:
+    """Put a claimed message into a ticket, once; None if the message has a newer run or was deleted.
+
+    The ticket is the one the customer chose, else the open one that an operator holds, else the newest open one. A
+    ticket that only the bot has answered is resolved after a long silence, and the message opens a new one.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes.
+        claimed: the message.
+        rules: when a ticket is opened or reopened.
+    """
+    here = select(Conversation.id).where(Conversation.id == claimed.conversation_id)
+    await connection.execute(here.with_for_update(key_share=True))
+    known = select(InboundEvent.ticket_id).where(*is_newest_run(claimed.id, claimed.run))
+    found = (await connection.execute(known)).one_or_none()
+    if found is None:
+        return None
+    if found.ticket_id:
+        return Placement(await read_ticket(connection, found.ticket_id), is_repeated=True)
+    now = datetime.now(UTC)
+    ticket = await _open_ticket(connection, claimed, rules, now)
+    is_new = ticket is None
+    ticket = ticket or await _add(connection, claimed, now)
+    placed = update(InboundEvent).where(InboundEvent.id == claimed.id).values(ticket_id=ticket.id)
+    await connection.execute(placed)
+    await add_event(connection, ticket.id, "message", CUSTOMER, changes={"sequence": claimed.inbound.sequence}, at=now)
+    return Placement(ticket, is_new)
+
+
+async def _open_ticket(
+    connection: TenantConnection, claimed: ClaimedMessage, rules: TicketRules, now: datetime
+) -> TicketRecord | None:
+    """Return the ticket that takes the message, awake and open; None: a new one is needed."""
+    chosen = claimed.settings.get(CHOSEN_TICKET)
+    if chosen == 0:
+        await _forget_choice(connection, claimed)
+        return None
+    tickets = await _tickets(connection, claimed.conversation_id)
+    open_ = [ticket for ticket in tickets if ticket.is_open]
+    ticket = next((one for one in open_ if one.number == chosen), None)
+    ticket = ticket or next((one for one in open_ if one.state == "human"), None) or next(iter(open_), None)
+    if ticket is None:
+        ticket = tickets[0] if tickets and _may_reopen(tickets[0], rules, now) else None
+        if ticket is None:
+            return None
+        changes: dict[str, Any] = {
+            "state": rules.reopen_to,
+            "operator_id": None,
+            "resolved_at": None,
+            "snoozed_until": None,
+        }
+        if rules.reopen_to == "waiting":
+            changes["waiting_since"] = now
+        return await change_ticket(
+            connection, ticket, "reopened", CUSTOMER, {**changes, **_newest(claimed.inbound, now)}, at=now
+        )
+    if ticket.state == "bot" and now - ticket.last_message_at > timedelta(hours=rules.new_ticket_after_hours):
+        await change_ticket(connection, ticket, "resolved", IDLE, {"state": "resolved", "resolved_at": now}, at=now)
+        return None
+    if ticket.state == "snoozed":
+        state = "human" if ticket.operator_id else "waiting"
+        woken = {"state": state, "snoozed_until": None, "waiting_since": ticket.waiting_since or now}
+        return await change_ticket(
+            connection, ticket, "woken", CUSTOMER, {**woken, **_newest(claimed.inbound, now)}, at=now
+        )
+    await connection.execute(update(Ticket).where(Ticket.id == ticket.id).values(**_newest(claimed.inbound, now)))
+    return await read_ticket(connection, ticket.id)
+
+
+def _may_reopen(ticket: TicketRecord, rules: TicketRules, now: datetime) -> bool:
+    was_answered_by_person = ticket.first_response_at is not None
+    since = now - (ticket.resolved_at or ticket.updated_at)
+    return ticket.merged_into_id is None and was_answered_by_person and since <= timedelta(days=rules.reopen_days)
+
+
+async def _tickets(connection: TenantConnection, conversation: str) -> list[TicketRecord]:
+    """Return the open tickets of a conversation and its newest one, newest first."""
+    newest = select(func.max(Ticket.number)).where(Ticket.conversation_id == conversation).scalar_subquery()
+    statement = (
+        select_tickets()
+        .where(Ticket.conversation_id == conversation, Ticket.state.in_(OPEN_STATES) | (Ticket.number == newest))
+        .order_by(Ticket.number.desc())
+    )
+    return [ticket_record(row) for row in await connection.execute(statement)]
+
+
+async def _forget_choice(connection: TenantConnection, claimed: ClaimedMessage) -> None:
+    kept = {name: value for name, value in claimed.settings.items() if name != CHOSEN_TICKET}
+    here = Conversation.id == claimed.conversation_id
+    await connection.execute(update(Conversation).where(here).values(settings=kept))
+
+
+async def _add(connection: TenantConnection, claimed: ClaimedMessage, now: datetime) -> TicketRecord:
+    inbound = claimed.inbound
+    identity = select(PersonIdentity.person_id).where(
+        PersonIdentity.channel == inbound.channel, PersonIdentity.external_user_id == inbound.person
+    )
+    person = (await connection.execute(identity.limit(1))).scalar_one_or_none()
+    return await add_ticket(
+        connection,
+        CUSTOMER,
+        now,
+        conversation_id=claimed.conversation_id,
+        person_id=person,
+        subject=title(inbound),
+        language=claimed.settings.get("language"),
+        **_newest(inbound, now),
+    )
+
+
+async def add_ticket(connection: TenantConnection, actor: Actor, now: datetime, **values: Any) -> TicketRecord:
+    """Add a ticket in state ``bot`` with the tenant's next number; its conversation is locked.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes.
+        actor: who opens it.
+        now: when.
+        values: columns of the ticket.
+    """
+    # numbers are given one after the other
+    await connection.execute(select(Tenant.id).where(Tenant.id == connection.tenant).with_for_update(key_share=True))
+    number = select(func.coalesce(func.max(Ticket.number), 0) + 1)
+    row = {
+        "id": str(uuid7()),
+        "number": (await connection.execute(number)).scalar_one(),
+        "state": "bot",
+        "created_at": now,
+        "updated_at": now,
+        **values,
+    }
+    await connection.execute(insert(Ticket), row)
+    await add_event(connection, row["id"], "opened", actor, at=now)
+    return await read_ticket(connection, row["id"])
+
+
+def _newest(inbound: Inbound, now: datetime) -> dict[str, Any]:
+    """Return the columns that the newest message of the customer sets."""
+    address = DeliveryAddress(
+        inbound.account,
+        inbound.conversation,
+        inbound.person,
+        inbound.display_name,
+        inbound.locale,
+        inbound.group,
+        inbound.reply_to,
+    )
+    return {"delivery": address.as_dict(), "last_message_at": now, "last_from": "customer"}

@@ -1,0 +1,90 @@
+"""Send a message to the customer of a ticket: stored at once, delivered by a worker in the conversation's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import insert
+from uuid_utils import uuid7
+
+from qwendesk.desk.inbox.acceptance import Enqueue
+from qwendesk.desk.inbox.outgoing import add_outgoing
+from qwendesk.desk.tickets.records import Actor, TicketRecord
+from qwendesk.memory.tables.conversations import Message
+from qwendesk.memory.tenancy import TenantConnection
+from qwendesk.messages import Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to the customer of a ticket."""
+
+    text: str
+    """The text as it was written, in the operator's language."""
+    key: str
+    """Identifies the message within its ticket."""
+    operator: Actor | None = None
+    """The operator who writes it; None: the desk."""
+    files: tuple[Attachment, ...] = ()
+    buttons: Sequence[Sequence[str]] = ()
+    """Pairs of a button's label and value."""
+
+
+async def send_message(
+    connection: TenantConnection, dialect: str, enqueue: Enqueue, ticket: TicketRecord, outgoing: OutgoingMessage
+) -> int | None:
+    """Store and enqueue a message, and return its number; None: it was stored before.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes and has locked the ticket's conversation.
+        dialect: the name of the SQL dialect.
+        enqueue: adds it to the queue.
+        ticket: the ticket.
+        outgoing: the message.
+    """
+    to, operator = ticket.delivery, outgoing.operator
+    operator_id = operator.operator_id if operator else None
+    payload: dict[str, Any] = {
+        "locale": to.locale,
+        "display_name": to.display_name,
+        "group": to.group,
+        "reply_to": to.reply_to if to.group else None,
+        "author": operator.name if operator else None,
+        "buttons": [list(button) for button in outgoing.buttons],
+    }
+    sequence = await add_outgoing(
+        connection,
+        dialect,
+        enqueue,
+        conversation_id=ticket.conversation_id,
+        channel=ticket.channel,
+        account=to.account,
+        person=to.person,
+        event=f"desk:{ticket.id}:{outgoing.key}",
+        source="operator" if operator else "desk",
+        payload={
+            "text": outgoing.text,
+            "conversation": to.conversation,
+            **{name: value for name, value in payload.items() if value},
+        },
+        ticket_id=ticket.id,
+        operator_id=operator_id,
+        files=outgoing.files,
+    )
+    if sequence is not None and operator:
+        row = {
+            "id": str(uuid7()),
+            "conversation_id": ticket.conversation_id,
+            "sequence": sequence,
+            "role": "operator",
+            "part": 0,
+            "text": outgoing.text,
+            "ticket_id": ticket.id,
+            "operator_id": operator_id,
+            "created_at": datetime.now(UTC),
+        }
+        await connection.execute(insert(Message), row)
+    return sequence

@@ -1,0 +1,461 @@
+"""The one path by which tickets change, for customers, the bot, operators, rules and programs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from cachetools import TTLCache
+from sqlalchemy import exists, insert, select, update
+from uuid_utils import uuid7
+
+from qwendesk.desk.inbox.acceptance import Enqueue
+from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage
+from qwendesk.desk.tickets.assignment import choose_operator
+from qwendesk.desk.tickets.changes import add_event, change_ticket, lock_ticket, require_state
+from qwendesk.desk.tickets.merging import merge_tickets, split_ticket
+from qwendesk.desk.tickets.placement import Placement, place_message
+from qwendesk.desk.tickets.records import (
+    PRIORITIES,
+    Actor,
+    Priority,
+    TicketConflict,
+    TicketError,
+    TicketRecord,
+    TicketRules,
+    Writer,
+)
+from qwendesk.desk.tickets.sending import OutgoingMessage, send_message
+from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.memory.tables.operators import Operator
+from qwendesk.memory.tables.tickets import Ticket, TicketNote
+from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
+from qwendesk.messages import Attachment
+
+_PRESENCE_CACHE_SECONDS = 2.0
+HANDED_OVER_BY = "handed_over_by"
+"""Signal: the id of the message whose turn handed the ticket over; a repeated run of it tells the customer again."""
+StopTurns = Callable[[Collection[str]], None]
+"""Stops the turns of these messages in this process."""
+
+
+class Tickets:
+    """The tickets of one tenant.
+
+    Args:
+        database: the tenant's view of the database.
+        enqueue: adds a message to the durable queue, in a transaction.
+        rules: how messages are put into tickets.
+        stop_turns: stops turns that run in this process; other processes look at the database.
+    """
+
+    def __init__(
+        self,
+        database: TenantDatabase,
+        enqueue: Enqueue,
+        rules: TicketRules | None = None,
+        stop_turns: StopTurns | None = None,
+    ) -> None:
+        self._database = database
+        self._enqueue = enqueue
+        self._rules = rules or TicketRules()
+        self._stop_turns = stop_turns or (lambda ids: None)
+        self._has_operators: TTLCache[str, bool] = TTLCache(1, _PRESENCE_CACHE_SECONDS)
+
+    async def has_operators(self) -> bool:
+        """Return whether an operator's account exists that is not disabled: only then are there tickets."""
+        known = self._has_operators.get("known")
+        if known is None:
+            statement = select(exists(Operator.id).where(Operator.disabled_at.is_(None)))
+            async with self._database.read() as connection:
+                known = bool((await connection.execute(statement)).scalar_one())
+            self._has_operators["known"] = known
+        return known
+
+    # what the worker does with a customer's message
+
+    @unit_of_work
+    async def place(self, claimed: ClaimedMessage) -> Placement | None:
+        """Put a customer's message into its ticket, once; None if the message has a newer run."""
+        async with self._database.write() as connection:
+            return await place_message(connection, claimed, self._rules)
+
+    @unit_of_work
+    async def note_signals(self, ticket_id: str, signals: Mapping[str, Any], *, language: str | None = None) -> None:
+        """Store what the rules of handing over count, and the customer's language; no event."""
+        async with self._database.write() as connection:
+            ticket = await lock_ticket(connection, ticket_id)
+            kept = {name: value for name, value in {**ticket.signals, **signals}.items() if value is not None}
+            changes: dict[str, Any] = {"signals": kept, "language": language or ticket.language}
+            await connection.execute(update(Ticket).where(Ticket.id == ticket_id).values(**changes))
+
+    @unit_of_work
+    async def note_answer(self, ticket_id: str, writer: Writer = "bot") -> None:
+        """Store who wrote the last message of a ticket; no event."""
+        now = datetime.now(UTC)
+        statement = update(Ticket).where(Ticket.id == ticket_id).values(last_message_at=now, last_from=writer)
+        async with self._database.write() as connection:
+            await connection.execute(statement)
+
+    # who answers
+
+    @unit_of_work
+    async def hand_over(
+        self, ticket_id: str, actor: Actor, reason: str, *, by_message: str = "", team: str | None = None
+    ) -> TicketRecord:
+        """Put a ticket into state ``waiting`` and assign it; one that waits or is held stays as it is.
+
+        Args:
+            ticket_id: the ticket's id.
+            actor: who hands it over.
+            reason: why, as a code such as ``asked``.
+            by_message: id of the message whose turn hands it over.
+            team: the team that gets it; None: that of the ticket.
+        """
+        async with self._database.write() as connection:
+            ticket = await lock_ticket(connection, ticket_id, with_conversation=True)
+            if ticket.state in ("waiting", "human"):
+                return ticket
+            now = datetime.now(UTC)
+            team = team or ticket.team
+            changes: dict[str, Any] = {
+                "state": "waiting",
+                "reason": reason,
+                "team": team,
+                "operator_id": await choose_operator(connection, team, ticket.language),
+                "waiting_since": now,
+                "snoozed_until": None,
+                "resolved_at": None,
+                "signals": {**ticket.signals, HANDED_OVER_BY: by_message},
+            }
+            return await change_ticket(connection, ticket, "handed_over", actor, changes, reason=reason, at=now)
+
+    async def take_over(self, ticket_id: str, operator: Actor, *, force: bool = False) -> TicketRecord:
+        """Let an operator hold a ticket: open, assign and silence the bot, in one transaction.
+
+        Args:
+            ticket_id: the ticket's id.
+            operator: who takes it.
+            force: take it from a colleague.
+
+        Raises:
+            TicketConflict: a colleague holds it.
+        """
+        async with self._change(ticket_id) as (connection, ticket):
+            taken = await self._take(connection, ticket, operator, force=force)
+        return taken
+
+    async def hand_back(self, ticket_id: str, actor: Actor, reason: str = "") -> TicketRecord:
+        """Let the bot answer again.
+
+        Raises:
+            TicketConflict: no operator holds it, and it does not wait for one.
+        """
+        async with self._change(ticket_id) as (connection, ticket):
+            require_state(ticket, ("human", "waiting", "snoozed"), "handed back")
+            changes: dict[str, Any] = {
+                "state": "bot",
+                "operator_id": None,
+                "waiting_since": None,
+                "snoozed_until": None,
+                "signals": {},
+            }
+            ticket = await change_ticket(connection, ticket, "handed_back", actor, changes, reason=reason)
+        return ticket
+
+    async def assign(self, ticket_id: str, actor: Actor, operator_id: str | None) -> TicketRecord:
+        """Assign an open ticket to an operator, or to nobody; the bot is silent afterwards.
+
+        Raises:
+            TicketError: there is no such operator, or the account is disabled.
+        """
+        async with self._change(ticket_id) as (connection, ticket):
+            if operator_id is None:
+                require_state(ticket, ("waiting", "human", "snoozed"), "unassigned")
+                changes: dict[str, Any] = {"operator_id": None, "state": "waiting"}
+            else:
+                await _require_operator(connection, operator_id)
+                is_same = operator_id == ticket.operator_id and ticket.state == "human"
+                state = "human" if is_same else ticket.state if ticket.state == "snoozed" else "waiting"
+                changes = {"operator_id": operator_id, "state": state, "resolved_at": None}
+            if changes["state"] == "waiting":
+                changes["waiting_since"] = ticket.waiting_since or datetime.now(UTC)
+            ticket = await change_ticket(connection, ticket, "assigned", actor, changes)
+        return ticket
+
+    # the end of a matter
+
+    async def resolve(self, ticket_id: str, actor: Actor, reason: str = "") -> TicketRecord:
+        """Close a ticket; one that is closed stays as it is."""
+        async with self._change(ticket_id) as (connection, ticket):
+            if ticket.is_open:
+                changes = {
+                    "state": "resolved",
+                    "resolved_at": datetime.now(UTC),
+                    "waiting_since": None,
+                    "snoozed_until": None,
+                }
+                ticket = await change_ticket(connection, ticket, "resolved", actor, changes, reason=reason)
+        return ticket
+
+    async def reopen(self, ticket_id: str, actor: Actor) -> TicketRecord:
+        """Open a resolved ticket again: for its operator if it had one, else for the bot."""
+        async with self._change(ticket_id) as (connection, ticket):
+            require_state(ticket, ("resolved",), "reopened")
+            if ticket.merged_into_id:
+                raise TicketError(f"Ticket {ticket.number} was merged into another one; reopen that one.")
+            state = "waiting" if ticket.operator_id or ticket.first_response_at else "bot"
+            changes: dict[str, Any] = {"state": state, "resolved_at": None}
+            if state == "waiting":
+                changes["waiting_since"] = datetime.now(UTC)
+            ticket = await change_ticket(connection, ticket, "reopened", actor, changes)
+        return ticket
+
+    async def snooze(self, ticket_id: str, actor: Actor, until: datetime) -> TicketRecord:
+        """Set a ticket aside until then, or until its customer writes.
+
+        Raises:
+            TicketError: the time is over, or the ticket is resolved.
+        """
+        if until <= datetime.now(UTC):
+            raise TicketError(f"The time to snooze until, {until.isoformat()!r}, is over; give one in the future.")
+        async with self._change(ticket_id) as (connection, ticket):
+            require_state(ticket, ("bot", "waiting", "human", "snoozed"), "snoozed")
+            ticket = await change_ticket(
+                connection, ticket, "snoozed", actor, {"state": "snoozed", "snoozed_until": until}
+            )
+        return ticket
+
+    async def wake(self, ticket_id: str, actor: Actor) -> TicketRecord:
+        """End the snooze of a ticket: it waits again, for its operator if it had one; any other stays as it is."""
+        async with self._change(ticket_id) as (connection, ticket):
+            if ticket.state == "snoozed":
+                since = ticket.waiting_since or datetime.now(UTC)
+                changes = {"state": "waiting", "snoozed_until": None, "waiting_since": since}
+                ticket = await change_ticket(connection, ticket, "woken", actor, changes)
+        return ticket
+
+    # properties
+
+    async def update(
+        self,
+        ticket_id: str,
+        actor: Actor,
+        *,
+        priority: Priority | None = None,
+        subject: str | None = None,
+        team: str | None = None,
+        language: str | None = None,
+        add_tags: Collection[str] = (),
+        remove_tags: Collection[str] = (),
+        fields: Mapping[str, Any] | None = None,
+        reason: str = "",
+    ) -> TicketRecord:
+        """Change properties of a ticket; None leaves one as it is, an empty team or language removes it.
+
+        Args:
+            ticket_id: the ticket's id.
+            actor: who changes it.
+            priority: the priority.
+            subject: the subject.
+            team: the team.
+            language: the customer's language.
+            add_tags: tags to add.
+            remove_tags: tags to remove.
+            fields: custom fields to set; the value None removes one.
+            reason: why.
+        """
+        if priority is not None and priority not in PRIORITIES:
+            raise TicketError(f"There is no priority {priority!r}; it may be {', '.join(PRIORITIES)}.")
+        async with self._change(ticket_id) as (connection, ticket):
+            changes: dict[str, Any] = {}
+            if priority is not None:
+                changes["priority"] = PRIORITIES.index(priority)
+            if subject is not None and subject.strip():
+                changes["subject"] = subject.strip()
+            if team is not None:
+                changes["team"] = team or None
+            if language is not None:
+                changes["language"] = language or None
+            if add_tags or remove_tags:
+                kept = [tag for tag in dict.fromkeys((*ticket.tags, *_tags(add_tags))) if tag not in remove_tags]
+                changes["tags"] = kept
+            if fields:
+                merged = {**ticket.fields, **fields}
+                changes["fields"] = {name: value for name, value in merged.items() if value is not None}
+            if changes:
+                noted = {**changes, "fields": sorted(fields)} if fields else None
+                if noted and priority is not None:
+                    noted["priority"] = priority
+                noted = {name: value for name, value in noted.items() if name != "subject"} if noted else None
+                ticket = await change_ticket(connection, ticket, "updated", actor, changes, reason=reason, noted=noted)
+        return ticket
+
+    @unit_of_work
+    async def note(self, ticket_id: str, operator: Actor, text: str, mentions: Collection[str] = ()) -> str:
+        """Add a note that only operators see; return its id.
+
+        Raises:
+            TicketError: the note is empty.
+        """
+        if not text.strip():
+            raise TicketError("The note is empty.")
+        async with self._database.write() as connection:
+            await lock_ticket(connection, ticket_id)
+            row = {
+                "id": str(uuid7()),
+                "ticket_id": ticket_id,
+                "operator_id": operator.operator_id,
+                "text": text.strip(),
+                "mentions": list(mentions),
+                "created_at": datetime.now(UTC),
+            }
+            await connection.execute(insert(TicketNote), row)
+            await add_event(connection, ticket_id, "noted", operator, changes={"mentions": list(mentions)})
+        return str(row["id"])
+
+    # matters that are one, or two
+
+    async def merge(self, ticket_id: str, into: str, actor: Actor) -> TicketRecord:
+        """Move the messages and notes of a ticket into another one of the same conversation; return that one.
+
+        Raises:
+            TicketError: they are of different conversations, or the same ticket.
+        """
+        async with self._change(ticket_id) as (connection, ticket):
+            merged = await merge_tickets(connection, ticket, await lock_ticket(connection, into), actor)
+        return merged
+
+    async def split(self, ticket_id: str, actor: Actor, from_sequence: int, subject: str = "") -> TicketRecord:
+        """Move the messages of a ticket from a number on into a new one, which has the same state and holder.
+
+        Raises:
+            TicketError: no message, or every message of the ticket, would be moved.
+        """
+        async with self._change(ticket_id) as (connection, ticket):
+            new = await split_ticket(connection, ticket, actor, from_sequence, subject)
+        return new
+
+    # messages to the customer
+
+    async def reply(
+        self,
+        ticket_id: str,
+        operator: Actor,
+        text: str,
+        files: Sequence[Attachment] = (),
+        *,
+        key: str = "",
+        force: bool = False,
+    ) -> TicketRecord:
+        """Send an operator's message, which takes the ticket over; the same key sends it once.
+
+        The message is stored at once and delivered by a worker, in the order of the conversation.
+
+        Args:
+            ticket_id: the ticket's id.
+            operator: who writes.
+            text: the message, in the operator's language.
+            files: files that go with it.
+            key: identifies the message; empty: a new one.
+            force: write although a colleague holds the ticket, which takes it over.
+
+        Raises:
+            TicketConflict: a colleague holds the ticket.
+            TicketError: there is neither a text nor a file.
+        """
+        if not text.strip() and not files:
+            raise TicketError("The message is empty.")
+        async with self._change(ticket_id) as (connection, ticket):
+            ticket = await self._take(connection, ticket, operator, force=force)
+            sequence = await self._send(connection, ticket, operator, text, files, key or str(uuid7()))
+            if sequence is not None:
+                now = datetime.now(UTC)
+                changes: dict[str, Any] = {"last_message_at": now, "last_from": "operator", "waiting_since": None}
+                if ticket.first_response_at is None:
+                    changes["first_response_at"] = now
+                ticket = await change_ticket(
+                    connection, ticket, "replied", operator, changes, noted={"sequence": sequence}, at=now
+                )
+        return ticket
+
+    async def tell(self, ticket_id: str, text: str, *, key: str, buttons: Sequence[Sequence[str]] = ()) -> bool:
+        """Send a text of the desk to the customer, such as a reminder; False if this key was sent before.
+
+        Args:
+            ticket_id: the ticket's id.
+            text: the text in the customer's language.
+            key: identifies the text.
+            buttons: pairs of a button's label and value.
+        """
+        async with self._change(ticket_id) as (connection, ticket):
+            sent = await self._send(connection, ticket, None, text, (), key, buttons)
+        return sent is not None
+
+    async def _take(
+        self, connection: TenantConnection, ticket: TicketRecord, operator: Actor, *, force: bool
+    ) -> TicketRecord:
+        if operator.operator_id is None:
+            raise TicketError("Only an operator can hold a ticket.")
+        await _require_operator(connection, operator.operator_id)
+        if ticket.state == "human":
+            if ticket.operator_id == operator.operator_id:
+                return ticket
+            if not force:
+                holder = ticket.operator_name
+                raise TicketConflict(f"{holder or 'A colleague'} holds ticket {ticket.number} already.", holder)
+        changes: dict[str, Any] = {
+            "state": "human",
+            "operator_id": operator.operator_id,
+            "snoozed_until": None,
+            "resolved_at": None,
+        }
+        return await change_ticket(connection, ticket, "taken_over", operator, changes)
+
+    async def _send(
+        self,
+        connection: TenantConnection,
+        ticket: TicketRecord,
+        operator: Actor | None,
+        text: str,
+        files: Sequence[Attachment],
+        key: str,
+        buttons: Sequence[Sequence[str]] = (),
+    ) -> int | None:
+        outgoing = OutgoingMessage(text, key, operator, tuple(files), buttons)
+        return await send_message(connection, self._database.dialect, self._enqueue, ticket, outgoing)
+
+    @asynccontextmanager
+    async def _change(self, ticket_id: str) -> AsyncIterator[tuple[TenantConnection, TicketRecord]]:
+        """Lock a ticket for a change; afterwards, stop the bot's turn if an operator holds the ticket now."""
+        stopped: list[str] = []
+        async with self._database.write() as connection:
+            before = await lock_ticket(connection, ticket_id, with_conversation=True)
+            yield connection, before
+            stopped = await _stop_bot(connection, before)
+        self._stop_turns(stopped)
+
+
+async def _stop_bot(connection: TenantConnection, ticket: TicketRecord) -> list[str]:
+    """Ask the turn of the ticket's first open message to stop if the bot is to be silent now; return its id."""
+    state = select(Ticket.state).where(Ticket.id == ticket.id)
+    if ticket.state != "bot" or (await connection.execute(state)).scalar_one() not in ("human", "waiting"):
+        return []
+    here = (InboundEvent.ticket_id == ticket.id) & (InboundEvent.source == "customer")
+    statement = update(InboundEvent).where(here, OPEN).values(cancel_requested=True).returning(InboundEvent.id)
+    return list((await connection.execute(statement)).scalars())
+
+
+async def _require_operator(connection: TenantConnection, operator_id: str) -> None:
+    statement = select(Operator.role, Operator.disabled_at).where(Operator.id == operator_id)
+    found = (await connection.execute(statement)).one_or_none()
+    if found is None or found.disabled_at is not None:
+        raise TicketError("There is no such operator, or the account is disabled; see 'qwendesk operators list'.")
+    if found.role == "viewer":
+        raise TicketError("A viewer cannot answer customers; give the account the role 'operator'.")
+
+
+def _tags(tags: Collection[str]) -> list[str]:
+    return [cleaned for tag in tags if (cleaned := " ".join(tag.split()).casefold())]

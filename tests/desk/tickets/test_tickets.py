@@ -1,0 +1,255 @@
+"""Tickets change by one path, once, with an event each; two people who act at the same time are told apart."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from qwendesk.desk.tickets.placement import CHOSEN_TICKET
+from qwendesk.desk.tickets.queries import TicketFilter
+from qwendesk.desk.tickets.records import BOT, CUSTOMER, Actor, TicketConflict, TicketError, TicketGone
+from tests.desk.tickets.conftest import Counter
+
+
+async def test_messages_of_one_matter_share_a_ticket(counter: Counter) -> None:
+    first = await counter.write("Where is my order 4711?", display_name="Ann")
+    second = await counter.write("It was due yesterday.")
+    other = await counter.write("Hello", "c2", person="bob")
+    assert first.is_new and not second.is_new and other.is_new
+    assert first.ticket.id == second.ticket.id != other.ticket.id
+    assert (first.ticket.number, other.ticket.number) == (1, 2)
+    assert (first.ticket.subject, first.ticket.state) == ("Where is my order 4711?", "bot")
+    assert first.ticket.customer == "Ann" and first.ticket.channel == "test"
+    assert await counter.kinds(first.ticket.id) == ["opened", "message", "message"]
+
+
+async def test_a_message_is_placed_once(counter: Counter) -> None:
+    claimed = await counter.accept("hi")
+    first = await counter.tickets.place(claimed)
+    second = await counter.tickets.place(claimed)
+    assert first and second and first.ticket.id == second.ticket.id
+    assert second.is_repeated and not first.is_repeated
+    assert await counter.kinds(first.ticket.id) == ["opened", "message"]
+
+
+async def test_after_a_long_silence_the_bots_ticket_is_closed_and_a_new_one_opened(counter: Counter) -> None:
+    first = await counter.write("hi")
+    await counter.set(first.ticket.id, last_message_at=datetime.now(UTC) - timedelta(hours=25))
+    second = await counter.write("something else")
+    assert second.is_new and second.ticket.id != first.ticket.id
+    assert (await counter.queries.get(first.ticket.id)).state == "resolved"
+
+
+async def test_a_held_ticket_takes_the_message_whatever_its_age(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    first = await counter.write("hi")
+    await counter.tickets.take_over(first.ticket.id, ada)
+    await counter.set(first.ticket.id, last_message_at=datetime.now(UTC) - timedelta(hours=500))
+    assert (await counter.write("still there?")).ticket.id == first.ticket.id
+
+
+async def test_the_customer_chooses_a_ticket(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    held = (await counter.write("my bill")).ticket
+    await counter.tickets.take_over(held.id, ada)
+    from qwendesk.desk.inbox.repository import InboxRepository
+
+    inbox = InboxRepository(counter.memory.scope)
+    await inbox.update_settings(held.conversation_id, **{CHOSEN_TICKET: 0})
+    new = (await counter.write("and where is my parcel?")).ticket
+    assert new.id != held.id and new.state == "bot"
+    assert (await counter.write("more on the bill")).ticket.id == held.id  # held by a person, chosen no more
+    await inbox.update_settings(held.conversation_id, **{CHOSEN_TICKET: new.number})
+    assert (await counter.write("more on the parcel")).ticket.id == new.id
+
+
+async def test_a_resolved_ticket_is_reopened_only_if_a_person_had_answered(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    answered = (await counter.write("hi")).ticket
+    await counter.tickets.reply(answered.id, ada, "Done.")
+    await counter.tickets.resolve(answered.id, ada)
+    again = await counter.write("it is not")
+    assert again.ticket.id == answered.id and again.ticket.state == "bot" and again.ticket.operator_id is None
+    by_bot = (await counter.write("hi", "c2")).ticket
+    await counter.tickets.resolve(by_bot.id, BOT)
+    assert (await counter.write("hi again", "c2")).ticket.id != by_bot.id
+
+
+async def test_two_operators_take_one_ticket(counter: Counter) -> None:
+    ada, bo = await counter.operator("ada"), await counter.operator("bo")
+    ticket = (await counter.write("help")).ticket
+    taken = await asyncio.gather(
+        counter.tickets.take_over(ticket.id, ada), counter.tickets.take_over(ticket.id, bo), return_exceptions=True
+    )
+    conflicts = [one for one in taken if isinstance(one, TicketConflict)]
+    assert len(conflicts) == 1 and conflicts[0].holder in ("Ada", "Bo")
+    assert (await counter.kinds(ticket.id)).count("taken_over") == 1
+    forced = await counter.tickets.take_over(ticket.id, bo, force=True)
+    assert forced.operator_name == "Bo"
+
+
+async def test_a_handover_assigns_who_is_online_and_speaks_the_language(counter: Counter) -> None:
+    await counter.operator("ada", languages=["de"])
+    await counter.operator("bo", languages=["it"])
+    await counter.operator("away", languages=["it"], online=False)
+    await counter.operator("viewer", languages=["it"], role="viewer")
+    ticket = (await counter.write("una persona, per favore")).ticket
+    await counter.tickets.update(ticket.id, BOT, language="it")
+    waiting = await counter.tickets.hand_over(ticket.id, CUSTOMER, "asked", by_message="m1")
+    assert (waiting.state, waiting.operator_name, waiting.reason) == ("waiting", "Bo", "asked")
+    again = await counter.tickets.hand_over(ticket.id, BOT, "anger")
+    assert (again.version, again.reason) == (waiting.version, "asked")
+    assert waiting.waiting_since is not None
+
+
+async def test_tickets_go_round_those_who_are_online(counter: Counter) -> None:
+    for name in ("ada", "bo", "cy"):
+        await counter.operator(name)
+    got = []
+    for number in range(6):
+        ticket = (await counter.write("help", f"c{number}")).ticket
+        got.append((await counter.tickets.hand_over(ticket.id, CUSTOMER, "asked")).operator_name)
+    assert sorted(got) == ["Ada", "Ada", "Bo", "Bo", "Cy", "Cy"] and len(set(got[:3])) == 3
+
+
+async def test_nobody_is_online(counter: Counter) -> None:
+    await counter.operator("ada", online=False)
+    ticket = (await counter.write("help")).ticket
+    waiting = await counter.tickets.hand_over(ticket.id, CUSTOMER, "asked")
+    assert waiting.state == "waiting" and waiting.operator_id is None
+
+
+async def test_a_reply_takes_the_ticket_and_is_sent_once(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    for _ in range(2):
+        ticket = await counter.tickets.reply(ticket.id, ada, "Hello, I am Ada.", key="k1")
+    assert (ticket.state, ticket.last_from, len(counter.queued)) == ("human", "operator", 1)
+    assert ticket.first_response_at
+    thread = await counter.queries.thread(ticket.id)
+    assert [(one.role, one.text) for one in thread.messages] == [("user", "help"), ("operator", "Hello, I am Ada.")]
+    assert thread.messages[1].operator_name == "Ada"
+    bo = await counter.operator("bo")
+    with pytest.raises(TicketConflict, match="Ada holds ticket 1"):
+        await counter.tickets.reply(ticket.id, bo, "me too")
+    assert (await counter.tickets.reply(ticket.id, bo, "me too", force=True)).operator_name == "Bo"
+
+
+async def test_taking_over_stops_the_bots_turn(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    claimed = await counter.accept("help")
+    placement = await counter.tickets.place(claimed)
+    assert placement
+    await counter.tickets.take_over(placement.ticket.id, ada)
+    assert counter.stopped == [claimed.id]
+
+
+async def test_a_snoozed_ticket_wakes_with_the_customer(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    await counter.tickets.take_over(ticket.id, ada)
+    with pytest.raises(TicketError, match="is over"):
+        await counter.tickets.snooze(ticket.id, ada, datetime.now(UTC) - timedelta(minutes=1))
+    snoozed = await counter.tickets.snooze(ticket.id, ada, datetime.now(UTC) + timedelta(days=1))
+    assert snoozed.state == "snoozed"
+    assert (await counter.write("hello?")).ticket.state == "human"
+    await counter.tickets.snooze(ticket.id, ada, datetime.now(UTC) + timedelta(days=1))
+    assert (await counter.tickets.wake(ticket.id, Actor.rule("snooze"))).state == "waiting"
+
+
+async def test_states_that_do_not_allow_a_change_say_so(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    with pytest.raises(TicketConflict, match="'bot' and cannot be handed back"):
+        await counter.tickets.hand_back(ticket.id, ada)
+    with pytest.raises(TicketGone):
+        await counter.tickets.resolve("nothing", ada)
+    viewer = await counter.operator("vi", role="viewer")
+    with pytest.raises(TicketError, match="viewer cannot answer"):
+        await counter.tickets.take_over(ticket.id, viewer)
+    with pytest.raises(TicketError, match="empty"):
+        await counter.tickets.reply(ticket.id, ada, "  ")
+
+
+async def test_properties_and_notes(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    changed = await counter.tickets.update(
+        ticket.id, ada, priority="urgent", add_tags=["Refund ", "vip"], fields={"order": "4711"}, team="billing"
+    )
+    assert (changed.priority, changed.tags, changed.team) == ("urgent", ("refund", "vip"), "billing")
+    changed = await counter.tickets.update(ticket.id, ada, remove_tags=["vip"], team="", fields={"order": None})
+    assert (changed.tags, changed.team, changed.fields) == (("refund",), None, {})
+    await counter.tickets.note(ticket.id, ada, "Called twice.")
+    thread = await counter.queries.thread(ticket.id)
+    assert [(note.operator_name, note.text) for note in thread.notes] == [("Ada", "Called twice.")]
+    assert "4711" not in str([event.changes for event in thread.events])
+
+
+async def test_merge_and_split(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    first = (await counter.write("my bill")).ticket
+    await counter.write("and my parcel is late")
+    await counter.write("very late")
+    await counter.tickets.take_over(first.id, ada)
+    new = await counter.tickets.split(first.id, ada, from_sequence=2)
+    assert (new.subject, new.state, new.operator_name) == ("and my parcel is late", "human", "Ada")
+    assert [one.text for one in (await counter.queries.thread(new.id)).messages] == [
+        "and my parcel is late",
+        "very late",
+    ]
+    with pytest.raises(TicketError, match="1 of 1 messages"):
+        await counter.tickets.split(first.id, ada, from_sequence=1)
+    merged = await counter.tickets.merge(new.id, first.id, ada)
+    assert len((await counter.queries.thread(merged.id)).messages) == 3
+    assert (await counter.queries.get(new.id)).merged_into_id == first.id
+    other = (await counter.write("hi", "c2")).ticket
+    with pytest.raises(TicketError, match="one conversation"):
+        await counter.tickets.merge(other.id, first.id, ada)
+
+
+async def test_lists_are_filtered_and_searched(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    bill = (await counter.write("my bill is 50% too high", display_name="Zoë")).ticket
+    parcel = (await counter.write("Wo ist mein Paket?", "c2", person="bob")).ticket
+    await counter.tickets.update(bill.id, ada, add_tags=["money"], priority="high")
+    await counter.tickets.hand_over(bill.id, CUSTOMER, "asked")
+
+    async def found(**conditions: object) -> list[int]:
+        return [one.number for one in await counter.queries.listed(TicketFilter(**conditions))]  # type: ignore[arg-type]
+
+    assert await found(text="paket") == [parcel.number] == await found(states=("bot",))
+    assert await found(text="50%") == [bill.number] == await found(tag="money")
+    assert await found(text="zoë") == [bill.number] == await found(text="#1")
+    assert await found(text="_") == [] and await found(min_priority=2) == [bill.number]
+    assert await counter.queries.counts() == {"waiting": 1, "bot": 1}
+
+
+async def test_a_colleague_who_types_is_seen(counter: Counter) -> None:
+    ada, bo = await counter.operator("ada"), await counter.operator("bo")
+    ticket = (await counter.write("help")).ticket
+    assert bo.operator_id and ada.operator_id
+    await counter.queries.report_presence(ticket.id, bo.operator_id, is_typing=True)
+    await counter.queries.report_presence(ticket.id, bo.operator_id)
+    (seen,) = await counter.queries.colleagues(ticket.id, ada.operator_id)
+    assert (seen.name, seen.is_typing) == ("Bo", True)
+    assert await counter.queries.colleagues(ticket.id, bo.operator_id) == []
+
+
+async def test_events_are_read_once(counter: Counter) -> None:
+    since = datetime.now(UTC)
+    await counter.write("help")
+    first = await counter.queries.events_after(since)
+    await counter.write("more")
+    second = await counter.queries.events_after(since, {event.id for event in first})
+    assert [event.kind for event in first] == ["opened", "message"]
+    assert [event.kind for event in second] == ["message"]
+
+
+async def test_a_hundred_messages_at_once_open_one_ticket(counter: Counter) -> None:
+    claimed = [await counter.accept(f"message {number}") for number in range(30)]
+    placed = await asyncio.gather(*(counter.tickets.place(one) for one in claimed))
+    assert len({placement.ticket.id for placement in placed if placement}) == 1
+    assert sum(placement.is_new for placement in placed if placement) == 1

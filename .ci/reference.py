@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql
 
 from qwendesk.channels.base import COMMON_SETTINGS, Setting
 from qwendesk.cli.main import COMMANDS
+from qwendesk.hours_settings import HoursSettings
 from qwendesk.memory.tables.conversations import Base
 from qwendesk.plugins import load, names
 from qwendesk.settings import FallbackSettings, HttpSettings, ServerSettings, Settings
@@ -48,6 +49,7 @@ def settings_page() -> str:
         ("`[fallback]`", FallbackSettings, "QWENDESK_FALLBACK__"),
         ("`[servers.NAME]`", ServerSettings, "QWENDESK_SERVERS__NAME__"),
         ("`[http]`", HttpSettings, "QWENDESK_HTTP__"),
+        ("`[hours]` and `[hours.TEAM]`", HoursSettings, "QWENDESK_HOURS__"),
     ):
         parts.append(f"## {heading}\n\n{_first_line(model)}\n\n{_settings_table(model, prefix)}")
     return "\n".join(parts)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from qwendesk.desk.handover.reasons import Reason
-from qwendesk.desk.translations import FALLBACK, known_language, say
+from qwendesk.desk.hours.texts import opening_text
+from qwendesk.desk.translations import say
 
 _FIRST_SENTENCES: dict[Reason, str] = {
     "topic": "handover_topic",
@@ -40,7 +41,7 @@ def handover_text(
         number: the ticket's number; None: it is not told.
     """
     if opens:
-        told = say("handed_over_closed", language, opens=opening_time(opens, language))
+        told = say("handed_over_closed", language, opens=opening_text(opens, language))
     else:
         told = say("handed_over" if is_somebody_there else "no_operator", language)
     before = say(_FIRST_SENTENCES[reason], language) if reason in _FIRST_SENTENCES else ""
@@ -51,7 +52,7 @@ def handover_text(
 def waiting_text(language: str | None, *, opens: datetime | None = None) -> str:
     """Return what the customer is told who writes again, or has waited long, before anybody could answer."""
     if opens:
-        return say("still_waiting_closed", language, opens=opening_time(opens, language))
+        return say("still_waiting_closed", language, opens=opening_text(opens, language))
     return say("still_waiting", language)
 
 
@@ -68,19 +69,3 @@ def handed_back_text(language: str | None, *, nobody_came: bool = False) -> str:
 def resolved_text(language: str | None) -> str:
     """Return that the matter counts as resolved, and how to go on."""
     return say("resolved", language)
-
-
-def opening_time(opens: datetime, language: str | None) -> str:
-    """Return a time in words of a language, such as "Monday, December 7, 2026, 9:30 AM (GMT+01:00)".
-
-    Args:
-        opens: the time; a time zone is told where it has one, since the customer may live in another.
-        language: the language; one in which the desk has no texts gets English.
-    """
-    from babel import Locale
-    from babel.dates import format_date, format_time, get_timezone_gmt
-
-    locale = Locale.parse(known_language(language) or FALLBACK)
-    day, time = format_date(opens, "full", locale=locale), format_time(opens, "short", opens.tzinfo, locale=locale)
-    zone = f" ({get_timezone_gmt(opens, locale=locale)})" if opens.tzinfo else ""
-    return f"{day}, {time}{zone}"

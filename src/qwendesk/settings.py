@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 
 from qwendesk.errors import ConfigError
+from qwendesk.hours_settings import HoursSettings
 from qwendesk.messages import Role
 from qwendesk.settings_errors import SettingsErrors, invalid_settings, unreadable_variable
 from qwendesk.settings_file import ENCODING, SettingsFile, read_text
@@ -267,6 +268,8 @@ class Settings(BaseSettings):
     """Port that ``qwendesk serve`` listens on; 0: any free port."""
     http: HttpSettings = HttpSettings()
     """Limits of the web server."""
+    hours: HoursSettings = HoursSettings()
+    """Opening hours of the desk and of its teams."""
     messages_per_hour: float = Field(default=100, gt=0)
     """Accepted messages per person, channel and hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)
@@ -379,6 +382,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "http": HttpSettings,
     "fallback": FallbackSettings,
     "guards": GuardSettings,
+    "hours": HoursSettings,
     "servers": ServerSettings,
 }
 """Tables whose names are fixed."""

@@ -14,6 +14,7 @@ COMMANDS = {
     "route": "Explain routing decisions, measure the router, and train it.",
     "bench": "Measure the quality of answers: the desk against the bare model.",
     "kb": "Manage and search the knowledge base.",
+    "hours": "Show the opening hours, and whether the desk is open.",
     "pairing": "Decide who may use the desk.",
     "messages": "List and retry failed messages.",
     "memory": "Show, export and delete stored data about people.",

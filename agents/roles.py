@@ -14,7 +14,9 @@ from typing import Any
 
 from qwendesk.agents.checks.arithmetic import check_arithmetic
 from qwendesk.agents.checks.code import check_code
+from qwendesk.agents.checks.conclusion import check_conclusion
 from qwendesk.agents.checks.final_answer import check_final_answer
+from qwendesk.agents.checks.operands import check_operands
 from qwendesk.agents.checks.stated_output import check_stated_output
 from qwendesk.agents.checks.syntax import check_syntax
 from qwendesk.agents.state import TurnContext
@@ -46,7 +48,7 @@ class RoleDefinition:
     checkers: tuple[Checker, ...] = field(default=())
 
 
-_OF_NUMBERS: tuple[Checker, ...] = (check_stated_output, check_arithmetic, check_final_answer)
+_OF_NUMBERS: tuple[Checker, ...] = (check_stated_output, check_arithmetic, check_final_answer, check_conclusion)
 AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
 CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code, check_syntax))
 """Without tools of the desk: small models that are offered one answer with a call instead of code."""
@@ -56,10 +58,14 @@ MATH = RoleDefinition(
     prompt="math",
     tools=("python", "algebra", "search_knowledge"),
     temperature=0.1,
-    checkers=_OF_NUMBERS,
+    checkers=(*_OF_NUMBERS, check_operands),
 )
 THINKING = RoleDefinition(
-    role="thinking", prompt="thinking", thinks=True, tools=("python", "search_knowledge"), checkers=_OF_NUMBERS
+    role="thinking",
+    prompt="thinking",
+    thinks=True,
+    tools=("python", "search_knowledge"),
+    checkers=(*_OF_NUMBERS, check_operands),
 )
 VISION = RoleDefinition(role="vision", prompt="vision", tools=())
 ROLE_DEFINITIONS: dict[Role, RoleDefinition] = {

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from qwendesk.agents.checks.derived_numbers import is_computed, is_converted, significant_digits
+from qwendesk.agents.checks.number_words import has_number_words
 from qwendesk.agents.checks.numbers import numbers_in
 from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
 from qwendesk.search_terms import query_terms
@@ -46,10 +47,6 @@ _LATIN = re.compile(r"[A-Za-z]")
 _OTHER_SCRIPT = re.compile(r"[^\W\d_A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _ABBREVIATION = re.compile(r"[A-Z]{1,3}\.?|(?:[A-Z]\.){1,4}")
 _STOP_WORDS = frozenset(re.findall(r"\w+", "the and for all any are was with from you your new not none one"))
-_SINGULAR = frozenset(
-    re.findall(r"\w+", "one a an ein eine einen einer un una uno une um uma een en ett один одна одно")
-)
-"""Number words that are articles as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ class KnownValues:
         self._runs = frozenset(run.lstrip("0") or "0" for run in re.findall(r"\d+", plain_digits(text)))
         self._digits = frozenset(map(significant_digits, self._numbers))
         self._addresses = fold(text)
-        self._has_number_words = _has_number_words(text)
+        self._has_number_words = has_number_words(text)
         self._may_be_translated = language not in (None, "en")
         self._has_latin = bool(_LATIN.search(text))
         self._has_other = bool(_OTHER_SCRIPT.search(text))
@@ -291,10 +288,6 @@ def _share_stem(one: str, other: str) -> bool:
         return True
     shared = next((at for at, (a, b) in enumerate(zip(shorter, longer, strict=False)) if a != b), len(shorter))
     return shared >= max(_MIN_STEM_CHARS, len(shorter) - 3)
-
-
-def _has_number_words(text: str) -> bool:
-    return _has_cue("numbers", [word for word in words_of(fold(text)) if word not in _SINGULAR])
 
 
 def _has_cue(kind: str, words: list[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-_FACTORS = (7, 12, 24, 30, 52, 60, 365, 3600)
+TIME_FACTORS = (7, 12, 24, 30, 52, 60, 365, 3600)
 """Conversions of units of time."""
 _UNIT_FACTORS = (1.609344, 3.048, 2.54, 9.144, 4.5359237, 2.8349523, 3.7854118)
 """Conversions of other units, apart from powers of ten: mile, foot, inch, yard, pound, ounce, gallon."""
@@ -19,7 +19,7 @@ def is_converted(number: Fraction, known: Iterable[Fraction]) -> bool:
         if one == 0:
             continue
         ratio = number / one
-        if any(ratio in (factor, Fraction(1, factor)) for factor in _FACTORS):
+        if any(ratio in (factor, Fraction(1, factor)) for factor in TIME_FACTORS):
             return True
         # converted values are rounded
         mantissas = [float(f"{float(r):.12e}".partition("e")[0]) for r in (ratio, 1 / ratio) if 1e-12 < r < 1e12]

@@ -35,7 +35,7 @@ _UNITS_WITHOUT_BLANK = frozenset(
     re.findall(r"\w+", "kg g mg cm mm m km ml l L h s min GB MB KB TB mph lb lbs oz ft yd hr hrs px W kW V th st nd rd")
 )
 """Units that are written right behind a number; other letters there are variables or digits of another base."""
-_ENDS = frozenset('.,;:!?…。、！？；："“”„‘«»「」『』|<>~—•\n\r\t#@')
+_ENDS = frozenset('.,;:!?…。、！？；：।؟؛،"“”„‘«»「」『』|<>~—•\n\r\t#@')
 _LETTER = r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ₀₁₂₃₄₅₆₇₈₉½⅓⅔¼¾]"
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
 _PLAIN = str.maketrans(

@@ -18,7 +18,7 @@ from qwendesk.tools.number_formats import Convention, convention_of
 
 _MAX_SENTENCE_CHARS = 300
 _NEAR_WORDS = 3
-SENTENCE_END = re.compile(r"[.!?](?=\s|$|\*)|[。！？؟]|\n")
+SENTENCE_END = re.compile(r"[.!?](?=\s|$|\*)|[。！？؟।]|\n")
 
 
 def has_other_meaning(equation: Equation, convention: Convention, text: str, language: str | None) -> bool:

@@ -11,6 +11,7 @@ from itertools import combinations, pairwise
 from typing import ClassVar
 
 from qwendesk.agents.checks.human_claims import normalize
+from qwendesk.agents.checks.number_words import with_digits
 from qwendesk.agents.checks.numbers import StatedNumber, numbers_in, times_in, without_times
 from qwendesk.agents.checks.tool_results import CALCULATORS
 from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, Sentence, tokens_of
@@ -21,7 +22,6 @@ from qwendesk.agents.guards.quantities import (
     CODES,
     CURRENCIES,
     is_converted,
-    with_digits,
     without_illustrations,
 )
 from qwendesk.tools.number_formats import plain_digits

@@ -1,14 +1,12 @@
-"""Figures in words, in codes and in other units, as the guard of figures compares them."""
+"""Figures in codes, in examples and in other units, as the guard of figures compares them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
 
 from qwendesk.agents.checks.human_claims import normalize
-from qwendesk.agents.checks.numbers import StatedNumber, numbers_in
+from qwendesk.agents.checks.numbers import StatedNumber
 
 CODES = re.compile(
     r"(?<![^\W\d_])24/7(?!\d)|(?<!\w)[A-Z]{1,3}\d{1,2}(?!\w)|(?<!\w)\d{1,2}[GKD](?!\w)|"
@@ -32,36 +30,6 @@ ABOUT = re.compile(
     r"около|примерно|почти|близько|yaklasik|sekitar|khoang)\s\Z|(?:约|大约|約|およそ|약)\s?\Z"
 )
 """What stands before a rounded figure; in folded letters."""
-_WORDS = (
-    "two zwei deux dos duas dois due twee två to dwa dwie dva два две двух iki dua",
-    "three drei trois tres três tre drie trzy tři три трёх трех üç tiga",
-    "four vier quatre cuatro quatro quattro fyra fire cztery čtyři четыре четырёх чотири dört empat",
-    "five fünf cinq cinco cinque vijf fem pięć pět пять пяти п'ять beş lima",
-    "six sechs seis sei zes sex seks sześć šest шесть шести шість altı enam",
-    "seven sieben sept siete sete sette zeven sju syv siedem sedm семь семи сім yedi tujuh",
-    "eight acht huit ocho oito otto åtta åtte otte osiem osm восемь восьми вісім sekiz delapan",
-    "nine neun neuf nueve nove negen nio ni dziewięć devět девять девяти дев'ять dokuz sembilan",
-    "ten zehn dix diez dez dieci tien tio ti dziesięć deset десять десяти on sepuluh",
-    "eleven elf onze once undici elva elleve jedenaście одиннадцать",
-    "twelve zwölf douze doce doze dodici twaalf tolv dwanaście двенадцать oniki",
-    "thirteen dreizehn treize trece treze tredici dertien tretton",
-    "fourteen vierzehn quatorze catorce catorze quattordici veertien fjorton czternaście четырнадцать",
-    "fifteen fünfzehn quinze quince quindici vijftien femton piętnaście пятнадцать",
-)
-_MORE = {
-    20: "twenty zwanzig vingt veinte vinte venti twintig tjugo tyve dwadzieścia двадцать yirmi",
-    30: "thirty dreißig trente treinta trinta trenta dertig trettio tredve trzydzieści тридцать otuz",
-    40: "forty vierzig quarante cuarenta quarenta quaranta veertig сорок",
-    50: "fifty fünfzig cinquante cincuenta cinquenta cinquanta vijftig пятьдесят elli",
-    60: "sixty sechzig soixante sesenta sessenta sessanta шестьдесят",
-    90: "ninety neunzig noventa novanta девяносто",
-    100: "hundred hundert cien cem cento honderd hundra сто",
-}
-_DENSE_SIGNS = "一二两兩三四五六七八九十百"
-_DENSE = re.compile(
-    rf"(?<![\d第千百万{_DENSE_SIGNS}])([{_DENSE_SIGNS}]{{1,5}})(?!年?[级級生月])(?=[^\s\d千万点分{_DENSE_SIGNS}])"
-)
-_DENSE_DIGITS = {sign: at for at, sign in enumerate("零一二三四五六七八九")} | {"两": 2, "兩": 2}
 _FACTORS = {
     "time": {"second": "1", "minute": "60", "hour": "3600", "day": "86400", "week": "604800"},
     "calendar": {"month": "1", "year": "12"},
@@ -86,23 +54,6 @@ def without_illustrations(text: str) -> str:
     return text[: found.start()] if len(folded) == len(text) else text[: int(found.start() / len(folded) * len(text))]
 
 
-def with_digits(text: str, *, only_units: bool) -> str:
-    """Return a text with its numbers in words as digits.
-
-    Args:
-        text: the text.
-        only_units: whether a word is a number only before a unit, as in "five euros".
-    """
-
-    def digits(found: re.Match[str], value: int) -> str:
-        behind = text[found.end() : found.end() + 40]
-        numbers = numbers_in(f"{value}{behind}", None) if only_units else []
-        return str(value) if not only_units or (numbers and numbers[0].unit) else found[0]
-
-    text = _words().sub(lambda found: digits(found, _values()[found[0].lower()]), text)
-    return _DENSE.sub(lambda found: digits(found, value) if (value := _dense(found[1])) > 1 else found[0], text)
-
-
 def is_converted(number: StatedNumber, known: StatedNumber) -> bool:
     """Return whether a figure is a known one in another unit."""
     if number.unit == known.unit or not (number.unit and known.unit):
@@ -122,32 +73,3 @@ def _is_same(value: Fraction, unit: str, known: Fraction, known_unit: str) -> bo
         return False
     a, b = value * Fraction(factors[own]), known * Fraction(factors[other])
     return a == b or (bool(_ROUNDED & {own, other}) and abs(a - b) <= abs(b) * _MAX_ERROR)
-
-
-def _dense(text: str) -> int:
-    """Return the value of a number below a thousand in Chinese signs."""
-    total = digit = 0
-    for sign in text:
-        if sign in "十百":
-            total += (digit or 1) * (10 if sign == "十" else 100)
-            digit = 0
-        else:
-            digit = _DENSE_DIGITS[sign]
-    return total + digit
-
-
-@cache
-def _values() -> dict[str, int]:
-    return dict(_pairs())
-
-
-def _pairs() -> Iterator[tuple[str, int]]:
-    for value, line in (*enumerate(_WORDS, 2), *_MORE.items()):
-        # "on" and "to" are other words far more often
-        yield from ((word, value) for word in line.split() if word not in ("on", "to", "ti", "ni", "once"))
-
-
-@cache
-def _words() -> re.Pattern[str]:
-    names = "|".join(sorted(map(re.escape, _values()), key=len, reverse=True))
-    return re.compile(rf"(?<!\w)(?:{names})(?=[\s\u00a0-])", re.IGNORECASE)

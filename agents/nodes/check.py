@@ -13,6 +13,7 @@ from qwendesk.agents.checks.answer_language import (
     check_answer_language,
     word_problem_language,
 )
+from qwendesk.agents.checks.operands import OPERANDS
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
     check_choices,
@@ -35,6 +36,13 @@ from qwendesk.routing.policy.policy_file import EscalationPolicy
 from qwendesk.routing.signals.language import english_name
 
 _LANGUAGE_FEEDBACK = "Write the whole answer again in {language}, and only in {language}."
+_SAME_MODEL_FEEDBACK = {
+    OPERANDS: (
+        "Your calculation uses {detail}, which stands neither in the question nor in an earlier step. "
+        "Solve the question again, with its own numbers."
+    ),
+}
+"""By check: what the same model is told in a second try, where the fault names what to mend."""
 _NO_MISTAKES = (ADMITS_FAILURE, ANSWER_LANGUAGE)
 """Checks whose failure is no mistake that a stronger model would mend."""
 
@@ -158,20 +166,36 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
     if state.get("escalation"):
         return {"retry_request": None, "notes": [f"{found or language}; this was the second try"]}
     choice, think = chosen_model(state), state["think"]
-    step = found and await select_retry(context, state["inbound"], state["decision"], choice, think)
+    named = next((check for check in checks if check.outcome == "failed" and check.name in _SAME_MODEL_FEEDBACK), None)
+    step = await select_retry(context, state["inbound"], state["decision"], choice, think) if found else None
     if found and step:
-        feedback = FEEDBACK.format(reason=one_line(found)) if text and failed else ""
-        request = RetryRequest(found, step, feedback, text, first_choice=choice, first_think=think)
+        request = RetryRequest(
+            found, step, _feedback(found, failed, text), text, first_choice=choice, first_think=think
+        )
         return {"retry_request": request}
-    notes = [f"{found}; there is no stronger model here to ask"] if found else []
-    if language is None:
+    # the same model: it wrote the answer, only not with all that was asked, or not in the language
+    again = RetryStep(choice, think)
+    if named and policy.checks and text:
+        reason = f"the check {named.name!r} failed: {named.detail}"
+        feedback = _feedback(reason, named, text)
+    elif language:
+        reason = language
+        feedback = _LANGUAGE_FEEDBACK.format(language=english_name(answer_language(state)))
+    else:
+        notes = [f"{found}; there is no stronger model here to ask"] if found else []
         return {"retry_request": None, "notes": notes}
-    # the same model: it wrote the answer, only not in the language
-    feedback = _LANGUAGE_FEEDBACK.format(language=english_name(answer_language(state)))
-    request = RetryRequest(
-        language, RetryStep(choice, think), feedback, first_answer=text, first_choice=choice, first_think=think
-    )
+    notes = [f"{found}; there is no stronger model here to ask"] if found and found != reason else []
+    request = RetryRequest(reason, again, feedback, first_answer=text, first_choice=choice, first_think=think)
     return {"retry_request": request, "notes": notes}
+
+
+def _feedback(reason: str, failed: Check | None, text: str) -> str:
+    """Return what the second try is told; empty after an empty answer or a refusal: the question is asked again."""
+    if not (text and failed):
+        return ""
+    if known := _SAME_MODEL_FEEDBACK.get(failed.name):
+        return known.format(detail=one_line(failed.detail))
+    return FEEDBACK.format(reason=one_line(reason))
 
 
 async def retry(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.algebra_answers import shown_result
 from qwendesk.agents.checks.arithmetic import ARITHMETIC, correct_arithmetic
+from qwendesk.agents.checks.conclusion import CONCLUSION, correct_conclusion
 from qwendesk.agents.checks.final_answer import FINAL_ANSWER, fill_boxes
 from qwendesk.agents.checks.stated_output import STATED_OUTPUT, correct_stated_output
 from qwendesk.agents.checks.tool_results import STATES_RESULT, contradicts_results
@@ -22,7 +23,7 @@ from qwendesk.messages import AnswerReset, Check, TextDelta
 
 _MAX_WITHHELD_CHARS = 400
 _SENTENCES = re.compile(r".+?(?:[.!?](?=\s|$)\s*|[。！？]|$)")
-_MENDABLE = (ARITHMETIC, STATES_RESULT, STATED_OUTPUT, FINAL_ANSWER)
+_MENDABLE = (ARITHMETIC, STATES_RESULT, STATED_OUTPUT, FINAL_ANSWER, CONCLUSION)
 
 
 def ending(state: TurnState) -> Literal["mend", "reply"]:
@@ -51,6 +52,12 @@ async def mend(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
         corrected = await asyncio.to_thread(correct_arithmetic, mended, state["inbound"].text, language)
         mended = corrected.text
         notes += [f"corrected: {one.shown}, but it is {one.value}" for one in corrected.corrections]
+    is_concluded = True
+    if CONCLUSION in failed:
+        before = mended
+        mended, is_concluded = await asyncio.to_thread(correct_conclusion, mended, state["inbound"].text, language)
+        if mended != before:
+            notes.append(f"{'corrected' if is_concluded else 'withheld'}: {failed[CONCLUSION].detail}")
     if mended != text:
         mended = _without_verdicts(mended, language)
     if FINAL_ANSWER in failed:
@@ -58,7 +65,8 @@ async def mend(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
         notes.append(f"corrected: {failed[FINAL_ANSWER].detail}")
     if mended == text:
         return {}
-    done = tuple(name for name in _MENDABLE if name in failed and name != STATES_RESULT)
+    left_open = (STATES_RESULT, *(() if is_concluded else (CONCLUSION,)))
+    done = tuple(name for name in _MENDABLE if name in failed and name not in left_open)
     return _with_text(state, runtime.context, mended, (notes[0], notes), done)
 
 

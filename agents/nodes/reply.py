@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.algebra_answers import shown_result
 from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE
 from qwendesk.agents.checks.call_schema import shown_value
+from qwendesk.agents.checks.operands import OPERANDS
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
     GROUNDED,
@@ -93,14 +94,20 @@ def _appended_paragraphs(state: TurnState, context: TurnContext) -> list[str]:
     added = next((check for check in failed if check.name in _TITLES and check.name not in mended), None)
     marks = [] if added is None else [_correction(phrase(_TITLES[added.name], language), added.detail, language)]
     left_out = (*_TITLES, *_UNMARKED, *mended)
-    wrong = [check for check in failed if check.name not in left_out]
-    marks += [phrase("check_failed", language).format(detail=_line(check)) for check in wrong]
+    marks += [_mark(check, language) for check in failed if check.name not in left_out]
     return marks + (_failures(state, context) if any(check.name == ADMITS_FAILURE for check in failed) else [])
 
 
 def _correction(title: str, found: str, language: str | None) -> str:
     """Return a tool's result for the end of an answer that does not state it."""
     return f"{title}:\n\n{found}" if "\n" in found else f"{title}: **{shown_result(found, language)}**"
+
+
+def _mark(check: Check, language: str | None) -> str:
+    """Return the line about a failed check."""
+    if check.name == OPERANDS:
+        return phrase("unchecked_numbers", language).format(numbers=_line(check))
+    return phrase("check_failed", language).format(detail=_line(check))
 
 
 def _line(check: Check) -> str:

@@ -24,7 +24,7 @@ from qwendesk.cli.main import COMMANDS
 from qwendesk.hours_settings import HoursSettings
 from qwendesk.memory.tables.conversations import Base
 from qwendesk.plugins import load, names
-from qwendesk.settings import FallbackSettings, HttpSettings, ServerSettings, Settings
+from qwendesk.settings import FallbackSettings, HttpSettings, OperatorSettings, ServerSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -50,6 +50,7 @@ def settings_page() -> str:
         ("`[servers.NAME]`", ServerSettings, "QWENDESK_SERVERS__NAME__"),
         ("`[http]`", HttpSettings, "QWENDESK_HTTP__"),
         ("`[hours]` and `[hours.TEAM]`", HoursSettings, "QWENDESK_HOURS__"),
+        ("`[operators]`", OperatorSettings, "QWENDESK_OPERATORS__"),
     ):
         parts.append(f"## {heading}\n\n{_first_line(model)}\n\n{_settings_table(model, prefix)}")
     return "\n".join(parts)

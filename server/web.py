@@ -95,20 +95,22 @@ def build_app(
     channel_routes: Mapping[str, Sequence[BaseRoute]] | None = None,
     health_token: str | None = None,
     home: str | None = None,
+    desk_routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """Return the application: ``/healthz``, and each channel's routes under ``/channels/NAME/``.
+    """Return the application: ``/healthz``, each channel's routes under ``/channels/NAME/``, and the operators' pages.
 
     Args:
         health: reports the state of the desk.
         channel_routes: the routes of each channel.
         health_token: the bearer token without which ``/healthz`` shows no details.
         home: the channel to whose page ``/`` redirects.
+        desk_routes: the operators' pages.
     """
     healthz = HealthEndpoint(health, health_token).answer
     channels = {name: list(routes) for name, routes in (channel_routes or {}).items() if routes}
     mounts = [Mount(f"/channels/{name}", routes=routes) for name, routes in channels.items()]
     bare = [route for name, routes in channels.items() for route in _without_slash(f"/channels/{name}", routes)]
-    return Starlette(routes=[Route("/", _front(home)), Route("/healthz", healthz), *bare, *mounts])
+    return Starlette(routes=[Route("/", _front(home)), Route("/healthz", healthz), *bare, *mounts, *desk_routes])
 
 
 def _front(home: str | None) -> Callable[[Request], Awaitable[Response]]:

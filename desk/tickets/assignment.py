@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 
+from qwendesk.desk.operators.accounts import ONLINE
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantConnection
-
-ONLINE = timedelta(minutes=2)
-"""How long after a request of a session an operator counts as online."""
 
 
 async def choose_operator(connection: TenantConnection, team: str | None, language: str | None) -> str | None:

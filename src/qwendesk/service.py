@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Self
+
+from starlette.routing import BaseRoute
 
 from qwendesk.app import Desk
 from qwendesk.channel_wiring import (
@@ -24,11 +26,13 @@ from qwendesk.channels.relay import Relay
 from qwendesk.desk.access import PairingRequest
 from qwendesk.desk.delivery.deliver import Outlet
 from qwendesk.desk.delivery.transcript import Transcript
+from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.health_checks import ModelMonitor, problems_of
 from qwendesk.memory.audit import ErasureWatch
 from qwendesk.server.limits import WebLimits
+from qwendesk.server.pages.all_pages import build_pages
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
 from qwendesk.wiring import admission_limits, build_commands, build_memory, build_worker_setup
@@ -185,10 +189,17 @@ class Service:
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
         token = self.settings.http.health_token
         home = next((name for name, channel in served.items() if channel.manifest.has_page), None)
-        app = build_app(self.health, routes, token.get_secret_value() if token else None, home)
+        app = build_app(self.health, routes, token.get_secret_value() if token else None, home, self._desk_routes())
         self.web = WebServer(app, self.settings.host, self.settings.port, limits)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
+
+    def _desk_routes(self) -> Sequence[BaseRoute]:
+        """Return the routes of the operators' pages, which the process that serves pages has."""
+        self.operators = Operators(self.runtime.database, self.settings.operators)
+        if self.settings.operators.pages == "off" or self.component == "ingress":
+            return ()
+        return build_pages(self.operators).routes()
 
     async def stop_channels(self) -> None:
         """Stop the channels; what they have handed over is still answered."""

@@ -152,6 +152,29 @@ class HttpSettings(BaseModel):
     """Bearer token that another machine needs for the details of ``/healthz``."""
 
 
+class OperatorSettings(BaseModel):
+    """Operators and their pages at ``/desk``: the table ``[operators]``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pages: Literal["auto", "on", "off"] = "auto"
+    """Whether ``/desk`` is served; ``auto``: once there is an operator ('qwendesk operators add')."""
+    session_hours: float = Field(default=24, gt=0)
+    """Hours after which an operator has to log in again."""
+    session_idle_minutes: float = Field(default=240, ge=2)
+    """Minutes without a request after which an operator has to log in again."""
+    login_tries: int = Field(default=5, ge=1)
+    """Wrong passwords or codes in a row that lock an account."""
+    lock_seconds: float = Field(default=60, gt=0)
+    """Seconds of the first lock; each further wrong password doubles it."""
+    max_lock_seconds: float = Field(default=3600, gt=0)
+    """Longest lock, in seconds."""
+    address_tries_per_hour: float = Field(default=60, ge=1)
+    """Tries to log in per address and hour; IPv6 addresses are grouped by /64."""
+    audit_days: float = Field(default=365, gt=0)
+    """Days for which the audit log is kept."""
+
+
 class GuardSettings(BaseModel):
     """Which guards look at every answer: the table ``[guards]``. One that is off finds nothing."""
 
@@ -270,6 +293,8 @@ class Settings(BaseSettings):
     """Limits of the web server."""
     hours: HoursSettings = HoursSettings()
     """Opening hours of the desk and of its teams."""
+    operators: OperatorSettings = OperatorSettings()
+    """Operators and their pages."""
     messages_per_hour: float = Field(default=100, gt=0)
     """Accepted messages per person, channel and hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)
@@ -383,6 +408,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "fallback": FallbackSettings,
     "guards": GuardSettings,
     "hours": HoursSettings,
+    "operators": OperatorSettings,
     "servers": ServerSettings,
 }
 """Tables whose names are fixed."""

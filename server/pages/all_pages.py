@@ -1,0 +1,26 @@
+"""The list of the operators' pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qwendesk.desk.operators.operators import Operators
+from qwendesk.server.pages.desk_pages import DeskPages
+from qwendesk.server.pages.home import HomePages
+from qwendesk.server.pages.login import LoginPages
+from qwendesk.server.pages.page import Page
+
+
+def build_pages(services: Operators, further: Iterable[Page] = ()) -> DeskPages:
+    """Return all pages of the operators.
+
+    Args:
+        services: accounts, sessions and the audit log.
+        further: pages of other parts of the desk, in the menu after the first one.
+    """
+    pages = [
+        *HomePages().pages(),
+        *further,
+        *LoginPages(services.settings.address_tries_per_hour).pages(),
+    ]
+    return DeskPages(services, pages, always=services.settings.pages == "on")

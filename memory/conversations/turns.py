@@ -30,6 +30,7 @@ from qwendesk.memory.tables.conversations import (
 )
 from qwendesk.memory.tables.facts import ToolCall
 from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.messages import MAX_ATTACHMENT_BYTES, Attachment, Inbound, Reply, ToolUse
 
@@ -171,6 +172,10 @@ class Turns:
         parts = [{"type": file["kind"], "attachment": file["id"]} for file in files] or None
         question = _message_row(entered.conversation, entered.sequence, "user", inbound.text, inbound.model, now)
         question |= {"person_id": entered.person, "parts": parts, "ticket_id": entered.ticket}
+        if entered.ticket:
+            # the ticket was opened before its customer was stored
+            unknown = (Ticket.id == entered.ticket) & Ticket.person_id.is_(None)
+            await connection.execute(update(Ticket).where(unknown).values(person_id=entered.person))
         if inbound.sequence is None:
             await connection.execute(_ADD_MESSAGE, question)
         elif not await self._add_once(connection, question):

@@ -15,6 +15,7 @@ from qwendesk.memory.documents import increment_revision_after_removal
 from qwendesk.memory.tables.conversations import Conversation, Message, Tenant
 from qwendesk.memory.tables.documents import KbDocument
 from qwendesk.memory.tables.facts import ConversationSummary, LinkCode, StoredFact
+from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tenancy import TenantDatabase
 
 
@@ -61,10 +62,14 @@ def _steps() -> dict[str, Delete]:
     empty = ~exists(Message.id).where(Message.conversation_id == Conversation.id)
     old_conversation = Conversation.updated_at < before, empty
     of_old = select(Conversation.id).where(*old_conversation)
+    has_message = exists(Message.id).where(Message.ticket_id == Ticket.id)
     return {
         "conversation_summary": delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(touched)),
         "message": delete(Message).where(or_(Message.created_at < before, beside)),
         KbDocument.__tablename__: delete(KbDocument).where(KbDocument.conversation_id.in_(of_old)),
+        "ticket_note": delete(TicketNote).where(TicketNote.created_at < before),
+        "ticket_event": delete(TicketEvent).where(TicketEvent.at < before),
+        "ticket": delete(Ticket).where(Ticket.updated_at < before, Ticket.last_message_at < before, ~has_message),
         "conversation": delete(Conversation).where(*old_conversation),
         "fact": delete(StoredFact).where(StoredFact.valid_to < before),
         "link_code": delete(LinkCode).where(LinkCode.expires_at < before),

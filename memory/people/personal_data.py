@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Delete, Row, Select, delete, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from qwendesk.memory.documents import increment_revision_after_removal
@@ -26,6 +26,7 @@ from qwendesk.memory.tables.conversations import (
 from qwendesk.memory.tables.documents import KbChunk, KbDocument
 from qwendesk.memory.tables.facts import ConversationSummary, StoredFact, ToolCall
 from qwendesk.memory.tables.inbox import Access, InboundEvent, InboundFile, OutboundMessage
+from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tenancy import TenantConnection
 
 FORMAT = 1
@@ -44,7 +45,7 @@ async def export_person(connection: TenantConnection, person: str) -> dict[str, 
     if found is None:
         return None
     out: dict[str, Any] = {"format": FORMAT, "person": _plain(found)}
-    for part in (_conversations, _documents, _inbox, _other_tables):
+    for part in (_conversations, _tickets, _documents, _inbox, _other_tables):
         for name, query in part(person):
             out[name] = [_plain(row) for row in await connection.execute(query)]
     return out
@@ -68,7 +69,8 @@ def _conversations(person: str) -> Iterator[Part]:
     answered = select(asked.id).where(
         asked.conversation_id == Message.conversation_id, asked.sequence == Message.sequence, asked.person_id == person
     )
-    of_messages = Message.conversation_id.in_(theirs), or_(Message.person_id == person, answered.exists())
+    told = Message.ticket_id.in_(_tickets_of(person)) & (Message.role == "operator")
+    of_messages = Message.conversation_id.in_(theirs), or_(Message.person_id == person, answered.exists(), told)
     order = (Message.conversation_id, Message.sequence, Message.role.desc(), Message.part)
     turns = select(Turn.id).where(Turn.question_id.in_(questions))
     yield "conversations", _all(Conversation).where(Conversation.id.in_(theirs))
@@ -76,6 +78,15 @@ def _conversations(person: str) -> Iterator[Part]:
     yield "attachments", _all(StoredAttachment).where(StoredAttachment.message_id.in_(questions))
     yield "turns", _all(Turn).where(Turn.question_id.in_(questions))
     yield "tool_calls", _all(ToolCall).where(ToolCall.turn_id.in_(turns))
+
+
+def _tickets(person: str) -> Iterator[Part]:
+    """Yield what operators noted and changed in the person's tickets, and the translations of the messages there."""
+    theirs = _tickets_of(person)
+    messages = select(Message.id).where(or_(Message.person_id == person, Message.ticket_id.in_(theirs)))
+    yield "ticket_event", _all(TicketEvent).where(TicketEvent.ticket_id.in_(theirs)).order_by(TicketEvent.id)
+    yield "ticket_note", _all(TicketNote).where(TicketNote.ticket_id.in_(theirs)).order_by(TicketNote.id)
+    yield "message_translation", _all(MessageTranslation).where(MessageTranslation.message_id.in_(messages))
 
 
 def _documents(person: str) -> Iterator[Part]:
@@ -148,8 +159,13 @@ async def erase(connection: TenantConnection, person: str, answering: str | None
     counts["kb_document"] = await run(delete(KbDocument).where(KbDocument.person_id == person))
     counts["fact"] = await run(delete(StoredFact).where(StoredFact.person_id == person))
     # Turns, tool calls, files and ratings are deleted with their messages.
-    messages = or_(Message.person_id == person, _is_answer_to(person))
+    told = Message.ticket_id.in_(_tickets_of(person)) & (Message.role == "operator")
+    messages = or_(Message.person_id == person, _is_answer_to(person), told)
     counts["message"] = await run(delete(Message).where(Message.conversation_id.in_(written_in), messages))
+    counts["message"] += await run(_delete_told_to_nobody(conversations))
+    # Events, notes and drafts are deleted with their tickets.
+    await _forget_in_other_tickets(connection, person, conversations)
+    counts["ticket"] = await run(delete(Ticket).where(Ticket.person_id == person))
     documents, counts["conversation"] = await _delete_empty(connection, conversations)
     counts["kb_document"] += documents
     counts["person_identity"] = await run(delete(PersonIdentity).where(PersonIdentity.person_id == person))
@@ -157,6 +173,29 @@ async def erase(connection: TenantConnection, person: str, answering: str | None
     if counts["kb_document"]:
         await increment_revision_after_removal(connection)
     return counts
+
+
+def _delete_told_to_nobody(conversations: list[str]) -> Delete:
+    """Return the statement that deletes operators' messages of conversations in which nobody's message is left."""
+    asked = aliased(Message)
+    somebody = exists(asked.id).where(asked.conversation_id == Message.conversation_id, asked.role == "user")
+    return delete(Message).where(Message.conversation_id.in_(conversations), Message.role == "operator", ~somebody)
+
+
+async def _forget_in_other_tickets(connection: TenantConnection, person: str, conversations: list[str]) -> None:
+    """Remove the person's name from the tickets of others in a group, and the subjects there.
+
+    A subject consists of the first words of a message, which may be the person's.
+    """
+    identities = select(PersonIdentity.external_user_id).where(PersonIdentity.person_id == person)
+    names = set((await connection.execute(identities)).scalars())
+    others = or_(Ticket.person_id != person, Ticket.person_id.is_(None))
+    here = Ticket.conversation_id.in_(conversations), others
+    await connection.execute(update(Ticket).where(*here).values(subject=""))
+    for id_, delivery in (await connection.execute(select(Ticket.id, Ticket.delivery).where(*here))).all():
+        if delivery.get("person") in names:
+            kept = {name: value for name, value in delivery.items() if name not in ("person", "display_name")}
+            await connection.execute(update(Ticket).where(Ticket.id == id_).values(delivery=kept))
 
 
 async def _lock(connection: TenantConnection, person: str) -> list[str]:
@@ -212,6 +251,10 @@ def is_empty_conversation() -> tuple[ColumnElement[bool], ...]:
     stored = exists(Message.id).where(Message.conversation_id == Conversation.id)
     accepted = exists(InboundEvent.id).where(InboundEvent.conversation_id == Conversation.id)
     return ~stored, ~accepted
+
+
+def _tickets_of(person: str) -> Select[Any]:
+    return select(Ticket.id).where(Ticket.person_id == person)
 
 
 def _written_in(person: str) -> Select[Any]:

@@ -185,6 +185,7 @@ async def test_who_is_forgotten_is_in_no_row(memory: Memory) -> None:
         "pending_turn": 2,
         "person": 1,
         "person_identity": 1,
+        "ticket": 0,
     }
     assert [message.text for message in await memory.history.messages("group")] == ["bob-word", "bob-echo", "bob-pay"]
     assert [fact.value for fact in await memory.facts.known((await memory.people.get_or_create("bob")).id)] == [

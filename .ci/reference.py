@@ -24,6 +24,7 @@ from qwendesk.cli.main import COMMANDS
 from qwendesk.hours_settings import HoursSettings
 from qwendesk.memory.tables.conversations import Base
 from qwendesk.plugins import load, names
+from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
 from qwendesk.settings import FallbackSettings, HttpSettings, OperatorSettings, ServerSettings, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,8 @@ def settings_page() -> str:
         ("`[http]`", HttpSettings, "QWENDESK_HTTP__"),
         ("`[hours]` and `[hours.TEAM]`", HoursSettings, "QWENDESK_HOURS__"),
         ("`[operators]`", OperatorSettings, "QWENDESK_OPERATORS__"),
+        ("`[service_times]` and `[service_times.TEAM]`", ServiceTimesSettings, "QWENDESK_SERVICE_TIMES__"),
+        ("`[follow_ups]`", FollowUpSettings, "QWENDESK_FOLLOW_UPS__"),
     ):
         parts.append(f"## {heading}\n\n{_first_line(model)}\n\n{_settings_table(model, prefix)}")
     return "\n".join(parts)

@@ -205,6 +205,15 @@ class TicketQueries:
         async with self._database.read() as connection:
             return [_event(row) for row in await connection.execute(statement) if row.id not in seen]
 
+    async def events_of(self, ticket_ids: Collection[str]) -> dict[str, list[TicketEventRecord]]:
+        """Return all events of tickets by the ticket's id, the oldest first."""
+        found: dict[str, list[TicketEventRecord]] = {id_: [] for id_ in ticket_ids}
+        statement = _events(TicketEvent.ticket_id.in_(found), None, newest_first=False)
+        async with self._database.read() as connection:
+            for row in await connection.execute(statement):
+                found[row.ticket_id].append(_event(row))
+        return found
+
     @unit_of_work
     async def report_presence(self, ticket_id: str, operator_id: str, *, is_typing: bool = False) -> None:
         """Store that an operator has a ticket open, or types an answer."""
@@ -337,7 +346,7 @@ def _note(row: Any) -> TicketNoteRecord:
     )
 
 
-def _events(condition: ColumnElement[bool], limit: int, *, newest_first: bool = True) -> Any:
+def _events(condition: ColumnElement[bool], limit: int | None, *, newest_first: bool = True) -> Any:
     columns: tuple[Any, ...] = (*TicketEvent.__table__.columns, Operator.display_name.label("operator_name"))
     order = TicketEvent.id.desc() if newest_first else TicketEvent.id
     return (

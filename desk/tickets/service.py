@@ -18,6 +18,7 @@ from qwendesk.desk.tickets.changes import add_event, change_ticket, lock_ticket,
 from qwendesk.desk.tickets.merging import merge_tickets, split_ticket
 from qwendesk.desk.tickets.placement import Placement, place_message
 from qwendesk.desk.tickets.records import (
+    BOT,
     PRIORITIES,
     Actor,
     Priority,
@@ -30,7 +31,7 @@ from qwendesk.desk.tickets.records import (
 from qwendesk.desk.tickets.sending import OutgoingMessage, send_message
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.operators import Operator
-from qwendesk.memory.tables.tickets import Ticket, TicketNote
+from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.messages import Attachment
 
@@ -147,13 +148,22 @@ class Tickets:
             taken = await self._take(connection, ticket, operator, force=force)
         return taken
 
-    async def hand_back(self, ticket_id: str, actor: Actor, reason: str = "") -> TicketRecord:
+    async def hand_back(
+        self, ticket_id: str, actor: Actor, reason: str = "", *, tell: str = "", as_seen: TicketRecord | None = None
+    ) -> TicketRecord:
         """Let the bot answer again.
 
+        Args:
+            ticket_id: the ticket's id.
+            actor: who hands it back.
+            reason: why.
+            tell: what the customer is told; empty: nothing.
+            as_seen: change it only as it was seen.
+
         Raises:
-            TicketConflict: no operator holds it, and it does not wait for one.
+            TicketConflict: no operator holds it, and it does not wait for one, or it has changed since it was seen.
         """
-        async with self._change(ticket_id) as (connection, ticket):
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
             require_state(ticket, ("human", "waiting", "snoozed"), "handed back")
             changes: dict[str, Any] = {
                 "state": "bot",
@@ -163,15 +173,20 @@ class Tickets:
                 "signals": {},
             }
             ticket = await change_ticket(connection, ticket, "handed_back", actor, changes, reason=reason)
+            if tell:
+                await self._send(connection, ticket, None, tell, (), f"handed_back:{ticket.version}")
         return ticket
 
-    async def assign(self, ticket_id: str, actor: Actor, operator_id: str | None) -> TicketRecord:
+    async def assign(
+        self, ticket_id: str, actor: Actor, operator_id: str | None, *, as_seen: TicketRecord | None = None
+    ) -> TicketRecord:
         """Assign an open ticket to an operator, or to nobody; the bot is silent afterwards.
 
         Raises:
             TicketError: there is no such operator, or the account is disabled.
+            TicketConflict: it has changed since it was seen.
         """
-        async with self._change(ticket_id) as (connection, ticket):
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
             if operator_id is None:
                 require_state(ticket, ("waiting", "human", "snoozed"), "unassigned")
                 changes: dict[str, Any] = {"operator_id": None, "state": "waiting"}
@@ -185,11 +200,39 @@ class Tickets:
             ticket = await change_ticket(connection, ticket, "assigned", actor, changes)
         return ticket
 
+    async def escalate(self, ticket_id: str, actor: Actor, *, as_seen: TicketRecord | None = None) -> TicketRecord:
+        """Raise the priority of a ticket that nobody takes by one, and choose an operator again.
+
+        Raises:
+            TicketConflict: it does not wait for an operator, or has changed since it was seen.
+        """
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
+            require_state(ticket, ("waiting",), "escalated")
+            changes = {
+                "priority": min(PRIORITIES.index(ticket.priority) + 1, len(PRIORITIES) - 1),
+                "operator_id": await choose_operator(connection, ticket.team, ticket.language),
+            }
+            ticket = await change_ticket(connection, ticket, "escalated", actor, changes)
+        return ticket
+
     # the end of a matter
 
-    async def resolve(self, ticket_id: str, actor: Actor, reason: str = "") -> TicketRecord:
-        """Close a ticket; one that is closed stays as it is."""
-        async with self._change(ticket_id) as (connection, ticket):
+    async def resolve(
+        self, ticket_id: str, actor: Actor, reason: str = "", *, tell: str = "", as_seen: TicketRecord | None = None
+    ) -> TicketRecord:
+        """Close a ticket; one that is closed stays as it is.
+
+        Args:
+            ticket_id: the ticket's id.
+            actor: who closes it.
+            reason: why.
+            tell: what the customer is told; empty: nothing.
+            as_seen: change it only as it was seen.
+
+        Raises:
+            TicketConflict: it has changed since it was seen.
+        """
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
             if ticket.is_open:
                 changes = {
                     "state": "resolved",
@@ -198,6 +241,8 @@ class Tickets:
                     "snoozed_until": None,
                 }
                 ticket = await change_ticket(connection, ticket, "resolved", actor, changes, reason=reason)
+                if tell:
+                    await self._send(connection, ticket, None, tell, (), f"resolved:{ticket.version}")
         return ticket
 
     async def reopen(self, ticket_id: str, actor: Actor) -> TicketRecord:
@@ -228,9 +273,13 @@ class Tickets:
             )
         return ticket
 
-    async def wake(self, ticket_id: str, actor: Actor) -> TicketRecord:
-        """End the snooze of a ticket: it waits again, for its operator if it had one; any other stays as it is."""
-        async with self._change(ticket_id) as (connection, ticket):
+    async def wake(self, ticket_id: str, actor: Actor, *, as_seen: TicketRecord | None = None) -> TicketRecord:
+        """End the snooze of a ticket: it waits again, for its operator if it had one; any other stays as it is.
+
+        Raises:
+            TicketConflict: it has changed since it was seen.
+        """
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
             if ticket.state == "snoozed":
                 since = ticket.waiting_since or datetime.now(UTC)
                 changes = {"state": "waiting", "snoozed_until": None, "waiting_since": since}
@@ -292,6 +341,21 @@ class Tickets:
                 noted = {name: value for name, value in noted.items() if name != "subject"} if noted else None
                 ticket = await change_ticket(connection, ticket, "updated", actor, changes, reason=reason, noted=noted)
         return ticket
+
+    async def note_event(
+        self, ticket_id: str, actor: Actor, kind: str, changes: Mapping[str, Any], *, as_seen: TicketRecord
+    ) -> bool:
+        """Store an event of a ticket that changes nothing, such as a broken promise; False if it is stored already.
+
+        Raises:
+            TicketConflict: the ticket has changed since it was seen.
+        """
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
+            known = select(TicketEvent.changes).where(TicketEvent.ticket_id == ticket.id, TicketEvent.kind == kind)
+            is_new = dict(changes) not in (await connection.execute(known)).scalars().all()
+            if is_new:
+                await add_event(connection, ticket.id, kind, actor, changes=dict(changes))
+        return is_new
 
     @unit_of_work
     async def note(self, ticket_id: str, operator: Actor, text: str, mentions: Collection[str] = ()) -> str:
@@ -381,7 +445,17 @@ class Tickets:
                 )
         return ticket
 
-    async def tell(self, ticket_id: str, text: str, *, key: str, buttons: Sequence[Sequence[str]] = ()) -> bool:
+    async def tell(
+        self,
+        ticket_id: str,
+        text: str,
+        *,
+        key: str,
+        buttons: Sequence[Sequence[str]] = (),
+        event: str = "",
+        actor: Actor | None = None,
+        as_seen: TicketRecord | None = None,
+    ) -> bool:
         """Send a text of the desk to the customer, such as a reminder; False if this key was sent before.
 
         Args:
@@ -389,9 +463,17 @@ class Tickets:
             text: the text in the customer's language.
             key: identifies the text.
             buttons: pairs of a button's label and value.
+            event: kind of the event that is stored with it; empty: none.
+            actor: who sends it; None: the bot.
+            as_seen: send it only if the ticket has not changed since it was seen.
+
+        Raises:
+            TicketConflict: it has changed since.
         """
-        async with self._change(ticket_id) as (connection, ticket):
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
             sent = await self._send(connection, ticket, None, text, (), key, buttons)
+            if sent is not None and event:
+                await add_event(connection, ticket.id, event, actor or BOT, changes={"sequence": sent})
         return sent is not None
 
     async def _take(
@@ -428,11 +510,19 @@ class Tickets:
         return await send_message(connection, self._database.dialect, self._enqueue, ticket, outgoing)
 
     @asynccontextmanager
-    async def _change(self, ticket_id: str) -> AsyncIterator[tuple[TenantConnection, TicketRecord]]:
-        """Lock a ticket for a change; afterwards, stop the bot's turn if an operator holds the ticket now."""
+    async def _change(
+        self, ticket_id: str, as_seen: TicketRecord | None = None
+    ) -> AsyncIterator[tuple[TenantConnection, TicketRecord]]:
+        """Lock a ticket for a change; afterwards, stop the bot's turn if an operator holds the ticket now.
+
+        Raises:
+            TicketConflict: it has changed since it was seen, or its customer has written.
+        """
         stopped: list[str] = []
         async with self._database.write() as connection:
             before = await lock_ticket(connection, ticket_id, with_conversation=True)
+            if as_seen and (before.version, before.last_message_at) != (as_seen.version, as_seen.last_message_at):
+                raise TicketConflict(f"Ticket {before.number} has changed meanwhile; look at it again.")
             yield connection, before
             stopped = await _stop_bot(connection, before)
         self._stop_turns(stopped)

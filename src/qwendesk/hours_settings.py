@@ -223,9 +223,9 @@ class OpeningHoursSettings(BaseModel):
     """Time zone of the opening hours, such as ``Europe/Berlin``. Required where ``week``, ``special``, ``closed`` or
     ``country`` is set."""
     week: Week = Field(default_factory=lambda: dict(_ALWAYS))
-    """The times of each weekday, several for a break: ``{"mon-fri" = ["09:00-12:30", "13:30-18:00"], sat =
-    "10:00-14:00"}``. A day that is missing is closed; ``22:00-02:00`` goes on past midnight. ``"always"``: day and
-    night; ``"closed"``: on ``special`` days only."""
+    """The times of each weekday, several for a break:
+    ``{"mon-fri" = ["09:00-12:30", "13:30-18:00"], sat = "10:00-14:00"}``. A day that is missing is closed;
+    ``22:00-02:00`` goes on past midnight. ``"always"``: day and night; ``"closed"``: on ``special`` days only."""
     country: str | None = None
     """Country whose public holidays are closed, such as ``DE``; None: holidays are days as all others."""
     subdivision: str | None = None
@@ -251,8 +251,13 @@ class OpeningHoursSettings(BaseModel):
         return OpeningHoursSettings.model_construct(is_set, **(inherited | own))
 
 
-def _team_table(value: Any) -> Any:
-    if not isinstance(value, dict | OpeningHoursSettings):
+def require_table(value: Any) -> Any:
+    """Return the table of a team; any other value has the name of a setting that does not exist.
+
+    Raises:
+        PydanticCustomError: it is no table.
+    """
+    if not isinstance(value, dict | BaseModel):
         raise PydanticCustomError("extra_forbidden", "not a setting")
     return value
 
@@ -261,7 +266,7 @@ class HoursSettings(OpeningHoursSettings):
     """Opening hours of the desk and of its teams: the table ``[hours]``."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Annotated[OpeningHoursSettings, BeforeValidator(_team_table)]] = Field(init=False)
+    __pydantic_extra__: dict[str, Annotated[OpeningHoursSettings, BeforeValidator(require_table)]] = Field(init=False)
 
     @model_validator(mode="after")
     def _are_complete(self) -> Self:

@@ -35,7 +35,13 @@ from qwendesk.server.limits import WebLimits
 from qwendesk.server.pages.all_pages import build_pages
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
-from qwendesk.wiring import admission_limits, build_commands, build_memory, build_worker_setup
+from qwendesk.wiring import (
+    admission_limits,
+    build_commands,
+    build_memory,
+    build_timed_rules,
+    build_worker_setup,
+)
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +124,10 @@ class Service:
             self._attach_channels()
             await self.runtime.start()
             stack.push_async_callback(self.runtime.stop, self.settings.shutdown_timeout)
+            if self._answers:
+                rules = build_timed_rules(self.settings, self.runtime.database, self.runtime.queue.enqueue)
+                await rules.start()
+                stack.push_async_callback(rules.stop)
             if self.models:
                 self.models.start()
                 stack.push_async_callback(self.models.stop)

@@ -35,6 +35,7 @@ from pydantic_settings import (
 from qwendesk.errors import ConfigError
 from qwendesk.hours_settings import HoursSettings
 from qwendesk.messages import Role
+from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
 from qwendesk.settings_errors import SettingsErrors, invalid_settings, unreadable_variable
 from qwendesk.settings_file import ENCODING, SettingsFile, read_text
 
@@ -295,6 +296,10 @@ class Settings(BaseSettings):
     """Opening hours of the desk and of its teams."""
     operators: OperatorSettings = OperatorSettings()
     """Operators and their pages."""
+    service_times: ServiceTimesSettings = ServiceTimesSettings()
+    """Promised times of answers, counted while the desk is open."""
+    follow_ups: FollowUpSettings = FollowUpSettings()
+    """What happens to tickets by the clock: reminders, escalation, time-outs."""
     messages_per_hour: float = Field(default=100, gt=0)
     """Accepted messages per person, channel and hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)
@@ -409,6 +414,8 @@ _TABLES: dict[str, type[BaseModel]] = {
     "guards": GuardSettings,
     "hours": HoursSettings,
     "operators": OperatorSettings,
+    "service_times": ServiceTimesSettings,
+    "follow_ups": FollowUpSettings,
     "servers": ServerSettings,
 }
 """Tables whose names are fixed."""

@@ -26,8 +26,12 @@ from qwendesk.desk.commands.rating import RatingCommands
 from qwendesk.desk.delivery.deliver import Outlet, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
+from qwendesk.desk.hours.desk_hours import DeskHours
+from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import InboxRepository, conversation_key
 from qwendesk.desk.runtime import WorkerSetup
+from qwendesk.desk.service_times.timed_rules import TimedRules
+from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.turns.background import BackgroundJobs, Job
 from qwendesk.desk.turns.knowledge import DeskKnowledge, MessageDocuments
@@ -41,6 +45,7 @@ from qwendesk.errors import QwendeskError
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.readers.converter import ReadingLimits
 from qwendesk.memory.memory import Memory
+from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.messages import Inbound
 from qwendesk.models.catalogue import load_catalogue
 from qwendesk.models.sources.base import SourceSettings
@@ -309,3 +314,15 @@ def build_worker_setup(
     notices = MachineNotices({name: machine_notice(name, settings) for name in noticed})
     at_once = settings.max_concurrent_conversations
     return WorkerSetup(run_turn, outlets, commands, at_once, unrated_channels=unrated, notices=notices)
+
+
+def build_timed_rules(settings: Settings, database: TenantDatabase, enqueue: Enqueue) -> TimedRules:
+    """Return what happens to tickets by the clock; it is not started yet.
+
+    Args:
+        settings: all settings.
+        database: the tenant's view of the database.
+        enqueue: adds a message to the durable queue, in a transaction.
+    """
+    tickets, hours = Tickets(database, enqueue), DeskHours(settings.hours)
+    return TimedRules(database, tickets, hours, settings.service_times, settings.follow_ups)

@@ -1,0 +1,1 @@
+"""Service times of tickets in open time, and what happens to tickets by the clock."""

@@ -1,0 +1,84 @@
+"""What a ticket's events tell about it in the course of time: who had to act, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from qwendesk.desk.tickets.records import TicketEventRecord, TicketRecord, TicketState
+
+OF_OPERATORS = ("waiting", "human")
+"""The states in which operators have to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A time in which the state of a ticket, and who wrote last, stay the same."""
+
+    begin: datetime
+    end: datetime | None
+    """None: it goes on."""
+    state: TicketState
+    was_answered: bool
+    """Whether an operator has answered since the ticket was opened."""
+    awaits_customer: bool
+    """Whether the last message is an operator's."""
+
+    @property
+    def is_of_operators(self) -> bool:
+        """Whether operators have to answer, or to wait for the customer."""
+        return self.state in OF_OPERATORS
+
+
+def phases(ticket: TicketRecord, events: Sequence[TicketEventRecord]) -> list[Phase]:
+    """Return the phases of a ticket, oldest first, by its events; their order does not matter.
+
+    A ticket with events missing, such as an imported one, gets the state of its columns from the time it has waited.
+    """
+    found = list(_phases(ticket.created_at, sorted(events, key=lambda event: (event.at, event.id))))
+    last = found[-1]
+    if last.state != ticket.state:
+        since = max(last.begin, ticket.waiting_since or ticket.resolved_at or ticket.created_at)
+        found[-1] = Phase(last.begin, since, last.state, last.was_answered, last.awaits_customer)
+        found.append(Phase(since, None, ticket.state, last.was_answered, last.awaits_customer))
+    return found
+
+
+def _phases(begin: datetime, events: Iterable[TicketEventRecord]) -> Iterator[Phase]:
+    state: TicketState = "bot"
+    was_answered = awaits_customer = False
+    for event in events:
+        before = (state, was_answered, awaits_customer)
+        state = event.changes.get("state", state)
+        if event.kind == "replied":
+            was_answered = awaits_customer = True
+        elif event.kind == "message":
+            awaits_customer = False
+        if (state, was_answered, awaits_customer) != before:
+            end = max(event.at, begin)  # a clock that was set back
+            yield Phase(begin, end, *before)
+            begin = end
+    yield Phase(begin, None, state, was_answered, awaits_customer)
+
+
+def silent_since(events: Sequence[TicketEventRecord]) -> datetime | None:
+    """Return since when the holder of a ticket has owed the customer an answer; None: there is nothing to answer.
+
+    Whoever takes a ticket over has the whole time again.
+    """
+    since: datetime | None = None
+    owes = True
+    for event in sorted(events, key=lambda event: (event.at, event.id)):
+        if event.kind == "replied":
+            since, owes = None, False
+        elif event.kind == "message" and not owes:
+            since, owes = event.at, True
+        elif event.kind == "taken_over" and owes:
+            since = event.at
+    return since
+
+
+def of_kind(events: Iterable[TicketEventRecord], kind: str, since: datetime | None = None) -> list[TicketEventRecord]:
+    """Return the events of a kind, from a time on if one is given."""
+    return [event for event in events if event.kind == kind and (since is None or event.at >= since)]

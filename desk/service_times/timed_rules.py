@@ -1,0 +1,228 @@
+"""What happens to tickets by the clock: snoozes end, promises are watched, customers reminded, operators relieved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import exists, select
+
+from qwendesk.desk.handover.texts import handed_back_text, resolved_text
+from qwendesk.desk.hours.desk_hours import DeskHours
+from qwendesk.desk.inbox.repository import OPEN
+from qwendesk.desk.service_times.clocks import sla_of
+from qwendesk.desk.service_times.history import of_kind, silent_since
+from qwendesk.desk.service_times.questions import asks_something
+from qwendesk.desk.tickets.changes import select_tickets
+from qwendesk.desk.tickets.queries import TicketQueries
+from qwendesk.desk.tickets.records import Actor, TicketError, TicketEventRecord, TicketRecord, ticket_record
+from qwendesk.desk.tickets.service import Tickets
+from qwendesk.desk.translations import say
+from qwendesk.errors import StoreError
+from qwendesk.memory.tables.conversations import Message
+from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tenancy import TenantDatabase
+from qwendesk.periodic import PeriodicTask
+from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
+
+_INTERVAL_SECONDS = 30.0
+_BATCH = 100
+_CHANGED_LATELY = timedelta(minutes=30)
+"""For how long a ticket is still looked at after its last change, whatever its state: a promise may have been broken
+just before it was resolved."""
+Events = Sequence[TicketEventRecord]
+Step = Callable[[TicketRecord, Events, datetime], Awaitable[bool]]
+WARNING, BREACH, REMINDED = "sla_warning", "sla_breached", "reminded"
+log = logging.getLogger(__name__)
+
+
+class TimedRules:
+    """Applies the rules of time to all tickets, in rounds.
+
+    Each effect happens once: a ticket is changed only as it was seen, in the transaction that stores the event by which
+    the next round knows of it. So several processes may run rounds at the same time.
+
+    Args:
+        database: the tenant's view of the database.
+        tickets: changes tickets.
+        hours: the opening hours.
+        service_times: the promised times.
+        follow_ups: which rules apply.
+        interval_seconds: time between two rounds.
+    """
+
+    def __init__(
+        self,
+        database: TenantDatabase,
+        tickets: Tickets,
+        hours: DeskHours,
+        service_times: ServiceTimesSettings,
+        follow_ups: FollowUpSettings,
+        interval_seconds: float = _INTERVAL_SECONDS,
+    ) -> None:
+        self._database = database
+        self._tickets = tickets
+        self._queries = TicketQueries(database)
+        self._hours = hours
+        self._service_times = service_times
+        self._follow_ups = follow_ups
+        self._task = PeriodicTask(self._attempt, interval_seconds)
+        # the first step that changes a ticket is the last one of the round
+        self._steps: tuple[Step, ...] = (
+            self._note_service_times,
+            self._wake,
+            self._give_back_to_bot,
+            self._escalate,
+            self._relieve_holder,
+            self._remind,
+        )
+
+    async def start(self) -> None:
+        """Start the rounds."""
+        self._task.start()
+
+    async def stop(self) -> None:
+        """Stop the rounds."""
+        await self._task.stop()
+
+    async def once(self, now: datetime | None = None) -> None:
+        """Apply the rules to all tickets.
+
+        Args:
+            now: the time that counts; None: the clock's.
+        """
+        now = now or datetime.now(UTC)
+        tickets = await self._candidates(now)
+        for batch in _batches(tickets):
+            events = await self._queries.events_of([ticket.id for ticket in batch])
+            for ticket in batch:
+                await self._apply(ticket, events[ticket.id], now)
+
+    async def _attempt(self) -> None:
+        try:
+            if await self._tickets.has_operators():
+                await self.once()
+        except StoreError as error:
+            log.warning("Tickets are looked at again in the next round: %s", error)
+        except Exception as error:
+            log.exception("The rules of time failed with %s and are applied again.", type(error).__name__)
+
+    async def _candidates(self, now: datetime) -> list[TicketRecord]:
+        of_people = Ticket.state.in_(["waiting", "human", "snoozed"])
+        statement = select_tickets().where(of_people | (Ticket.updated_at >= now - _CHANGED_LATELY))
+        async with self._database.read() as connection:
+            return [ticket_record(row) for row in await connection.execute(statement.order_by(Ticket.id))]
+
+    async def _apply(self, ticket: TicketRecord, events: Events, now: datetime) -> None:
+        for step in self._steps:
+            try:
+                if await step(ticket, events, now):
+                    return
+            except TicketError as error:  # somebody was faster; the next round looks at it again
+                log.debug("A rule of time is not applied to ticket %s: %s", ticket.number, error)
+                return
+
+    async def _note_service_times(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
+        times = sla_of(ticket, events, self._service_times, self._hours, now)
+        for clock in times.clocks:
+            noted = {(event.kind, event.changes.get("clock")) for event in events}
+            kind = BREACH if clock.is_breached else WARNING
+            if (clock.is_breached or (clock.is_warned and not clock.is_done)) and (kind, clock.name) not in noted:
+                actor = Actor.rule("service_times")
+                await self._tickets.note_event(ticket.id, actor, kind, {"clock": clock.name}, as_seen=ticket)
+        return False
+
+    async def _wake(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
+        """End a snooze at the time that an operator set, whether the desk is open or not."""
+        if ticket.state != "snoozed" or ticket.snoozed_until is None or ticket.snoozed_until > now:
+            return False
+        await self._tickets.wake(ticket.id, Actor.rule("snooze"), as_seen=ticket)
+        return True
+
+    async def _give_back_to_bot(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
+        limit = self._follow_ups.waiting_timeout
+        if ticket.state != "waiting" or limit is None or self._open_since(ticket, ticket.waiting_since, now) < limit:
+            return False
+        told = handed_back_text(_language(ticket), nobody_came=True)
+        await self._tickets.hand_back(
+            ticket.id, Actor.rule("waiting_timeout"), "waiting_timeout", tell=told, as_seen=ticket
+        )
+        return True
+
+    async def _escalate(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
+        step = self._follow_ups.escalate_after
+        if ticket.state != "waiting" or step is None:
+            return False
+        count = len(of_kind(events, "escalated", ticket.waiting_since))
+        if (count and ticket.priority == "urgent") or (
+            self._open_since(ticket, ticket.waiting_since, now) < step * (count + 1)
+        ):
+            return False
+        await self._tickets.escalate(ticket.id, Actor.rule("escalation"), as_seen=ticket)
+        return True
+
+    async def _relieve_holder(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
+        limit = self._follow_ups.holder_timeout
+        if ticket.state != "human" or limit is None:
+            return False
+        if self._open_since(ticket, silent_since(events), now) < limit:
+            return False
+        actor = Actor.rule("holder_timeout")
+        if self._follow_ups.holder_timeout_action == "hand_back":
+            told = handed_back_text(_language(ticket), nobody_came=True)
+            await self._tickets.hand_back(ticket.id, actor, "holder_timeout", tell=told, as_seen=ticket)
+        else:
+            await self._tickets.assign(ticket.id, actor, None, as_seen=ticket)
+        return True
+
+    async def _remind(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
+        """Remind a customer of a question, or resolve the ticket after the last reminder."""
+        settings, asked = self._follow_ups, of_kind(events, "replied")
+        awaits_customer = ticket.state in ("human", "snoozed") and ticket.last_from == "operator" and asked
+        if not settings.reminders or not awaits_customer or not self._hours.of(ticket.team).is_open(now):
+            return False
+        question = asked[-1]
+        sent = of_kind(events, REMINDED, question.at)
+        is_last = len(sent) >= settings.reminders
+        pause = settings.resolve_after if is_last else settings.remind_after
+        since = now - (sent[-1] if sent else question).at
+        if pause is None or since < pause or not await self._is_open_question(ticket, question):
+            return False
+        actor = Actor.rule("reminder")
+        if is_last:
+            told = resolved_text(_language(ticket))
+            await self._tickets.resolve(ticket.id, actor, "no_answer", tell=told, as_seen=ticket)
+        else:
+            await self._tickets.tell(
+                ticket.id,
+                say("reminder", _language(ticket)),
+                key=f"reminder:{question.id}:{len(sent) + 1}",
+                event=REMINDED,
+                actor=actor,
+                as_seen=ticket,
+            )
+        return True
+
+    async def _is_open_question(self, ticket: TicketRecord, question: TicketEventRecord) -> bool:
+        """Return whether an operator's message asks something, and no message of the customer waits in the queue."""
+        here = (Message.conversation_id == ticket.conversation_id) & (Message.role == "operator")
+        text = select(Message.text).where(here, Message.sequence == question.changes.get("sequence"))
+        waiting = (InboundEvent.conversation_id == ticket.conversation_id) & (InboundEvent.source == "customer")
+        async with self._database.read() as connection:
+            asked = (await connection.execute(text)).scalars().first()
+            has_written = (await connection.execute(select(exists(InboundEvent.id).where(waiting, OPEN)))).scalar_one()
+        return bool(asked) and asks_something(str(asked)) and not has_written
+
+    def _open_since(self, ticket: TicketRecord, since: datetime | None, now: datetime) -> timedelta:
+        return self._hours.of(ticket.team).open_time_between(since, now) if since else timedelta()
+
+
+def _batches(tickets: Sequence[TicketRecord]) -> Iterator[Sequence[TicketRecord]]:
+    for first in range(0, len(tickets), _BATCH):
+        yield tickets[first : first + _BATCH]
+
+
+def _language(ticket: TicketRecord) -> str | None:
+    return ticket.language or ticket.delivery.locale

@@ -66,6 +66,10 @@ class OperatorRecord:
         """Return whether the operator has a role or one above it."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
+    def is_locked(self) -> bool:
+        """Return whether wrong passwords have locked the account for a while."""
+        return self.locked_until is not None and self.locked_until > datetime.now(UTC)
+
     def is_online(self, now: datetime | None = None) -> bool:
         """Return whether the operator is at the desk."""
         since = (now or datetime.now(UTC)) - ONLINE
@@ -147,7 +151,7 @@ class OperatorAccounts:
             row["role"] = role or ("admin" if is_first else "operator")
             added = (await connection.execute(adding, row)).one_or_none()
             if added is None:
-                raise InputError(f"There is an operator {row['name']!r} already; choose another log-in name.")
+                raise _taken(row["name"])
             await add_entry(connection, by, "operator.add", f"operator:{row['name']}", {"role": row["role"]})
         return OperatorRecord(*added)
 
@@ -256,6 +260,22 @@ class OperatorAccounts:
             if ends_sessions:
                 await connection.execute(_sessions_of(id_, keep))
             await add_entry(connection, by, action, f"operator:{name}", details)
+
+
+def check_new(name: str, known: Iterable[OperatorRecord]) -> str:
+    """Return a new log-in name in the form that is stored.
+
+    Raises:
+        InputError: it is no log-in name, or is taken.
+    """
+    wanted = login_name(name)
+    if any(account.name == wanted for account in known):
+        raise _taken(wanted)
+    return wanted
+
+
+def _taken(name: str) -> InputError:
+    return InputError(f"There is an operator {name!r} already; choose another log-in name.")
 
 
 async def _check_admin(connection: TenantConnection) -> None:

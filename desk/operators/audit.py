@@ -94,7 +94,7 @@ class OperatorAuditLog:
 
     def __init__(self, database: TenantDatabase) -> None:
         self._database = database
-        self._read: TTLCache[tuple[str | None, str, str], bool] = TTLCache(_MAX_READS, _READ_MINUTES * 60)
+        self._read: TTLCache[tuple[str, str, str], bool] = TTLCache(_MAX_READS, _READ_MINUTES * 60)
 
     @unit_of_work
     async def add(self, by: Actor, action: str, subject: str, details: Details | None = None) -> None:
@@ -104,10 +104,10 @@ class OperatorAuditLog:
 
     async def add_read(self, by: Actor, action: str, subject: str) -> None:
         """Add an entry that something was read, unless the same operator has read it within ten minutes."""
-        key = (by.id, action, subject)
+        key = (by.name, action, subject)
         if key not in self._read:
-            self._read[key] = True
             await self.add(by, action, subject)
+            self._read[key] = True
 
     async def entries(
         self, *, limit: int = 100, before: str | None = None, operator: str | None = None, action: str | None = None

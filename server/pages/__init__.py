@@ -23,9 +23,11 @@ To add a page, write a class with an endpoint and its ``Page``, and add it in ``
 * A page states the least role that may call it; ``request.operator`` and ``request.actor`` (for the audit log) are
   then there. Reads are logged: ``request.services.audit.add_read(request.actor, "ticket.read", "ticket:12")``.
 * A template extends ``base.jinja`` and fills the block ``main``; a fragment for htmx extends nothing. Each form has
-  ``{{ csrf_field() }}``; htmx sends the token by itself. Each element with ``hx-`` attributes has
-  ``hx-nonce="{{ nonce }}"``, or the attributes are removed. There are no inline scripts, styles or ``hx-on``
-  attributes: scripts and stylesheets are files in ``static/``, included with ``{{ static("name.js") }}`` and ``nonce``.
+  ``{{ csrf_field() }}``; htmx sends the token by itself. ``<form {{ post_to("/desk/...") }}>`` is sent by htmx where
+  there are scripts: an error is shown above the page and leaves the form as it is.
+* Each element with ``hx-`` attributes has ``hx-nonce="{{ nonce }}"``, or the attributes are removed. There are no
+  inline scripts, styles or ``hx-on`` attributes: scripts and stylesheets are files in ``static/``, included with
+  ``{{ static("name.js") }}`` and, for scripts, ``nonce``. ``{{ time | moment }}`` shows a time in the browser's zone.
 * What people wrote is in an element with ``dir="auto"``. Styles use logical properties, as ``margin-inline-start``.
 * Errors of ``qwendesk.errors`` and ``HTTPException`` that an endpoint raises become an error page, or for htmx a line
   in the element ``#alerts``.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qwendesk.desk.operators.operators import Operators
+from qwendesk.server.pages.account import AccountPages
+from qwendesk.server.pages.audit import AuditPages
 from qwendesk.server.pages.desk_pages import DeskPages
 from qwendesk.server.pages.home import HomePages
 from qwendesk.server.pages.login import LoginPages
 from qwendesk.server.pages.page import Page
+from qwendesk.server.pages.team import TeamPages
 
 
 def build_pages(services: Operators, further: Iterable[Page] = ()) -> DeskPages:
@@ -21,6 +24,9 @@ def build_pages(services: Operators, further: Iterable[Page] = ()) -> DeskPages:
     pages = [
         *HomePages().pages(),
         *further,
+        *TeamPages().pages(),
+        *AuditPages().pages(),
+        *AccountPages().pages(),
         *LoginPages(services.settings.address_tries_per_hour).pages(),
     ]
     return DeskPages(services, pages, always=services.settings.pages == "on")

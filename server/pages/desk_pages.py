@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -36,6 +37,7 @@ _TITLES = {
     503: "Not possible at the moment",
 }
 _NO_TOKEN = "This form is out of date. Load the page again and repeat what you did."
+_POST_TO = Markup('method="post" action="{0}" hx-post="{0}" hx-nonce="{1}"')
 log = logging.getLogger(__name__)
 
 
@@ -60,6 +62,7 @@ class DeskPages:
             lstrip_blocks=True,
         )
         self._templates.globals["static"] = assets.static
+        self._templates.filters["moment"] = _moment
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes; an address of ``/desk`` without a page is known to operators alone."""
@@ -85,10 +88,16 @@ class DeskPages:
             "nonce": request.nonce,
             "csrf_token": request.csrf_token,
             "csrf_field": lambda: field,
+            "post_to": lambda address: _POST_TO.format(address, request.nonce),
             "said": request.said,
             "is_exposed": not security.is_encrypted(request) and not security.is_local(request),
         }
         return self._templates.get_template(template).render({**shared, **values})
+
+
+def _moment(at: datetime) -> Markup:
+    """Return a time, which the page's script shows in the browser's time zone."""
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
 
 
 def _may(operator: Any, access: str) -> bool:

@@ -46,9 +46,20 @@ class Browser(httpx.AsyncClient):
     def __init__(
         self, operators: Operators, address: str = LOCAL, scheme: str = "http", further: Iterable[Page] = ()
     ) -> None:
-        app = build_app(well, desk_routes=build_pages(operators, further).routes())
-        transport = httpx.ASGITransport(app, client=(address, 1234))
-        super().__init__(transport=transport, base_url=f"{scheme}://desk.example", follow_redirects=True)
+        self._transport_of_app = httpx.ASGITransport(
+            build_app(well, desk_routes=build_pages(operators, further).routes())
+        )
+        self.address = address
+        super().__init__(transport=self._transport_of_app, base_url=f"{scheme}://desk.example", follow_redirects=True)
+
+    @property
+    def address(self) -> str:
+        """The address that the application sees."""
+        return self._transport_of_app.client[0]
+
+    @address.setter
+    def address(self, address: str) -> None:
+        self._transport_of_app.client = (address, 1234)
 
     async def submit(self, page: str, action: str | None = None, **fields: Any) -> httpx.Response:
         """Load a page and send a form of it."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "kb": "Manage and search the knowledge base.",
     "hours": "Show the opening hours, and whether the desk is open.",
     "pairing": "Decide who may use the desk.",
+    "operators": "Manage the accounts of the people who answer customers.",
     "messages": "List and retry failed messages.",
     "memory": "Show, export and delete stored data about people.",
     "db": "Migrate, check, back up, dump, load and purge the database.",

@@ -35,7 +35,9 @@ PUBLIC_COMMANDS = (
     "help", "new", "why", "retry", "good", "bad", "model", "think", "no_think", "lang", "stop",
     "memory", "remember", "forget", "link",
 )  # fmt: skip
-"""Chat commands for everybody, also those that channels recognise without their slash."""
+"""Chat commands for everybody, which channels recognise without their slash, too."""
+TICKET_COMMANDS = ("human", "tickets", "ticket")
+"""Chat commands for everybody at a desk with operators; without the slash they are words of a message."""
 OPERATOR_COMMANDS = ("approve", "deny")
 """Chat commands for operators and owners; a channel's setting ``commands`` may give them to known people, too."""
 UNRESTRICTED_COMMANDS = frozenset({"help", "rate"})
@@ -197,7 +199,7 @@ def _commands(channel: str, value: Any) -> frozenset[str]:
         ConfigError: a command is unknown.
     """
     given = {name.removeprefix("/").lower() for name in _names(channel, "commands", value)}
-    known = (*PUBLIC_COMMANDS, *OPERATOR_COMMANDS)
+    known = (*PUBLIC_COMMANDS, *TICKET_COMMANDS, *OPERATOR_COMMANDS)
     if unknown := given - set(known):
         raise ConfigError(f"'commands' in [channels.{channel}] has {not_among('unknown commands', unknown, known)}")
     return frozenset(given)

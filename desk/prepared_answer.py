@@ -28,6 +28,10 @@ class PreparedAnswer:
     """Whether the memory has stored exactly this text, so that a later run finds it there."""
     has_notice: bool = False
     """Whether it begins with the notice that a machine answers."""
+    by_bot: bool = False
+    """Whether the bot speaks, which is silent while a person is to answer the ticket."""
+    is_withheld: bool = False
+    """Whether nothing is sent, because a person is to answer."""
 
     def with_notice(self, notice: str) -> PreparedAnswer:
         """Return the answer with the notice before it."""
@@ -43,6 +47,7 @@ class PreparedAnswer:
             "error": self.error,
             "is_rated": self.is_rated,
             "has_notice": self.has_notice,
+            "by_bot": self.by_bot,
         }
 
 
@@ -53,12 +58,12 @@ def finished(reply: Reply, inbound: Inbound, claimed: ClaimedMessage) -> Prepare
         text = _append(text, say("unreadable", language(claimed), kind=inbound.unsupported_media))
     elif inbound.retry and not reply.receipt.escalation:
         text = _append(text, say("no_stronger", language(claimed)))
-    return PreparedAnswer(text, is_rated=True, is_stored=text == reply.text)
+    return PreparedAnswer(text, is_rated=True, is_stored=text == reply.text, by_bot=True)
 
 
 def stopped(shown: str, claimed: ClaimedMessage) -> PreparedAnswer:
     """Return the part of an answer that was shown before the person stopped it."""
-    return PreparedAnswer(_append(shown, say("stopped", language(claimed))), "stopped")
+    return PreparedAnswer(_append(shown, say("stopped", language(claimed))), "stopped", by_bot=True)
 
 
 def refused(inbound: Inbound, error: InputError, claimed: ClaimedMessage) -> PreparedAnswer:
@@ -66,7 +71,7 @@ def refused(inbound: Inbound, error: InputError, claimed: ClaimedMessage) -> Pre
     log.warning("A message on %s was not taken: %s", inbound.channel, error)
     reason = str(error) if inbound.for_operator else error.told
     key, values = ("not_taken", {"reason": reason}) if reason else ("not_taken_here", {})
-    return PreparedAnswer(say(key, language(claimed), **values), "done", str(error))
+    return PreparedAnswer(say(key, language(claimed), **values), "done", str(error), by_bot=True)
 
 
 def unanswered(shown: str, error: EngineError, claimed: ClaimedMessage) -> PreparedAnswer:
@@ -78,12 +83,17 @@ def unanswered(shown: str, error: EngineError, claimed: ClaimedMessage) -> Prepa
 
 def failed(shown: str, error: Exception, claimed: ClaimedMessage, *, key: str = "failed") -> PreparedAnswer:
     """Return the part of an answer that was shown before an error, and a text on the error."""
-    return PreparedAnswer(_append(shown, say(key, language(claimed))), "failed", redact(str(error)))
+    return PreparedAnswer(_append(shown, say(key, language(claimed))), "failed", redact(str(error)), by_bot=True)
 
 
 def language(claimed: ClaimedMessage) -> str | None:
     """Return the language of texts to a message's person."""
     return language_of(claimed.inbound, claimed.settings)
+
+
+def followed_by(answer: str, told: str) -> str:
+    """Return an answer with a text of the desk below it."""
+    return _append(answer, told)
 
 
 def _append(before: str, text: str) -> str:

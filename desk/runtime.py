@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,14 +15,19 @@ from qwendesk.desk.access import AccessControl, AccessPolicy, PairingRequest, Pe
 from qwendesk.desk.access_repository import AccessRepository
 from qwendesk.desk.admission import AdmissionController, AdmissionLimits
 from qwendesk.desk.commands.chat_commands import AccessCommands, ChatCommands
+from qwendesk.desk.commands.tickets import TicketCommands
 from qwendesk.desk.delivery.deliver import Delivery, Outlet, RetrySchedule, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.inbox.acceptance import InboxAcceptance
 from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.maintenance import InboxMaintenance, PeriodicMaintenance
+from qwendesk.desk.tickets.flow import HandoverRules, Opens, TicketFlow
+from qwendesk.desk.tickets.queries import TicketQueries
+from qwendesk.desk.tickets.records import TicketRules
+from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import MachineNotices
-from qwendesk.desk.worker import Worker
+from qwendesk.desk.worker import OutgoingText, Worker
 from qwendesk.errors import ConfigError
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.settings import PRIVATE_FILE_MODE
@@ -47,6 +52,12 @@ class WorkerSetup:
     """Channels without rating buttons."""
     notices: MachineNotices = MachineNotices()
     """The notices that a machine answers."""
+    handover: HandoverRules | None = None
+    """When the bot hands a ticket over; None: only if its customer gives the command."""
+    opens: Opens | None = None
+    """The opening hours; None: there are none."""
+    outgoing_text: OutgoingText | None = None
+    """Returns an operator's text as its customer gets it; None: as it was written."""
 
 
 class DeskRuntime:
@@ -59,6 +70,11 @@ class DeskRuntime:
         access_policies: who may use a channel, by channel.
         limits: limits of admission.
         on_request: callback for each new pairing code.
+        ticket_rules: when there are tickets, and how messages are put into them.
+
+    Attributes:
+        tickets: changes tickets.
+        ticket_queries: reads tickets.
     """
 
     def __init__(
@@ -70,6 +86,7 @@ class DeskRuntime:
         access_policies: Mapping[str, AccessPolicy] | None = None,
         limits: AdmissionLimits | None = None,
         on_request: PairingRequest | None = None,
+        ticket_rules: TicketRules | None = None,
     ) -> None:
         self.acceptance = InboxAcceptance(database)
         self.inbox = InboxRepository(database)
@@ -84,9 +101,10 @@ class DeskRuntime:
         if worker:
             AccessCommands(access).register(worker.commands)
             worker.commands.permissions = Permissions(access)
+        self.tickets = Tickets(database, self.queue.enqueue, ticket_rules, self._stop_turns)
+        self.ticket_queries = TicketQueries(database)
         self._worker = self._make_worker(worker) if worker else None
-        on_stop = self._worker.cancellation.stop if self._worker else lambda ids: None
-        admission = AdmissionController(self.acceptance, self.inbox, access, self.queue, limits, on_stop)
+        admission = AdmissionController(self.acceptance, self.inbox, access, self.queue, limits, self._stop_turns)
         self.accept = admission.accept
         self.maintenance = PeriodicMaintenance(self.inbox_maintenance, self.queue, self.access)
         self._recovery: WorkerRecovery | None = None
@@ -143,6 +161,11 @@ class DeskRuntime:
             closing.cancel()
             worker.close()
 
+    def _stop_turns(self, ids: Iterable[str]) -> None:
+        """Stop those of the messages whose turns run in this process."""
+        if self._worker:
+            self._worker.cancellation.stop(ids)
+
     def _lock_sqlite(self) -> None:
         """Lock a SQLite file for the one process that may answer from it.
 
@@ -163,6 +186,8 @@ class DeskRuntime:
 
     def _make_worker(self, setup: WorkerSetup) -> Worker:
         delivery = Delivery(self.inbox, self.outbox, setup.retry_schedule)
+        flow = TicketFlow(self.tickets, setup.handover, setup.opens)
+        TicketCommands(self.tickets, self.ticket_queries, self.inbox).register(setup.commands)
         return Worker(
             self.inbox,
             delivery,
@@ -171,4 +196,6 @@ class DeskRuntime:
             setup.commands,
             setup.unrated_channels,
             setup.notices,
+            flow,
+            setup.outgoing_text,
         )

@@ -104,7 +104,12 @@ def language_of(inbound: Inbound, settings: Mapping[str, Any]) -> str | None:
 
 def written_language(text: str) -> str | None:
     """Return the language of a text where the desk has texts in it and the text is long enough."""
-    return known_language(identify_language(text)) if _is_long_enough(text) else None
+    return known_language(detected_language(text))
+
+
+def detected_language(text: str) -> str | None:
+    """Return the language of a text that is long enough to tell it, whether the desk has texts in it or not."""
+    return identify_language(text) if _is_long_enough(text) else None
 
 
 def newly_detected(language: str | None, inbound: Inbound, settings: Mapping[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
@@ -16,10 +16,12 @@ from typing import Any
 from qwendesk.desk import prepared_answer
 from qwendesk.desk.commands.chat_commands import ChatCommands, CommandResult, parse
 from qwendesk.desk.commands.rating import rating_buttons
-from qwendesk.desk.delivery.deliver import Delivery, Outlet, RunTurn
+from qwendesk.desk.delivery.deliver import Delivered, Delivery, Outlet, RunTurn
 from qwendesk.desk.delivery.running_turn import StreamingReply, TurnCancellation
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome, conversation_key
 from qwendesk.desk.prepared_answer import PreparedAnswer, language
+from qwendesk.desk.tickets.flow import HandedOver, TicketFlow
+from qwendesk.desk.tickets.records import TicketRecord
 from qwendesk.desk.translations import (
     DETECTED_LANGUAGE,
     NOTICE_SENT,
@@ -38,6 +40,8 @@ _MODEL_RETRY_PAUSES_SECONDS = (1.0, 3.0)
 """Pauses before an unavailable model is asked again."""
 _RATING_BUTTON_COUNT = 2
 """Buttons that a rating needs."""
+OutgoingText = Callable[[ClaimedMessage], Awaitable[str]]
+"""Returns an operator's text as its customer gets it."""
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +56,8 @@ class Worker:
         commands: the chat commands.
         unrated_channels: channels without rating buttons.
         notices: the notices that a machine answers.
+        tickets: the tickets of the messages; None: there are none.
+        outgoing_text: returns an operator's text as its customer gets it, such as translated; None: as it was written.
     """
 
     def __init__(
@@ -63,7 +69,11 @@ class Worker:
         commands: ChatCommands,
         unrated_channels: Collection[str] = (),
         notices: MachineNotices | None = None,
+        tickets: TicketFlow | None = None,
+        outgoing_text: OutgoingText | None = None,
     ) -> None:
+        self._tickets = tickets
+        self._outgoing_text = outgoing_text
         self._inbox = inbox
         self._delivery = delivery
         self._run_turn = run_turn
@@ -113,11 +123,61 @@ class Worker:
             log.warning("A message is given up: %s Set the channel up, then run 'qwendesk messages retry'.", error)
             await self._complete(claimed, "dead", error)
             return
-        answer = (await self._prepare(claimed, outlet)).with_notice(self._notice(claimed))
+        if claimed.source != "customer":
+            await self._deliver_outgoing(claimed, outlet)
+            return
+        look_up = claimed.run > 1
+        while not await self._answer_and_deliver(claimed, outlet, look_up):
+            look_up = True
+
+    async def _answer_and_deliver(self, claimed: ClaimedMessage, outlet: Outlet, look_up: bool) -> bool:
+        """Answer a message; False if a person who was to answer it has handed its ticket back meanwhile."""
+        answer = (await self._prepare(claimed, outlet, look_up)).with_notice(self._notice(claimed))
+        if answer.is_withheld:
+            return await self._withdraw(claimed, outlet)
         if answer.is_stored or not answer.text or await self._save_result(claimed, answer):
             if answer.has_notice and answer.outcome != "gone":
                 await self._retry.run(partial(self._store_notice_sent, claimed))
-            await self._deliver(claimed, outlet, answer)
+            return await self._deliver(claimed, outlet, answer)
+        return True
+
+    async def _deliver_outgoing(self, claimed: ClaimedMessage, outlet: Outlet) -> None:
+        """Deliver a message to the customer, of an operator or of the desk."""
+        text, files = await self._text_of(claimed), claimed.inbound.attachments
+        try:
+            done = await self._delivery.deliver(claimed, outlet, text, ("done", None), claimed.buttons, files=files)
+        except Exception as error:
+            await self._retry.suspend_if_closing()
+            log.exception("A message to a customer could not be delivered: %s", type(error).__name__)
+            await self._complete(claimed, "dead", _error_text(error))
+            done = "given up"
+        if self._tickets:
+            is_sent = done == "completed"
+            await self._retry.run(partial(self._tickets.tickets.note_delivery, claimed, is_sent=is_sent))
+
+    async def _text_of(self, claimed: ClaimedMessage) -> str:
+        """Return the text as the customer gets it; stored before it is sent, so that a later run sends the same."""
+        if claimed.result:
+            return str(claimed.result["text"])
+        text = claimed.inbound.text
+        if self._outgoing_text is None or claimed.source != "operator" or not text:
+            return text
+        try:
+            text = await self._outgoing_text(claimed)
+        except Exception as error:
+            await self._retry.suspend_if_closing()
+            log.exception("An operator's text goes out as it was written: %s", type(error).__name__)
+        await self._save_result(claimed, PreparedAnswer(text))
+        return text
+
+    async def _withdraw(self, claimed: ClaimedMessage, outlet: Outlet) -> bool:
+        """End a message that the bot does not answer, or not to the end, because a person is to answer.
+
+        False: the bot is to answer again.
+        """
+        assert self._tickets
+        await self._delivery.end_posted(claimed, outlet)
+        return await self._retry.run(partial(self._tickets.tickets.withdraw, claimed))
 
     def _notice(self, claimed: ClaimedMessage) -> str:
         return self._notices.first_line(claimed.inbound.channel, claimed.settings, language(claimed))
@@ -125,14 +185,14 @@ class Worker:
     async def _store_notice_sent(self, claimed: ClaimedMessage) -> None:
         await self._inbox.update_settings(claimed.conversation_id, **{NOTICE_SENT: True})
 
-    async def _prepare(self, claimed: ClaimedMessage, outlet: Outlet) -> PreparedAnswer:
+    async def _prepare(self, claimed: ClaimedMessage, outlet: Outlet, look_up: bool) -> PreparedAnswer:
         """Return an answer in any case: a message that stays open would be overtaken by the next one."""
-        is_repeated = claimed.run > 1
+        is_repeated = look_up
 
         async def find() -> PreparedAnswer:
             nonlocal is_repeated
-            look_up, is_repeated = is_repeated, True
-            return await self._answer(claimed, outlet, look_up)
+            looks_up, is_repeated = is_repeated, True
+            return await self._answer(claimed, outlet, looks_up)
 
         try:
             return await self._retry.run(find)
@@ -144,23 +204,38 @@ class Worker:
     async def _save_result(self, claimed: ClaimedMessage, answer: PreparedAnswer) -> bool:
         return await self._retry.run(partial(self._inbox.save_result, claimed, answer.as_result()))
 
-    async def _deliver(self, claimed: ClaimedMessage, outlet: Outlet, answer: PreparedAnswer) -> None:
+    async def _deliver(self, claimed: ClaimedMessage, outlet: Outlet, answer: PreparedAnswer) -> bool:
         buttons = self._buttons(claimed, outlet) if answer.is_rated else ()
+        completion = (answer.outcome, answer.error)
         try:
-            await self._delivery.deliver(claimed, outlet, answer.text, (answer.outcome, answer.error), buttons)
+            done = await self._delivery.deliver(claimed, outlet, answer.text, completion, buttons, by_bot=answer.by_bot)
+            return await self._delivered(claimed, outlet, answer, done)
         except Exception as error:
             await self._retry.suspend_if_closing()
             log.exception("An answer could not be delivered: %s", type(error).__name__)
-            await self._deliver_error(
-                claimed, outlet, "gone" if answer.outcome == "gone" else "failed", _error_text(error)
-            )
+            outcome: Outcome = "gone" if answer.outcome == "gone" else "failed"
+            told = PreparedAnswer(say("failed", language(claimed)), outcome, _error_text(error), by_bot=answer.by_bot)
+            return await self._deliver_error(claimed, outlet, told, outcome, _error_text(error))
 
-    async def _deliver_error(self, claimed: ClaimedMessage, outlet: Outlet, outcome: Outcome, reason: str) -> None:
+    async def _delivered(
+        self, claimed: ClaimedMessage, outlet: Outlet, answer: PreparedAnswer, done: Delivered
+    ) -> bool:
+        if done == "withheld":
+            return await self._withdraw(claimed, outlet)
+        if answer.by_bot and answer.text and self._tickets and await self._tickets.are_kept():
+            await self._retry.run(partial(self._tickets.tickets.note_answer, claimed))
+        return True
+
+    async def _deliver_error(
+        self, claimed: ClaimedMessage, outlet: Outlet, told: PreparedAnswer, outcome: Outcome, reason: str
+    ) -> bool:
         try:
-            await self._delivery.deliver(claimed, outlet, say("failed", language(claimed)), (outcome, reason))
+            done = await self._delivery.deliver(claimed, outlet, told.text, (outcome, reason), by_bot=told.by_bot)
+            return await self._delivered(claimed, outlet, told, done)
         except Exception as error:
             log.warning("The error text could not be delivered either: %s", type(error).__name__)
             await self._complete(claimed, outcome, reason)
+            return True
 
     async def _complete(self, claimed: ClaimedMessage, outcome: Outcome, error: str) -> None:
         await self._retry.run(partial(self._inbox.complete, claimed.id, claimed.run, outcome, error))
@@ -169,26 +244,77 @@ class Worker:
         """Return the answer; ``look_up``: an earlier run may have stored it."""
         if claimed.result:
             return PreparedAnswer(**claimed.result)
+        command = parse(claimed.inbound.text)
+        entered = await self._enter(claimed) if command is None or claimed.ticket_id else None
+        if isinstance(entered, PreparedAnswer):
+            return entered
         if look_up and (text := await self._inbox.stored_answer(claimed)):
-            return PreparedAnswer(text, is_rated=True, is_stored=True)
+            return PreparedAnswer(text, is_rated=True, is_stored=True, by_bot=True)
         if claimed.attempt > MAX_ATTEMPTS:
             error = f"{claimed.attempt - 1} runs ended their process"
             log.warning("A message on %s is given up ('qwendesk messages failed'): %s.", claimed.inbound.channel, error)
-            return PreparedAnswer(say("gave_up", language(claimed)), "dead", error)
-        inbound = claimed.inbound
-        if (command := parse(inbound.text)) and (done := await self._commands.run(command, claimed)):
-            seen = await self._mark(claimed, outlet, done)
-            if done.ask is None:
-                text = done.text or ("" if seen else done.text_without_buttons)
-                return PreparedAnswer(text, done.outcome)
-            inbound = done.ask
+            return PreparedAnswer(say("gave_up", language(claimed)), "dead", error, by_bot=True)
+        if command and (done := await self._commands.run(command, claimed)):
+            return await self._after_command(claimed, outlet, done)
+        return await self._by_bot(claimed, claimed.inbound, outlet, entered)
+
+    async def _after_command(self, claimed: ClaimedMessage, outlet: Outlet, done: CommandResult) -> PreparedAnswer:
+        seen = await self._mark(claimed, outlet, done)
+        if done.ask is None:
+            text = done.text or ("" if seen else done.text_without_buttons)
+            return PreparedAnswer(text, done.outcome)
+        # what is repeated stands in the conversation already
+        said = claimed if done.ask.retry else replace(claimed, inbound=done.ask)
+        if done.hands_over and self._tickets:
+            return await self._hand_over_on_command(self._tickets, said)
+        entered = await self._enter(said)
+        if isinstance(entered, PreparedAnswer):
+            return entered
+        return await self._by_bot(claimed, done.ask, outlet, entered)
+
+    async def _by_bot(
+        self, claimed: ClaimedMessage, inbound: Inbound, outlet: Outlet, ticket: TicketRecord | None
+    ) -> PreparedAnswer:
+        """Return the bot's answer, or what the customer is told where the message is a reason to hand over."""
+        if self._tickets and ticket and (handed := await self._tickets.before_turn(claimed, ticket)):
+            return PreparedAnswer(handed.text)
         rights = await self._commands.permissions.of(claimed.inbound)
         # in a group others read the answer
         for_operator = rights.is_operator and not inbound.group
         asked = replace(
             with_settings(inbound, claimed.settings), for_operator=for_operator, has_ended_a_run=claimed.attempt > 1
         )
-        return await self._ask(claimed, asked, outlet)
+        while (answer := await self._ask(claimed, asked, outlet, ticket)) is None:
+            log.info("A turn runs again: its ticket was taken over and handed back at once.")
+        return answer
+
+    async def _enter(self, claimed: ClaimedMessage) -> TicketRecord | PreparedAnswer | None:
+        """Put a message into its ticket; return the ticket if the bot answers it, else what is sent instead.
+
+        None: there are no tickets.
+        """
+        if self._tickets is None or not await self._tickets.are_kept():
+            return None
+        placement = await self._tickets.place(claimed)
+        if placement is None:  # it has a newer run
+            return PreparedAnswer("")
+        if placement.ticket.bot_answers:
+            return placement.ticket
+        handed = self._tickets.repeated(claimed, placement)
+        if handed is None:
+            return PreparedAnswer("", is_withheld=True)
+        return PreparedAnswer(await self._with_answer(claimed, handed))
+
+    async def _hand_over_on_command(self, tickets: TicketFlow, claimed: ClaimedMessage) -> PreparedAnswer:
+        placement = await tickets.place(claimed)
+        if placement is None:
+            return PreparedAnswer("")
+        handed = await tickets.on_command(claimed, placement)
+        return PreparedAnswer(handed.text) if handed else PreparedAnswer("", is_withheld=True)
+
+    async def _with_answer(self, claimed: ClaimedMessage, handed: HandedOver) -> str:
+        answer = await self._inbox.stored_answer(claimed) if handed.keeps_answer else None
+        return prepared_answer.followed_by(answer, handed.text) if answer else handed.text
 
     async def _mark(self, claimed: ClaimedMessage, outlet: Outlet, done: CommandResult) -> bool:
         if done.buttons is None or claimed.inbound.channel in self._unrated_channels:
@@ -205,12 +331,17 @@ class Worker:
             return ()
         return rating_buttons(sequence)
 
-    async def _ask(self, claimed: ClaimedMessage, inbound: Inbound, outlet: Outlet) -> PreparedAnswer:
+    async def _ask(
+        self, claimed: ClaimedMessage, inbound: Inbound, outlet: Outlet, ticket: TicketRecord | None
+    ) -> PreparedAnswer | None:
+        """Run the turn and return the answer; None: it was stopped and is to run again."""
         streaming = StreamingReply(claimed, outlet, self._delivery, self._notice(claimed))
         async with streaming:
             try:
                 reply = await self._run_with_retries(claimed, inbound, streaming)
                 await self._store_language(claimed, reply.receipt.language)
+                if self._tickets and ticket and (handed := await self._tickets.after_turn(claimed, ticket, reply)):
+                    return PreparedAnswer(await self._with_answer(claimed, handed))
                 return prepared_answer.finished(reply, inbound, claimed)
             except StoreError:
                 raise
@@ -221,11 +352,20 @@ class Worker:
             except asyncio.CancelledError:
                 if not self.cancellation.was_stopped(claimed.id):
                     raise
-                return prepared_answer.stopped(streaming.text, claimed)
+                return await self._stopped(claimed, ticket, streaming.text)
             except Exception as error:
                 await self._retry.suspend_if_closing()
                 log.exception("A turn failed: %s", type(error).__name__)
                 return prepared_answer.failed(streaming.text, error, claimed)
+
+    async def _stopped(self, claimed: ClaimedMessage, ticket: TicketRecord | None, shown: str) -> PreparedAnswer | None:
+        """Return the answer of a turn that was stopped, by the customer or because a person is to answer."""
+        cause = await self._tickets.stopped(claimed) if self._tickets and ticket else "customer"
+        if cause == "takeover":
+            return PreparedAnswer("", is_withheld=True)
+        if cause == "handed back":
+            return None
+        return prepared_answer.stopped(shown, claimed)
 
     async def _store_language(self, claimed: ClaimedMessage, language: str | None) -> None:
         """Store the conversation's language, for commands and pictures, which have none."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from qwendesk.desk.access import CODE_LENGTH, AccessControl, Permissions, Rights
 from qwendesk.desk.access_repository import AccessRequest, AccessState
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
+from qwendesk.desk.tickets.placement import CHOSEN_TICKET
 from qwendesk.desk.translations import FALLBACK, known_language, language_of, languages, say
 from qwendesk.errors import QwendeskError
 from qwendesk.memory.people.linking import CODE_ALPHABET
@@ -29,6 +30,7 @@ _THINK = {
     "auto": (None, "think_auto"),
 }
 """Arguments of ``/think``: the setting, and the key of the answer."""
+IsOffered = Callable[[], Awaitable[bool]]
 Explain = Callable[[Inbound], Awaitable[str | None]]
 """Explains the conversation's last answer in the message's ``locale``: all of it ``for_operator``, else the part for
 customers. None if there is no answer, empty if the answer was interrupted."""
@@ -76,6 +78,8 @@ class CommandResult:
     """The answer where those buttons cannot be shown."""
     outcome: Outcome = "done"
     """The outcome that completes the message."""
+    hands_over: bool = False
+    """Whether the message's ticket is handed over to a person."""
 
 
 RunCommand = Callable[[CommandCall], Awaitable[str | CommandResult | None]]
@@ -86,6 +90,8 @@ RunCommand = Callable[[CommandCall], Awaitable[str | CommandResult | None]]
 class _Registered:
     run: RunCommand | None
     help: Callable[[str | None], str]
+    is_offered: IsOffered | None = None
+    """Returns whether the command exists at the moment; None: always."""
 
 
 def parse(text: str) -> Command | None:
@@ -139,9 +145,22 @@ class ChatCommands:
         """Return a command's line in the help."""
         return self._all[name].help(language)
 
-    def add(self, name: str, run: RunCommand, help_: Callable[[str | None], str]) -> None:
-        """Add a command; ``help_`` returns its line in the help."""
-        self._all[name] = _Registered(run, help_)
+    def add(
+        self,
+        name: str,
+        run: RunCommand,
+        help_: Callable[[str | None], str],
+        is_offered: IsOffered | None = None,
+    ) -> None:
+        """Add a command.
+
+        Args:
+            name: its name.
+            run: runs it.
+            help_: returns its line in the help.
+            is_offered: returns whether it exists at the moment; None: always.
+        """
+        self._all[name] = _Registered(run, help_, is_offered)
 
     def add_hidden(self, name: str, run: RunCommand, help_: Callable[[str | None], str] = lambda language: "") -> None:
         """Add a command of buttons or of some people; people who may use it see it in the help where it has a line."""
@@ -152,7 +171,8 @@ class ChatCommands:
         name = {"start": "help", "nothink": "no_think"}.get(command.name, command.name)
         registered = self._all.get(name) or self._hidden.get(name)
         call = CommandCall(command, claimed, await self.permissions.of(claimed.inbound))
-        if registered is None or not call.rights.may_run(name):
+        is_known = registered and call.rights.may_run(name)
+        if registered is None or not is_known or not await _is_offered(registered):
             # not passed on: a model would pretend to have run it
             return CommandResult(say("no_command", call.language, command=f"/{command.name}"))
         if registered.run is None:
@@ -161,7 +181,8 @@ class ChatCommands:
         return CommandResult(done) if isinstance(done, str) else done
 
     async def _help(self, call: CommandCall) -> str:
-        helps = {name: self.describe(name, call.language) for name in self._all}
+        offered = [name for name, one in self._all.items() if await _is_offered(one)]
+        helps = {name: self.describe(name, call.language) for name in offered}
         helps |= {name: text for name, one in self._hidden.items() if (text := one.help(call.language))}
         if not (call.rights.is_operator or call.rights.policy.models):
             helps["model"] = say("help_role", call.language)
@@ -169,7 +190,8 @@ class ChatCommands:
         return "\n".join([say("help", call.language), "", *lines])
 
     async def _new(self, call: CommandCall) -> str:
-        await self._update(call, since=call.claimed.inbound.sequence, **{ANSWER_LANGUAGE: None})
+        fresh = {ANSWER_LANGUAGE: None, CHOSEN_TICKET: 0}
+        await self._update(call, since=call.claimed.inbound.sequence, **fresh)
         return say("new", call.language)
 
     async def _why(self, call: CommandCall) -> str:
@@ -234,6 +256,10 @@ class ChatCommands:
 
     async def _update(self, call: CommandCall, **changes: object) -> dict[str, object]:
         return await self._inbox.update_settings(call.claimed.conversation_id, **changes)
+
+
+async def _is_offered(command: _Registered) -> bool:
+    return command.is_offered is None or await command.is_offered()
 
 
 def _choices(call: CommandCall) -> str:

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
-from typing import Protocol
+from typing import Literal, Protocol
 
-from qwendesk.desk.delivery.outbox import OutboxRepository, SendClaim, key_of
+from qwendesk.desk.delivery.outbox import OutboxRepository, SendClaim
 from qwendesk.desk.inbox.database_retry import DatabaseRetry
-from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
+from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome, key_of
 from qwendesk.errors import ChannelError
-from qwendesk.messages import Author, Button, Event, Inbound, Outbound
+from qwendesk.messages import Attachment, Author, Button, Event, Inbound, Outbound
 from qwendesk.redaction import redact
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,8 @@ RunTurn = Callable[[Inbound], AsyncGenerator[Event, None]]
 """Runs a turn: yields its events, the last one ``Finished``; closing the iterator stops the turn."""
 Completion = tuple[Outcome, str | None]
 """The outcome that completes a message, and its error."""
+Delivered = Literal["completed", "given up", "withheld"]
+"""How a delivery ends; ``withheld``: a person is to answer, so the rest is not sent, and the message stays open."""
 
 
 class DeliveryCapabilities(Protocol):
@@ -53,6 +55,19 @@ class RenderedText(Protocol):
     @property
     def plain(self) -> str:
         """The text without markup."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text that is rendered already."""
+
+    text: str
+    plain: str
+
+
+_NO_TEXT = _Text("", "")
+_CUT = " […]"
+"""Ends an answer that was shown while it was written and is not completed."""
 
 
 class Outlet(Protocol):
@@ -96,6 +111,8 @@ class _PartDelivery:
     part: int
     piece: RenderedText
     buttons: tuple[Button, ...]
+    files: tuple[Attachment, ...]
+    by_bot: bool
 
 
 class _Undeliverable(Exception):
@@ -123,21 +140,38 @@ class Delivery:
         text: str,
         completion: Completion,
         buttons: tuple[Button, ...] = (),
-    ) -> None:
-        """Send the unsent parts of an answer; the last part has the buttons and completes the message."""
-        pieces = await outlet.split_message(text, claimed.author)
+        *,
+        files: tuple[Attachment, ...] = (),
+        by_bot: bool = False,
+    ) -> Delivered:
+        """Send the unsent parts of an answer; the last part has buttons and files and completes the message.
+
+        Args:
+            claimed: the message that is answered, or is itself for the customer.
+            outlet: the channel.
+            text: the text.
+            completion: how the message is completed.
+            buttons: buttons below it.
+            files: files that go with it.
+            by_bot: the bot speaks, which is silent while a person is to answer.
+        """
+        pieces = await outlet.split_message(text, claimed.author) or ([_NO_TEXT] if files else [])
         is_completed = False
         for part, piece in enumerate(pieces):
             is_last = part == len(pieces) - 1
-            sending = _PartDelivery(claimed, outlet, part, piece, buttons if is_last else ())
+            sending = _PartDelivery(
+                claimed, outlet, part, piece, buttons if is_last else (), files if is_last else (), by_bot
+            )
             try:
                 sent = await self._send_with_retries(sending)
             except _Undeliverable as error:
                 channel = claimed.inbound.channel
                 log.warning("An answer on %s is given up ('qwendesk messages failed'): %s", channel, error.log_text)
                 await self.database_retry.run(partial(self._give_up, sending, completion[0], str(error)))
-                return
-            if sent is None:  # sent before a crash, or claimed by another run
+                return "given up"
+            if sent is None:  # sent before a crash, claimed by another run, or silenced
+                if by_bot and await self.database_retry.run(partial(self._outbox.is_withheld, claimed, part)):
+                    return "withheld"
                 continue
             is_completed = is_last
             # an outage of the database must not repeat a sent message
@@ -145,10 +179,22 @@ class Delivery:
             await self.database_retry.run(partial(self._outbox.mark_sent, claimed, sent.key, sent.message_id, last))
         if not is_completed:
             await self.database_retry.run(partial(self._inbox.complete, claimed.id, claimed.run, *completion))
+        return "completed"
+
+    async def end_posted(self, claimed: ClaimedMessage, outlet: Outlet) -> None:
+        """End an answer that was posted while it was written and will not be completed, so that no reader waits."""
+        posted = await self.database_retry.run(partial(self._outbox.posted, claimed))
+        if posted is None:
+            return
+        piece = _Text(*(f"{shown.rstrip().removesuffix('…')}{_CUT}".strip() for shown in (posted.text, posted.plain)))
+        try:
+            await outlet.edit(posted.message_id, message_for(claimed, posted.key, piece, 0))
+        except Exception as error:  # what was posted stays as it is
+            log.info("An interrupted answer could not be ended: %s.", type(error).__name__)
 
     async def show(self, claimed: ClaimedMessage, outlet: Outlet, piece: RenderedText) -> bool:
         """Send or edit the first part of an answer that is being written; False if the platform cannot show it."""
-        claim = await self._outbox.claim(claimed, 0, piece.text, piece.plain)
+        claim = await self._outbox.claim(claimed, 0, piece.text, piece.plain, by_bot=True)
         if claim is None:
             return False
         message = replace(message_for(claimed, claim.key, piece, 0), is_complete=False)
@@ -210,7 +256,7 @@ class Delivery:
 
     async def _claim(self, sending: _PartDelivery) -> SendClaim | None:
         piece = sending.piece
-        return await self._outbox.claim(sending.claimed, sending.part, piece.text, piece.plain)
+        return await self._outbox.claim(sending.claimed, sending.part, piece.text, piece.plain, by_bot=sending.by_bot)
 
     async def _give_up(self, sending: _PartDelivery, outcome: Outcome, reason: str) -> None:
         claimed = sending.claimed
@@ -221,7 +267,7 @@ class Delivery:
 async def _send_or_edit(sending: _PartDelivery, claim: SendClaim) -> str | None:
     """Send a message, or complete the one that was posted while the answer was written."""
     outlet = sending.outlet
-    message = message_for(sending.claimed, claim.key, sending.piece, sending.part, sending.buttons)
+    message = message_for(sending.claimed, claim.key, sending.piece, sending.part, sending.buttons, sending.files)
     if claim.message_id and outlet.capabilities.edits:
         try:
             await outlet.edit(claim.message_id, message)
@@ -233,7 +279,12 @@ async def _send_or_edit(sending: _PartDelivery, claim: SendClaim) -> str | None:
 
 
 def message_for(
-    claimed: ClaimedMessage, key: str, piece: RenderedText, part: int, buttons: tuple[Button, ...] = ()
+    claimed: ClaimedMessage,
+    key: str,
+    piece: RenderedText,
+    part: int,
+    buttons: tuple[Button, ...] = (),
+    files: tuple[Attachment, ...] = (),
 ) -> Outbound:
     """Return a part as the message to send."""
     inbound = claimed.inbound
@@ -244,7 +295,8 @@ def message_for(
         piece.text,
         inbound.account,
         reply_to,
-        buttons=buttons,
-        plain=piece.plain,
+        files,
+        buttons,
+        piece.plain,
         author=claimed.author,
     )

@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Select, Update, bindparam, literal, or_, s
 from sqlalchemy.sql.dml import ReturningInsert
 from uuid_utils import uuid7
 
-from qwendesk.desk.inbox.repository import ClaimedMessage, Outcome, complete_event
+from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, Outcome, complete_event, key_of
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
+from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantDatabase
 
 
@@ -44,9 +45,31 @@ class OutboxRepository:
         self._database = database
         self._dialect = database.dialect
 
-    async def claim(self, claimed: ClaimedMessage, part: int, text: str, plain: str = "") -> SendClaim | None:
-        """Store a part of an answer as being sent; None if it was sent or its message has a newer run."""
-        return await self._database.shield(self._claim(claimed, part, text, plain))
+    async def claim(
+        self, claimed: ClaimedMessage, part: int, text: str, plain: str = "", *, by_bot: bool = False
+    ) -> SendClaim | None:
+        """Store a part of an answer as being sent; None if it was sent or its message has a newer run.
+
+        Args:
+            claimed: the message that is answered.
+            part: number of the part, from 0.
+            text: its text.
+            plain: its text without markup.
+            by_bot: the bot speaks: None, too, if the message's ticket waits for a person or one holds it.
+        """
+        return await self._database.shield(self._claim(claimed, part, text, plain, by_bot))
+
+    async def is_withheld(self, claimed: ClaimedMessage, part: int) -> bool:
+        """Return whether a part of the bot's answer was not sent because a person is to answer."""
+        values = {"event_id": claimed.id, "run": claimed.run, "key_": key_of(claimed, part)}
+        async with self._database.read() as connection:
+            return (await connection.execute(_withheld(), values)).one_or_none() is not None
+
+    async def posted(self, claimed: ClaimedMessage) -> LastPart | None:
+        """Return the first part of an answer if it was posted while it was written, and is not complete."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_posted(), {"key_": key_of(claimed, 0)})).one_or_none()
+        return LastPart(*row) if row else None
 
     async def mark_posted(self, claimed: ClaimedMessage, key: str, message_id: str) -> None:
         """Store the platform id of a message whose text is not complete."""
@@ -82,7 +105,7 @@ class OutboxRepository:
             place: int | None = (await connection.execute(_place(), values)).scalar_one_or_none()
         return place
 
-    async def _claim(self, claimed: ClaimedMessage, part: int, text: str, plain: str) -> SendClaim | None:
+    async def _claim(self, claimed: ClaimedMessage, part: int, text: str, plain: str, by_bot: bool) -> SendClaim | None:
         values = {
             "new_id": str(uuid7()),
             "new_key": key_of(claimed, part),
@@ -94,7 +117,7 @@ class OutboxRepository:
             "run": claimed.run,
         }
         async with self._database.write() as connection:
-            row = (await connection.execute(_claim(self._dialect), values)).one_or_none()
+            row = (await connection.execute(_claim(self._dialect, by_bot), values)).one_or_none()
         return SendClaim(*row) if row else None
 
     async def _sent(
@@ -118,19 +141,34 @@ class OutboxRepository:
             await connection.execute(statement, values)
 
 
-def key_of(claimed: ClaimedMessage, part: int) -> str:
-    """Return the delivery key of a part of an answer; a new generation of answers has new keys."""
-    renewed = f".{claimed.generation}" if claimed.generation else ""
-    return f"{claimed.id}{renewed}:{part}"
-
-
 def _held(claimed: ClaimedMessage, key: str) -> dict[str, Any]:
     return {"key_": key, "event_id": claimed.id, "run": claimed.run}
 
 
+def _bot_may_speak() -> ColumnElement[bool]:
+    """Compare a message's ticket with the state in which the bot answers; a message without a ticket is its own."""
+    its_own = select(Ticket.id).where(Ticket.id == InboundEvent.ticket_id, Ticket.state == "bot")
+    return or_(InboundEvent.ticket_id.is_(None), its_own.correlate(InboundEvent).exists())
+
+
 @cache
-def _claim(dialect: str) -> ReturningInsert[str, str | None, int]:
+def _withheld() -> Select[Any]:
+    sent = select(OutboundMessage.id).where(OutboundMessage.key == bindparam("key_"), ~_is_unsent())
+    newest = (InboundEvent.id == bindparam("event_id")) & (InboundEvent.runs == bindparam("run"))
+    return select(InboundEvent.id).where(newest, OPEN, ~_bot_may_speak(), ~sent.exists())
+
+
+@cache
+def _posted() -> Select[Any]:
     row = OutboundMessage
+    columns: tuple[Any, ...] = (row.key, row.message_id, row.text, row.plain)
+    return select(*columns).where(row.key == bindparam("key_"), _is_unsent(), row.message_id.is_not(None))
+
+
+@cache
+def _claim(dialect: str, by_bot: bool) -> ReturningInsert[str, str | None, int]:
+    row = OutboundMessage
+    may_speak = [_bot_may_speak()] if by_bot else []
     source = select(
         bindparam("new_id", type_=row.id.type),
         InboundEvent.tenant_id,
@@ -143,7 +181,7 @@ def _claim(dialect: str) -> ReturningInsert[str, str | None, int]:
         literal("sending"),
         literal(1),
         bindparam("now", type_=row.created_at.type),
-    ).where(InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run"))
+    ).where(InboundEvent.id == bindparam("event_id"), InboundEvent.runs == bindparam("run"), *may_speak)
     names = ["id", "tenant_id", "key", "inbound_id", "conversation_id", "part", "text", "plain", "status"]
     statement = upsert(dialect, row).from_select([*names, "attempts", "created_at"], source)
     return statement.on_conflict_do_update(

@@ -16,10 +16,12 @@ from qwendesk.memory.tables.conversations import Conversation, Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile, OutboundMessage
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
-from qwendesk.messages import Attachment, Author, Inbound, as_role
+from qwendesk.messages import Attachment, Author, Button, Inbound, as_role
 
 OPEN = InboundEvent.status == literal("queued", literal_execute=True)
 """Rendered as a literal: databases do not use the partial index on open messages with a parameter."""
+Source = Literal["customer", "operator", "desk"]
+"""Who wrote a message: the customer, or to the customer an operator or the desk itself."""
 Outcome = Literal["done", "failed", "stopped", "dead", "gone"]
 """How a message ends.
 
@@ -48,6 +50,11 @@ class ClaimedMessage:
     """The answer that an earlier run saved before its delivery; None if no run has saved one."""
     author: Author | None = None
     """The operator who speaks to the customer in this message; None: what is sent is the bot's."""
+    source: Source = "customer"
+    ticket_id: str | None = None
+    """The ticket that the message is in; None: it has not been put into one."""
+    buttons: tuple[Button, ...] = ()
+    """Buttons of a message to the customer."""
 
 
 class InboxRepository:
@@ -77,6 +84,7 @@ class InboxRepository:
             event.payload,
             event.source,
             event.operator_id,
+            event.ticket_id,
             settings.scalar_subquery().label("settings"),
         )
         statement = update(event).where(event.id == id_, OPEN).values(runs=event.runs + 1).returning(*columns)
@@ -95,6 +103,9 @@ class InboxRepository:
             row.generation,
             row.saved_reply,
             await self._author(row) if row.source == "operator" else None,
+            row.source,
+            row.ticket_id,
+            tuple(Button(label, value) for label, value in row.payload.get("buttons", ())),
         )
 
     @unit_of_work
@@ -141,7 +152,7 @@ class InboxRepository:
 
     @unit_of_work
     async def request_stop(self, channel: str, account: str, conversation: str, person: str | None = None) -> list[str]:
-        """Mark the first open message of a conversation to be stopped and return its id.
+        """Mark the first open message of a conversation's people to be stopped and return its id.
 
         Args:
             channel: the channel.
@@ -155,7 +166,9 @@ class InboxRepository:
             .scalar_subquery()
         )
         event = InboundEvent.__table__.alias("earlier")
-        first = select(func.min(event.c.sequence)).where(event.c.conversation_id == here, event.c.status == "queued")
+        first = select(func.min(event.c.sequence)).where(
+            event.c.conversation_id == here, event.c.status == "queued", event.c.source == "customer"
+        )
         theirs = [InboundEvent.person == person] if person is not None else []
         statement = (
             update(InboundEvent)
@@ -273,6 +286,12 @@ def inbound_of(row: Any, files: list[Attachment]) -> Inbound:
         unsupported_media=payload.get("unsupported_media"),
         sequence=row.sequence,
     )
+
+
+def key_of(claimed: ClaimedMessage, part: int) -> str:
+    """Return the delivery key of a part of an answer; a new generation of answers has new keys."""
+    renewed = f".{claimed.generation}" if claimed.generation else ""
+    return f"{claimed.id}{renewed}:{part}"
 
 
 def conversation_key(account: str, conversation: str) -> str:

@@ -47,6 +47,12 @@ async def read_ticket(connection: TenantConnection, id_: str) -> TicketRecord:
     return ticket_record(row)
 
 
+async def lock_conversation(connection: TenantConnection, id_: str) -> None:
+    """Lock a conversation until the end of the transaction, as every transaction does that adds a message to it."""
+    here = select(Conversation.id).where(Conversation.id == id_)
+    await connection.execute(here.with_for_update(key_share=True))
+
+
 async def lock_ticket(connection: TenantConnection, id_: str, *, with_conversation: bool = False) -> TicketRecord:
     """Lock a ticket until the end of the transaction and return it.
 
@@ -59,9 +65,7 @@ async def lock_ticket(connection: TenantConnection, id_: str, *, with_conversati
         TicketGone: there is none, or it was deleted.
     """
     if with_conversation:
-        ticket = await read_ticket(connection, id_)
-        here = select(Conversation.id).where(Conversation.id == ticket.conversation_id)
-        await connection.execute(here.with_for_update(key_share=True))
+        await lock_conversation(connection, (await read_ticket(connection, id_)).conversation_id)
     await connection.execute(select(Ticket.id).where(Ticket.id == id_).with_for_update(key_share=True))
     return await read_ticket(connection, id_)
 
@@ -135,7 +139,7 @@ def require_state(ticket: TicketRecord, allowed: Collection[TicketState | str], 
         )
 
 
-_UNNOTED = ("delivery", "signals", "last_message_at", "last_from", "subject")
+_UNNOTED = ("delivery", "signals", "last_message_at", "last_from", "subject", "language")
 """Columns whose values an event does not keep: they may hold personal data, or change with each message."""
 
 

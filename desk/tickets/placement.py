@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,12 +20,12 @@ from qwendesk.desk.tickets.records import (
     TicketRules,
     ticket_record,
 )
+from qwendesk.desk.translations import DETECTED_LANGUAGE, detected_language
 from qwendesk.memory.conversations.turns import title
 from qwendesk.memory.tables.conversations import Conversation, PersonIdentity, Tenant
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantConnection
-from qwendesk.messages import Inbound
 
 CHOSEN_TICKET = "ticket"
 """Conversation setting: number of the ticket that the customer chose for the next messages; 0: a new one."""
@@ -54,8 +54,10 @@ async def place_message(connection: TenantConnection, claimed: ClaimedMessage, r
         claimed: the message.
         rules: when a ticket is opened or reopened.
     """
-    here = select(Conversation.id).where(Conversation.id == claimed.conversation_id)
-    await connection.execute(here.with_for_update(key_share=True))
+    here = select(Conversation.settings).where(Conversation.id == claimed.conversation_id)
+    settings = (await connection.execute(here.with_for_update(key_share=True))).scalar_one_or_none()
+    # a command may have changed them since the claim
+    claimed = replace(claimed, settings=settings or {})
     known = select(InboundEvent.ticket_id).where(*is_newest_run(claimed.id, claimed.run))
     found = (await connection.execute(known)).one_or_none()
     if found is None:
@@ -97,7 +99,7 @@ async def _open_ticket(
         if rules.reopen_to == "waiting":
             changes["waiting_since"] = now
         return await change_ticket(
-            connection, ticket, "reopened", CUSTOMER, {**changes, **_newest(claimed.inbound, now)}, at=now
+            connection, ticket, "reopened", CUSTOMER, {**changes, **_newest(claimed, now, ticket.language)}, at=now
         )
     if ticket.state == "bot" and now - ticket.last_message_at > timedelta(hours=rules.new_ticket_after_hours):
         await change_ticket(connection, ticket, "resolved", IDLE, {"state": "resolved", "resolved_at": now}, at=now)
@@ -106,9 +108,10 @@ async def _open_ticket(
         state = "human" if ticket.operator_id else "waiting"
         woken = {"state": state, "snoozed_until": None, "waiting_since": ticket.waiting_since or now}
         return await change_ticket(
-            connection, ticket, "woken", CUSTOMER, {**woken, **_newest(claimed.inbound, now)}, at=now
+            connection, ticket, "woken", CUSTOMER, {**woken, **_newest(claimed, now, ticket.language)}, at=now
         )
-    await connection.execute(update(Ticket).where(Ticket.id == ticket.id).values(**_newest(claimed.inbound, now)))
+    newest = _newest(claimed, now, ticket.language)
+    await connection.execute(update(Ticket).where(Ticket.id == ticket.id).values(**newest))
     return await read_ticket(connection, ticket.id)
 
 
@@ -148,8 +151,7 @@ async def _add(connection: TenantConnection, claimed: ClaimedMessage, now: datet
         conversation_id=claimed.conversation_id,
         person_id=person,
         subject=title(inbound),
-        language=claimed.settings.get("language"),
-        **_newest(inbound, now),
+        **_newest(claimed, now, None),
     )
 
 
@@ -178,8 +180,18 @@ async def add_ticket(connection: TenantConnection, actor: Actor, now: datetime, 
     return await read_ticket(connection, row["id"])
 
 
-def _newest(inbound: Inbound, now: datetime) -> dict[str, Any]:
-    """Return the columns that the newest message of the customer sets."""
+def _newest(claimed: ClaimedMessage, now: datetime, language: str | None) -> dict[str, Any]:
+    """Return the columns that the newest message of the customer sets.
+
+    Args:
+        claimed: the message.
+        now: the time.
+        language: the ticket's language until now.
+    """
+    inbound, settings = claimed.inbound, claimed.settings
+    found = settings.get("language") or language or detected_language(inbound.text)
+    found = found or settings.get(DETECTED_LANGUAGE) or (inbound.locale or "").replace("_", "-").partition("-")[0]
+    is_lasting = not (inbound.reply_to or "").startswith("https://")  # of a command: an address for a short time
     address = DeliveryAddress(
         inbound.account,
         inbound.conversation,
@@ -187,6 +199,11 @@ def _newest(inbound: Inbound, now: datetime) -> dict[str, Any]:
         inbound.display_name,
         inbound.locale,
         inbound.group,
-        inbound.reply_to,
+        inbound.reply_to if is_lasting else None,
     )
-    return {"delivery": address.as_dict(), "last_message_at": now, "last_from": "customer"}
+    return {
+        "delivery": address.as_dict(),
+        "language": found or None,
+        "last_message_at": now,
+        "last_from": "customer",
+    }

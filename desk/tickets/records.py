@@ -67,6 +67,7 @@ class Actor:
 
 CUSTOMER = Actor("customer")
 BOT = Actor("bot")
+DELIVERY = Actor.rule("delivery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +187,10 @@ class TicketNoteRecord:
 
 @dataclass(frozen=True, slots=True)
 class TicketRules:
-    """How messages are put into tickets."""
+    """When there are tickets, and how messages are put into them."""
 
+    enabled: Literal["auto", "on", "off"] = "auto"
+    """Whether there are tickets; ``auto``: where an operator's account exists."""
     new_ticket_after_hours: float = 24.0
     """Hours of silence after which a message opens a new ticket where only the bot has answered."""
     reopen_days: float = 7.0

@@ -13,7 +13,8 @@ from uuid_utils import uuid7
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.outgoing import add_outgoing
 from qwendesk.desk.tickets.records import Actor, TicketRecord
-from qwendesk.memory.tables.conversations import Message
+from qwendesk.memory.conversations.turns import attachment_rows, parts_of
+from qwendesk.memory.tables.conversations import Message, StoredAttachment
 from qwendesk.memory.tenancy import TenantConnection
 from qwendesk.messages import Attachment
 
@@ -51,7 +52,7 @@ async def send_message(
         "locale": to.locale,
         "display_name": to.display_name,
         "group": to.group,
-        "reply_to": to.reply_to if to.group else None,
+        "reply_to": to.reply_to,
         "author": operator.name if operator else None,
         "buttons": [list(button) for button in outgoing.buttons],
     }
@@ -75,6 +76,7 @@ async def send_message(
         files=outgoing.files,
     )
     if sequence is not None and operator:
+        files = attachment_rows(outgoing.files)
         row = {
             "id": str(uuid7()),
             "conversation_id": ticket.conversation_id,
@@ -82,9 +84,12 @@ async def send_message(
             "role": "operator",
             "part": 0,
             "text": outgoing.text,
+            "parts": parts_of(files),
             "ticket_id": ticket.id,
             "operator_id": operator_id,
             "created_at": datetime.now(UTC),
         }
         await connection.execute(insert(Message), row)
+        if files:
+            await connection.execute(insert(StoredAttachment), [{**file, "message_id": row["id"]} for file in files])
     return sequence

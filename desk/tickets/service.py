@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from cachetools import TTLCache
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import ColumnElement, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from uuid_utils import uuid7
 
 from qwendesk.desk.inbox.acceptance import Enqueue
-from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage
+from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, complete_event, conversation_key
 from qwendesk.desk.tickets.assignment import choose_operator
-from qwendesk.desk.tickets.changes import add_event, change_ticket, lock_ticket, require_state
+from qwendesk.desk.tickets.changes import add_event, change_ticket, lock_conversation, lock_ticket, require_state
 from qwendesk.desk.tickets.merging import merge_tickets, split_ticket
 from qwendesk.desk.tickets.placement import Placement, place_message
 from qwendesk.desk.tickets.records import (
     BOT,
+    DELIVERY,
     PRIORITIES,
     Actor,
     Priority,
@@ -26,9 +29,11 @@ from qwendesk.desk.tickets.records import (
     TicketError,
     TicketRecord,
     TicketRules,
-    Writer,
 )
 from qwendesk.desk.tickets.sending import OutgoingMessage, send_message
+from qwendesk.desk.tickets.withdrawal import StopCause, drop_answer, stop_cause, withdraw_answer
+from qwendesk.errors import StoreError
+from qwendesk.memory.conversations.turns import Turns
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
@@ -37,7 +42,7 @@ from qwendesk.messages import Attachment
 
 _PRESENCE_CACHE_SECONDS = 2.0
 HANDED_OVER_BY = "handed_over_by"
-"""Signal: the id of the message whose turn handed the ticket over; a repeated run of it tells the customer again."""
+"""Signal: the message whose turn handed the ticket over; a repeated run of it tells the customer again."""
 StopTurns = Callable[[Collection[str]], None]
 """Stops the turns of these messages in this process."""
 
@@ -48,7 +53,7 @@ class Tickets:
     Args:
         database: the tenant's view of the database.
         enqueue: adds a message to the durable queue, in a transaction.
-        rules: how messages are put into tickets.
+        rules: when there are tickets, and how messages are put into them.
         stop_turns: stops turns that run in this process; other processes look at the database.
     """
 
@@ -62,11 +67,16 @@ class Tickets:
         self._database = database
         self._enqueue = enqueue
         self._rules = rules or TicketRules()
+        self._turns = Turns(database, "")
         self._stop_turns = stop_turns or (lambda ids: None)
         self._has_operators: TTLCache[str, bool] = TTLCache(1, _PRESENCE_CACHE_SECONDS)
 
+    async def are_kept(self) -> bool:
+        """Return whether messages are put into tickets: always, never, or where operators have accounts."""
+        return self._rules.enabled == "on" or (self._rules.enabled == "auto" and await self.has_operators())
+
     async def has_operators(self) -> bool:
-        """Return whether an operator's account exists that is not disabled: only then are there tickets."""
+        """Return whether an operator's account exists that is not disabled."""
         known = self._has_operators.get("known")
         if known is None:
             statement = select(exists(Operator.id).where(Operator.disabled_at.is_(None)))
@@ -79,9 +89,53 @@ class Tickets:
 
     @unit_of_work
     async def place(self, claimed: ClaimedMessage) -> Placement | None:
-        """Put a customer's message into its ticket, once; None if the message has a newer run."""
+        """Put a customer's message into its ticket, once; None if the message has a newer run.
+
+        A message that the bot does not answer is stored in the conversation in the same transaction.
+
+        Raises:
+            InputError: its writer was forgotten meanwhile.
+        """
+        try:
+            return await self._place(claimed)
+        except StoreError as error:
+            # The writer was forgotten or merged with another person meanwhile; the second try finds or adds them.
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            return await self._place(claimed)
+
+    async def _place(self, claimed: ClaimedMessage) -> Placement | None:
         async with self._database.write() as connection:
-            return await place_message(connection, claimed, self._rules)
+            placement = await place_message(connection, claimed, self._rules)
+            if placement and not placement.ticket.bot_answers:
+                await self._store(connection, claimed)
+        return placement
+
+    async def _store(self, connection: TenantConnection, claimed: ClaimedMessage) -> None:
+        inbound = claimed.inbound
+        key = conversation_key(inbound.account, inbound.conversation)
+        await self._turns.store_message(connection, replace(inbound, conversation=key, account=""))
+
+    async def stopped(self, claimed: ClaimedMessage) -> StopCause:
+        """Return why the turn of a message was stopped."""
+        async with self._database.read() as connection:
+            return await stop_cause(connection, claimed)
+
+    @unit_of_work
+    async def withdraw(self, claimed: ClaimedMessage) -> bool:
+        """Complete a message whose answer is not sent, or not all of it, because a person is to answer.
+
+        The conversation keeps what the customer has got of the answer. False: the ticket was handed back meanwhile, so
+        that the bot is to answer.
+        """
+        async with self._database.write() as connection:
+            await lock_conversation(connection, claimed.conversation_id)
+            if await stop_cause(connection, claimed) == "handed back":
+                return False
+            if await complete_event(connection, claimed.id, claimed.run, "done"):
+                await withdraw_answer(connection, claimed, "a person answers")
+                await self._store(connection, claimed)
+        return True
 
     @unit_of_work
     async def note_signals(self, ticket_id: str, signals: Mapping[str, Any], *, language: str | None = None) -> None:
@@ -93,18 +147,37 @@ class Tickets:
             await connection.execute(update(Ticket).where(Ticket.id == ticket_id).values(**changes))
 
     @unit_of_work
-    async def note_answer(self, ticket_id: str, writer: Writer = "bot") -> None:
-        """Store who wrote the last message of a ticket; no event."""
+    async def note_answer(self, claimed: ClaimedMessage) -> None:
+        """Store that the bot has answered a message of a ticket."""
         now = datetime.now(UTC)
-        statement = update(Ticket).where(Ticket.id == ticket_id).values(last_message_at=now, last_from=writer)
+        placed = select(InboundEvent.ticket_id).where(InboundEvent.id == claimed.id).scalar_subquery()
+        statement = update(Ticket).where(Ticket.id == placed).values(last_message_at=now, last_from="bot")
         async with self._database.write() as connection:
-            await connection.execute(statement)
+            for id_ in (await connection.execute(statement.returning(Ticket.id))).scalars().all():
+                changes = {"sequence": claimed.inbound.sequence}
+                await add_event(connection, id_, "answered", BOT, changes=changes, at=now)
+
+    @unit_of_work
+    async def note_delivery(self, claimed: ClaimedMessage, *, is_sent: bool) -> None:
+        """Store that a message to a customer was sent, or could not be."""
+        if claimed.ticket_id:
+            async with self._database.write() as connection:
+                kind = "delivered" if is_sent else "not_delivered"
+                changes = {"sequence": claimed.inbound.sequence}
+                await add_event(connection, claimed.ticket_id, kind, DELIVERY, changes=changes)
 
     # who answers
 
     @unit_of_work
     async def hand_over(
-        self, ticket_id: str, actor: Actor, reason: str, *, by_message: str = "", team: str | None = None
+        self,
+        ticket_id: str,
+        actor: Actor,
+        reason: str,
+        *,
+        by_message: ClaimedMessage | None = None,
+        team: str | None = None,
+        keeps_answer: bool = False,
     ) -> TicketRecord:
         """Put a ticket into state ``waiting`` and assign it; one that waits or is held stays as it is.
 
@@ -112,11 +185,15 @@ class Tickets:
             ticket_id: the ticket's id.
             actor: who hands it over.
             reason: why, as a code such as ``asked``.
-            by_message: id of the message whose turn hands it over.
+            by_message: the message whose turn hands it over, and tells the customer.
             team: the team that gets it; None: that of the ticket.
+            keeps_answer: whether the customer gets that turn's answer, too.
         """
-        async with self._database.write() as connection:
-            ticket = await lock_ticket(connection, ticket_id, with_conversation=True)
+        async with self._change(ticket_id, spared=by_message.id if by_message else "") as (connection, ticket):
+            if by_message:
+                if not keeps_answer:
+                    await drop_answer(connection, by_message, f"handed over: {reason}")
+                await self._store(connection, by_message)
             if ticket.state in ("waiting", "human"):
                 return ticket
             now = datetime.now(UTC)
@@ -129,10 +206,12 @@ class Tickets:
                 "waiting_since": now,
                 "snoozed_until": None,
                 "resolved_at": None,
-                "signals": {**ticket.signals, HANDED_OVER_BY: by_message},
+                "signals": {**ticket.signals, HANDED_OVER_BY: _handed_over_by(by_message, reason, keeps_answer)},
             }
-            return await change_ticket(connection, ticket, "handed_over", actor, changes, reason=reason, at=now)
+            ticket = await change_ticket(connection, ticket, "handed_over", actor, changes, reason=reason, at=now)
+        return ticket
 
+    @unit_of_work
     async def take_over(self, ticket_id: str, operator: Actor, *, force: bool = False) -> TicketRecord:
         """Let an operator hold a ticket: open, assign and silence the bot, in one transaction.
 
@@ -148,6 +227,7 @@ class Tickets:
             taken = await self._take(connection, ticket, operator, force=force)
         return taken
 
+    @unit_of_work
     async def hand_back(
         self, ticket_id: str, actor: Actor, reason: str = "", *, tell: str = "", as_seen: TicketRecord | None = None
     ) -> TicketRecord:
@@ -173,10 +253,12 @@ class Tickets:
                 "signals": {},
             }
             ticket = await change_ticket(connection, ticket, "handed_back", actor, changes, reason=reason)
+            await _let_bot_answer(connection, ticket)
             if tell:
                 await self._send(connection, ticket, None, tell, (), f"handed_back:{ticket.version}")
         return ticket
 
+    @unit_of_work
     async def assign(
         self, ticket_id: str, actor: Actor, operator_id: str | None, *, as_seen: TicketRecord | None = None
     ) -> TicketRecord:
@@ -200,6 +282,7 @@ class Tickets:
             ticket = await change_ticket(connection, ticket, "assigned", actor, changes)
         return ticket
 
+    @unit_of_work
     async def escalate(self, ticket_id: str, actor: Actor, *, as_seen: TicketRecord | None = None) -> TicketRecord:
         """Raise the priority of a ticket that nobody takes by one, and choose an operator again.
 
@@ -217,6 +300,7 @@ class Tickets:
 
     # the end of a matter
 
+    @unit_of_work
     async def resolve(
         self, ticket_id: str, actor: Actor, reason: str = "", *, tell: str = "", as_seen: TicketRecord | None = None
     ) -> TicketRecord:
@@ -245,6 +329,7 @@ class Tickets:
                     await self._send(connection, ticket, None, tell, (), f"resolved:{ticket.version}")
         return ticket
 
+    @unit_of_work
     async def reopen(self, ticket_id: str, actor: Actor) -> TicketRecord:
         """Open a resolved ticket again: for its operator if it had one, else for the bot."""
         async with self._change(ticket_id) as (connection, ticket):
@@ -258,6 +343,7 @@ class Tickets:
             ticket = await change_ticket(connection, ticket, "reopened", actor, changes)
         return ticket
 
+    @unit_of_work
     async def snooze(self, ticket_id: str, actor: Actor, until: datetime) -> TicketRecord:
         """Set a ticket aside until then, or until its customer writes.
 
@@ -273,6 +359,7 @@ class Tickets:
             )
         return ticket
 
+    @unit_of_work
     async def wake(self, ticket_id: str, actor: Actor, *, as_seen: TicketRecord | None = None) -> TicketRecord:
         """End the snooze of a ticket: it waits again, for its operator if it had one; any other stays as it is.
 
@@ -288,6 +375,7 @@ class Tickets:
 
     # properties
 
+    @unit_of_work
     async def update(
         self,
         ticket_id: str,
@@ -342,6 +430,7 @@ class Tickets:
                 ticket = await change_ticket(connection, ticket, "updated", actor, changes, reason=reason, noted=noted)
         return ticket
 
+    @unit_of_work
     async def note_event(
         self, ticket_id: str, actor: Actor, kind: str, changes: Mapping[str, Any], *, as_seen: TicketRecord
     ) -> bool:
@@ -382,6 +471,7 @@ class Tickets:
 
     # matters that are one, or two
 
+    @unit_of_work
     async def merge(self, ticket_id: str, into: str, actor: Actor) -> TicketRecord:
         """Move the messages and notes of a ticket into another one of the same conversation; return that one.
 
@@ -392,6 +482,7 @@ class Tickets:
             merged = await merge_tickets(connection, ticket, await lock_ticket(connection, into), actor)
         return merged
 
+    @unit_of_work
     async def split(self, ticket_id: str, actor: Actor, from_sequence: int, subject: str = "") -> TicketRecord:
         """Move the messages of a ticket from a number on into a new one, which has the same state and holder.
 
@@ -404,6 +495,7 @@ class Tickets:
 
     # messages to the customer
 
+    @unit_of_work
     async def reply(
         self,
         ticket_id: str,
@@ -445,6 +537,7 @@ class Tickets:
                 )
         return ticket
 
+    @unit_of_work
     async def tell(
         self,
         ticket_id: str,
@@ -511,9 +604,14 @@ class Tickets:
 
     @asynccontextmanager
     async def _change(
-        self, ticket_id: str, as_seen: TicketRecord | None = None
+        self, ticket_id: str, as_seen: TicketRecord | None = None, *, spared: str = ""
     ) -> AsyncIterator[tuple[TenantConnection, TicketRecord]]:
-        """Lock a ticket for a change; afterwards, stop the bot's turn if an operator holds the ticket now.
+        """Lock a ticket for a change; afterwards, stop the bot's turn if the bot is to be silent now.
+
+        Args:
+            ticket_id: the ticket's id.
+            as_seen: the ticket as the caller has seen it; None: it may have changed since.
+            spared: id of a message whose turn goes on.
 
         Raises:
             TicketConflict: it has changed since it was seen, or its customer has written.
@@ -524,18 +622,32 @@ class Tickets:
             if as_seen and (before.version, before.last_message_at) != (as_seen.version, as_seen.last_message_at):
                 raise TicketConflict(f"Ticket {before.number} has changed meanwhile; look at it again.")
             yield connection, before
-            stopped = await _stop_bot(connection, before)
+            stopped = await _stop_bot(connection, before, spared)
         self._stop_turns(stopped)
 
 
-async def _stop_bot(connection: TenantConnection, ticket: TicketRecord) -> list[str]:
-    """Ask the turn of the ticket's first open message to stop if the bot is to be silent now; return its id."""
+def _handed_over_by(message: ClaimedMessage | None, reason: str, keeps_answer: bool) -> dict[str, Any] | None:
+    return {"message": message.id, "reason": reason, "keeps_answer": keeps_answer} if message else None
+
+
+async def _stop_bot(connection: TenantConnection, ticket: TicketRecord, spared: str) -> list[str]:
+    """Ask the turns of a ticket's open messages to stop if the bot is to be silent now; return their ids."""
     state = select(Ticket.state).where(Ticket.id == ticket.id)
-    if ticket.state != "bot" or (await connection.execute(state)).scalar_one() not in ("human", "waiting"):
+    if ticket.state != "bot" or (await connection.execute(state)).scalar_one() == "bot":
         return []
-    here = (InboundEvent.ticket_id == ticket.id) & (InboundEvent.source == "customer")
-    statement = update(InboundEvent).where(here, OPEN).values(cancel_requested=True).returning(InboundEvent.id)
+    open_ = (*_open_messages(ticket), InboundEvent.id != spared)
+    statement = update(InboundEvent).where(*open_).values(cancel_requested=True).returning(InboundEvent.id)
     return list((await connection.execute(statement)).scalars())
+
+
+async def _let_bot_answer(connection: TenantConnection, ticket: TicketRecord) -> None:
+    """Take back that the turns of a ticket's open messages are to stop: none of them has ended yet."""
+    statement = update(InboundEvent).where(*_open_messages(ticket)).values(cancel_requested=False)
+    await connection.execute(statement)
+
+
+def _open_messages(ticket: TicketRecord) -> tuple[ColumnElement[bool], ...]:
+    return InboundEvent.ticket_id == ticket.id, InboundEvent.source == "customer", OPEN
 
 
 async def _require_operator(connection: TenantConnection, operator_id: str) -> None:

@@ -83,16 +83,18 @@ class Turns:
                 raise
             return await self._begin(inbound)
 
-    @unit_of_work
-    async def store_message(self, inbound: Inbound) -> None:
+    async def store_message(self, connection: TenantConnection, inbound: Inbound) -> None:
         """Store a message that no turn answers, such as one to an operator; one that is stored stays as it is.
+
+        Args:
+            connection: the tenant's connection, in a transaction that writes.
+            inbound: the message.
 
         Raises:
             InputError: its writer was forgotten meanwhile.
         """
-        files = [_attachment_row(ordinal, file) for ordinal, file in enumerate(inbound.attachments)]
-        async with self._database.write() as connection:
-            await self._store_question(connection, inbound, files, datetime.now(UTC))
+        files = attachment_rows(inbound.attachments)
+        await self._store_question(connection, inbound, files, datetime.now(UTC))
 
     @unit_of_work
     async def finish(self, turn_id: str, reply: Reply) -> None:
@@ -148,12 +150,14 @@ class Turns:
 
     async def _begin(self, inbound: Inbound) -> str:
         now = datetime.now(UTC)
-        files = [_attachment_row(ordinal, file) for ordinal, file in enumerate(inbound.attachments)]
+        files = attachment_rows(inbound.attachments)
         async with self._database.write() as connection:
             conversation, sequence, question = await self._store_question(connection, inbound, files, now)
             if question is None:
-                return await _reopen(connection, conversation, sequence)
-            turn = {
+                if turn := await _reopen(connection, conversation, sequence):
+                    return turn
+                question = await _question(connection, conversation, sequence)
+            row = {
                 "id": str(uuid7()),
                 "conversation_id": conversation,
                 "sequence": sequence,
@@ -161,15 +165,15 @@ class Turns:
                 "status": "running",
                 "started_at": now,
             }
-            await connection.execute(_ADD_TURN, turn)
-        return str(turn["id"])
+            await connection.execute(_ADD_TURN, row)
+        return str(row["id"])
 
     async def _store_question(
         self, connection: TenantConnection, inbound: Inbound, files: Sequence[dict[str, Any]], now: datetime
     ) -> tuple[str, int, str | None]:
         """Return the conversation's id, the message's number and its id; None: it is stored already."""
         entered = await self._enter(connection, inbound, now)
-        parts = [{"type": file["kind"], "attachment": file["id"]} for file in files] or None
+        parts = parts_of(files)
         question = _message_row(entered.conversation, entered.sequence, "user", inbound.text, inbound.model, now)
         question |= {"person_id": entered.person, "parts": parts, "ticket_id": entered.ticket}
         if entered.ticket:
@@ -272,10 +276,18 @@ def title(inbound: Inbound) -> str:
     return words if len(words) <= TITLE_CHARS else words[: TITLE_CHARS - 1].rstrip() + "…"
 
 
-async def _reopen(connection: TenantConnection, conversation: str, sequence: int) -> str:
-    """Run a turn again unless it is done, without its earlier answer; return its id."""
+async def _question(connection: TenantConnection, conversation: str, sequence: int) -> str:
+    """Return the id of a stored message of a person."""
+    here = (Message.conversation_id == conversation) & (Message.sequence == sequence) & (Message.role == "user")
+    return str((await connection.execute(select(Message.id).where(here, Message.part == 0))).scalar_one())
+
+
+async def _reopen(connection: TenantConnection, conversation: str, sequence: int) -> str | None:
+    """Run a turn again unless it is done, without its earlier answer; return its id, or None if there is none."""
     of_turn = (Turn.conversation_id == conversation) & (Turn.sequence == sequence)
-    turn = str((await connection.execute(select(Turn.id).where(of_turn))).scalar_one())
+    turn: str | None = (await connection.execute(select(Turn.id).where(of_turn))).scalar_one_or_none()
+    if turn is None:
+        return None
     is_open = (Turn.id == turn) & (Turn.status != "done")
     rerun = update(Turn).where(is_open).values(status="running", error=None, finished_at=None)
     if (await connection.execute(rerun)).rowcount:
@@ -364,6 +376,20 @@ def _message_row(
         "ticket_id": None,
         "created_at": now,
     }
+
+
+def attachment_rows(files: Sequence[Attachment]) -> list[dict[str, Any]]:
+    """Return the rows of a message's files, without the id of the message.
+
+    Raises:
+        InputError: a file is too large.
+    """
+    return [_attachment_row(ordinal, file) for ordinal, file in enumerate(files)]
+
+
+def parts_of(files: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """Return what a message's row tells about the rows of its files."""
+    return [{"type": file["kind"], "attachment": file["id"]} for file in files] or None
 
 
 def _attachment_row(ordinal: int, file: Attachment) -> dict[str, Any]:

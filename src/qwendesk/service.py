@@ -41,6 +41,7 @@ from qwendesk.wiring import (
     build_memory,
     build_timed_rules,
     build_worker_setup,
+    ticket_rules,
 )
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ class Service:
             await self.runtime.start()
             stack.push_async_callback(self.runtime.stop, self.settings.shutdown_timeout)
             if self._answers:
-                rules = build_timed_rules(self.settings, self.runtime.database, self.runtime.queue.enqueue)
+                rules = build_timed_rules(self.settings, self.runtime.database, self.runtime.tickets)
                 await rules.start()
                 stack.push_async_callback(rules.stop)
             if self.models:
@@ -179,6 +180,7 @@ class Service:
             access_policies={name: access_policy(name, channel, settings) for name, channel in self.channels.items()},
             limits=admission_limits(settings),
             on_request=self._on_request,
+            ticket_rules=ticket_rules(settings),
         )
 
     def _answering(self, desk: Desk) -> WorkerSetup:

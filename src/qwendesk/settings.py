@@ -176,6 +176,23 @@ class OperatorSettings(BaseModel):
     """Days for which the audit log is kept."""
 
 
+class TicketSettings(BaseModel):
+    """Tickets of the support desk: the table ``[tickets]``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: Literal["auto", "on", "off"] = "auto"
+    """Whether customers' messages are put into tickets; ``auto``: where an operator has an account."""
+    new_ticket_after_hours: float = Field(default=24, gt=0)
+    """Hours of silence after which a message opens a new ticket where only the bot has answered."""
+    reopen_days: float = Field(default=7, ge=0)
+    """Days after its resolution during which a message reopens a ticket that an operator has answered."""
+    reopen_to: Literal["bot", "waiting"] = "bot"
+    """Who answers a reopened ticket: the bot, or an operator for whom it waits."""
+    teams: tuple[str, ...] = ()
+    """Names of the teams; empty: any."""
+
+
 class GuardSettings(BaseModel):
     """Which guards look at every answer: the table ``[guards]``. One that is off finds nothing."""
 
@@ -300,6 +317,8 @@ class Settings(BaseSettings):
     """Promised times of answers, counted while the desk is open."""
     follow_ups: FollowUpSettings = FollowUpSettings()
     """What happens to tickets by the clock: reminders, escalation, time-outs."""
+    tickets: TicketSettings = TicketSettings()
+    """When there are tickets, and how messages are put into them."""
     messages_per_hour: float = Field(default=100, gt=0)
     """Accepted messages per person, channel and hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)
@@ -417,6 +436,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "service_times": ServiceTimesSettings,
     "follow_ups": FollowUpSettings,
     "servers": ServerSettings,
+    "tickets": TicketSettings,
 }
 """Tables whose names are fixed."""
 

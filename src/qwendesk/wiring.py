@@ -27,10 +27,10 @@ from qwendesk.desk.delivery.deliver import Outlet, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
 from qwendesk.desk.hours.desk_hours import DeskHours
-from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import InboxRepository, conversation_key
 from qwendesk.desk.runtime import WorkerSetup
 from qwendesk.desk.service_times.timed_rules import TimedRules
+from qwendesk.desk.tickets.records import TicketRules
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.turns.background import BackgroundJobs, Job
@@ -313,16 +313,28 @@ def build_worker_setup(
     unrated = frozenset(name for name in outlets if not asks_for_feedback(name, settings))
     notices = MachineNotices({name: machine_notice(name, settings) for name in noticed})
     at_once = settings.max_concurrent_conversations
-    return WorkerSetup(run_turn, outlets, commands, at_once, unrated_channels=unrated, notices=notices)
+    return WorkerSetup(
+        run_turn,
+        outlets,
+        commands,
+        at_once,
+        unrated_channels=unrated,
+        notices=notices,
+        opens=DeskHours(settings.hours).opens,
+    )
 
 
-def build_timed_rules(settings: Settings, database: TenantDatabase, enqueue: Enqueue) -> TimedRules:
+def ticket_rules(settings: Settings) -> TicketRules:
+    """Return when there are tickets, and how messages are put into them."""
+    return TicketRules(**settings.tickets.model_dump())
+
+
+def build_timed_rules(settings: Settings, database: TenantDatabase, tickets: Tickets) -> TimedRules:
     """Return what happens to tickets by the clock; it is not started yet.
 
     Args:
         settings: all settings.
         database: the tenant's view of the database.
-        enqueue: adds a message to the durable queue, in a transaction.
+        tickets: changes tickets.
     """
-    tickets, hours = Tickets(database, enqueue), DeskHours(settings.hours)
-    return TimedRules(database, tickets, hours, settings.service_times, settings.follow_ups)
+    return TimedRules(database, tickets, DeskHours(settings.hours), settings.service_times, settings.follow_ups)

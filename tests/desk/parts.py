@@ -24,7 +24,7 @@ from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.inbox import OutboundMessage
 from qwendesk.messages import Author, Button, Inbound, Outbound
 from qwendesk.models.card import ModelCard
-from qwendesk.wiring import build_commands, build_worker_setup
+from qwendesk.wiring import build_commands, build_worker_setup, ticket_rules
 from tests.databases import put_migrated
 
 OPEN = {"test": AccessPolicy("open")}
@@ -145,6 +145,7 @@ async def running(
             worker=setup if answers else None,
             access_policies=access_policies,
             limits=limits,
+            ticket_rules=ticket_rules(made),
         )
         await runtime.start()
         try:

@@ -12,7 +12,7 @@ from qwendesk.desk.delivery.deliver import Delivery, RetrySchedule
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.inbox.repository import ClaimedMessage
 from qwendesk.errors import ChannelError, EngineError, StoreError
-from qwendesk.messages import Outbound
+from qwendesk.messages import Author, Outbound
 from tests.desk.parts import Abilities, Piece, Running, TestOutlet, running
 
 TWO = "one\n\n\ntwo"
@@ -179,10 +179,10 @@ async def test_a_bug_in_a_command_is_owned_up_to_and_keeps_the_order(
 @pytest.mark.parametrize("all_", [False, True])
 async def test_an_answer_that_cannot_be_cut_into_messages_is_owned_up_to(tmp_path: Path, all_: bool) -> None:
     class Broken(TestOutlet):
-        async def split_message(self, text: str) -> list[Piece]:
+        async def split_message(self, text: str, author: Author | None = None) -> list[Piece]:
             if all_ or text == "strange":
                 raise ValueError("a bug")
-            return await super().split_message(text)
+            return await super().split_message(text, author)
 
     async with running(tmp_path, ["strange", "fine"], outlet=Broken()) as desk:
         await desk.say("hello")

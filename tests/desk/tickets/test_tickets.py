@@ -97,7 +97,7 @@ async def test_a_handover_assigns_who_is_online_and_speaks_the_language(counter:
     await counter.operator("viewer", languages=["it"], role="viewer")
     ticket = (await counter.write("una persona, per favore")).ticket
     await counter.tickets.update(ticket.id, BOT, language="it")
-    waiting = await counter.tickets.hand_over(ticket.id, CUSTOMER, "asked", by_message="m1")
+    waiting = await counter.tickets.hand_over(ticket.id, CUSTOMER, "asked")
     assert (waiting.state, waiting.operator_name, waiting.reason) == ("waiting", "Bo", "asked")
     again = await counter.tickets.hand_over(ticket.id, BOT, "anger")
     assert (again.version, again.reason) == (waiting.version, "asked")

@@ -1,0 +1,69 @@
+"""An answer of the bot that a person's takeover stops: why a turn stopped, and what is kept of its answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import delete, exists, select, update
+
+from qwendesk.desk.inbox.repository import ClaimedMessage, key_of
+from qwendesk.memory.tables.conversations import Message, Turn
+from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
+from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tenancy import TenantConnection
+
+StopCause = Literal["customer", "takeover", "handed back"]
+"""Why a turn was stopped; ``handed back``: by a takeover that ended at once, so that the turn may run again."""
+
+
+async def stop_cause(connection: TenantConnection, claimed: ClaimedMessage) -> StopCause:
+    """Return why the turn of a message was stopped."""
+    later = exists().where(
+        InboundEvent.ticket_id == Ticket.id,
+        InboundEvent.source == "operator",
+        InboundEvent.sequence > (claimed.inbound.sequence or 0),
+    )
+    statement = (
+        select(Ticket.state, InboundEvent.cancel_requested, later.correlate(Ticket))
+        .join(Ticket, Ticket.id == InboundEvent.ticket_id)
+        .where(InboundEvent.id == claimed.id)
+    )
+    found = (await connection.execute(statement)).one_or_none()
+    if found is None:
+        return "customer"
+    state, is_cancelled, is_answered_by_person = found
+    if state != "bot" or (is_answered_by_person and not is_cancelled):
+        return "takeover"
+    return "customer" if is_cancelled else "handed back"
+
+
+async def drop_answer(connection: TenantConnection, claimed: ClaimedMessage, reason: str, shown: str = "") -> None:
+    """Close a message's turn as stopped, and keep of its answer what the customer has got.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes.
+        claimed: the message.
+        reason: why its answer is not sent.
+        shown: what the customer has got of it.
+    """
+    said = (Message.conversation_id == claimed.conversation_id) & (Message.sequence == claimed.inbound.sequence)
+    said &= Message.role == "assistant"
+    if shown:
+        await connection.execute(update(Message).where(said).values(text=shown))
+    else:
+        await connection.execute(delete(Message).where(said))
+    turn = (Turn.conversation_id == claimed.conversation_id) & (Turn.sequence == claimed.inbound.sequence)
+    await connection.execute(update(Turn).where(turn).values(status="stopped", error=reason))
+
+
+async def withdraw_answer(connection: TenantConnection, claimed: ClaimedMessage, reason: str) -> None:
+    """Drop what is unsent of a message's answer; a part that was posted while it was written counts as sent."""
+    row = OutboundMessage
+    parts = select(row.plain, row.text).where(row.inbound_id == claimed.id, row.message_id.is_not(None))
+    parts = parts.where(row.key.startswith(key_of(claimed, 0)[:-1], autoescape=True)).order_by(row.part)
+    shown = "\n\n".join(plain or text for plain, text in await connection.execute(parts))
+    unsent = (row.inbound_id == claimed.id) & row.status.in_(["queued", "sending"])
+    await connection.execute(delete(row).where(unsent, row.message_id.is_(None)))
+    await connection.execute(update(row).where(unsent).values(status="sent", sent_at=datetime.now(UTC)))
+    await drop_answer(connection, claimed, reason, shown)

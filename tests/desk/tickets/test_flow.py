@@ -1,0 +1,317 @@
+"""A running desk with operators: the bot is silent while a person answers, and what people write arrives once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select
+from uuid_utils import uuid7
+
+from qwendesk.desk.tickets.records import Actor, TicketRecord
+from qwendesk.memory.tables.operators import Operator
+from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.messages import Attachment
+from tests import postgres_server
+from tests.desk.parts import Abilities, Running, TestOutlet, running
+
+Desks = Callable[..., AbstractAsyncContextManager[Running]]
+PIXEL = Attachment("image", "image/png", b"not really a picture", "a.png")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def desks(request: pytest.FixtureRequest, tmp_path: Path) -> Desks:
+    @asynccontextmanager
+    async def make(*args: Any, **more: Any) -> AsyncIterator[Running]:
+        if request.param == "sqlite":
+            async with running(tmp_path, *args, **more) as desk:
+                yield desk
+        else:
+            with postgres_server.database() as url:
+                async with running(tmp_path, *args, url=url, **more) as desk:
+                    yield desk
+
+    return make
+
+
+async def add_operator(desk: Running, name: str = "ada", *, online: bool = True) -> Actor:
+    row = {
+        "id": str(uuid7()),
+        "name": name,
+        "display_name": name.title(),
+        "password_hash": "",
+        "role": "operator",
+        "seen_at": datetime.now(UTC) if online else None,
+        "created_at": datetime.now(UTC),
+    }
+    async with desk.runtime.database.write() as connection:
+        await connection.execute(insert(Operator), row)
+    return Actor.operator(row["id"], row["display_name"])
+
+
+async def tickets_of(desk: Running) -> list[TicketRecord]:
+    id_ = await desk.runtime.inbox.conversation_id("test", "", "c1")
+    return await desk.runtime.ticket_queries.of_conversation(id_) if id_ else []
+
+
+async def newest(desk: Running) -> TicketRecord:
+    return (await tickets_of(desk))[0]
+
+
+async def thread(desk: Running) -> list[tuple[str, str]]:
+    found = await desk.runtime.ticket_queries.thread((await newest(desk)).id)
+    return [(message.role, message.text) for message in found.messages]
+
+
+async def kinds(desk: Running) -> list[str]:
+    return [event.kind for event in (await desk.runtime.ticket_queries.thread((await newest(desk)).id)).events]
+
+
+def echo(messages: Any) -> str:
+    return f"re {messages[-1].text}"
+
+
+class Slow:
+    """A model that answers once it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+        self.questions: list[str] = []
+
+    async def __call__(self, messages: Any) -> str:
+        self.questions.append(messages[-1].text)
+        self.asked.set()
+        await self.go.wait()
+        return f"re {messages[-1].text}"
+
+
+async def test_a_desk_without_operators_keeps_no_tickets(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await desk.say("hello")
+        await desk.say("/human please")
+        await desk.say("/help")
+        await desk.settle()
+        assert desk.outlet.texts[0] == "re hello"
+        assert "/human" in desk.outlet.texts[1] and "no command" in desk.outlet.texts[1].lower()
+        assert "/human" not in desk.outlet.texts[2] and "/ticket" not in desk.outlet.texts[2]
+        async with desk.runtime.database.read() as connection:
+            assert (await connection.execute(select(func.count()).select_from(Ticket))).scalar_one() == 0
+
+
+async def test_tickets_can_be_switched_off_and_on(desks: Desks) -> None:
+    async with desks(echo, tickets={"enabled": "off"}) as desk:
+        await add_operator(desk)
+        await desk.say("hello")
+        await desk.settle()
+        assert await tickets_of(desk) == []
+    async with desks(echo, tickets={"enabled": "on"}) as desk:
+        await desk.say("hello again")
+        await desk.settle()
+        assert len(await tickets_of(desk)) == 1
+
+
+async def test_the_bot_answers_and_the_ticket_says_so(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await add_operator(desk)
+        await desk.say("hello")
+        await desk.settle()
+        assert desk.outlet.texts == ["re hello"]
+        assert await thread(desk) == [("user", "hello"), ("assistant", "re hello")]
+        assert await kinds(desk) == ["opened", "message", "answered"]
+        assert (await newest(desk)).last_from == "bot"
+
+
+async def test_a_customer_asks_for_a_person(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("/human my parcel is lost")
+        await desk.settle()
+        ticket = await newest(desk)
+        assert (ticket.state, ticket.operator_id, ticket.reason) == ("waiting", ada.operator_id, "asked")
+        assert len(desk.outlet.texts) == 1 and "a person" in desk.outlet.texts[0]
+        await desk.say("hello?")
+        await desk.settle()
+        assert len(desk.outlet.texts) == 1, "the bot is silent"
+        await desk.runtime.tickets.reply(ticket.id, ada, "Found it.", [PIXEL], key="1")
+        await desk.settle()
+        assert desk.outlet.texts[1:] == ["Found it."]
+        sent = desk.outlet.sent[1]
+        assert sent.author and sent.author.name == "Ada" and sent.attachments == (PIXEL,)
+        assert await thread(desk) == [
+            ("user", "my parcel is lost"),
+            ("user", "hello?"),
+            ("operator", "Found it."),
+        ]
+        assert (await kinds(desk))[-2:] == ["replied", "delivered"]
+
+
+async def test_nobody_is_online(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await add_operator(desk, online=False)
+        await desk.say("/human")
+        await desk.settle()
+        assert "nobody is free" in desk.outlet.texts[0]
+        assert (await newest(desk)).state == "waiting"
+        await desk.say("/human")
+        await desk.settle()
+        assert len(desk.outlet.texts) == 2 and "stays open" in desk.outlet.texts[1]
+        assert (await kinds(desk)).count("handed_over") == 1
+
+
+async def test_the_bot_comes_back_and_knows_what_the_operator_said(desks: Desks) -> None:
+    seen: list[Any] = []
+
+    def script(messages: Any) -> str:
+        seen.append([message.text for message in messages[-4:]])
+        return f"re {messages[-1].text}"
+
+    async with desks(script) as desk:
+        ada = await add_operator(desk)
+        await desk.say("my parcel is lost")
+        await desk.settle()
+        await desk.runtime.tickets.reply((await newest(desk)).id, ada, "It comes on Monday.", key="1")
+        await desk.say("thanks")
+        await desk.settle()
+        assert desk.outlet.texts == ["re my parcel is lost", "It comes on Monday."]
+        await desk.runtime.tickets.hand_back((await newest(desk)).id, ada)
+        await desk.say("when does it come")
+        await desk.settle()
+        assert desk.outlet.texts[2] == "re when does it come"
+        assert seen[-1] == ["It comes on Monday.", "thanks", "when does it come"] or seen[-1][-3:] == [
+            "It comes on Monday.",
+            "thanks",
+            "when does it come",
+        ]
+
+
+async def test_a_takeover_stops_the_running_turn_without_a_word(desks: Desks) -> None:
+    slow = Slow()
+    async with desks(slow) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await asyncio.wait_for(slow.asked.wait(), 10)
+        await desk.say("it is urgent")  # queued behind the turn
+        await desk.runtime.tickets.reply((await newest(desk)).id, ada, "Ada here.", key="1")
+        await desk.settle()
+        assert desk.outlet.texts == ["Ada here."]
+        assert slow.questions == ["help"]
+        assert await thread(desk) == [("user", "help"), ("user", "it is urgent"), ("operator", "Ada here.")]
+
+
+async def test_a_takeover_between_the_answer_and_its_delivery(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        finish = desk.desk.memory.turns.finish
+
+        async def finish_and_take_over(*args: Any) -> None:
+            await finish(*args)
+            await desk.runtime.tickets.take_over((await newest(desk)).id, ada)
+
+        desk.desk.memory.turns.finish = finish_and_take_over  # type: ignore[method-assign]
+        await desk.say("help")
+        await desk.settle()
+        assert desk.outlet.texts == []
+        assert await thread(desk) == [("user", "help")], "what was not sent is not in the history"
+        assert (await newest(desk)).state == "human"
+
+
+async def test_a_partly_shown_answer_is_ended(desks: Desks) -> None:
+    outlet = TestOutlet(Abilities(edits=True, edit_interval=0.05))
+    words = " ".join(f"word{number}" for number in range(400))
+    async with desks(lambda messages: words, outlet=outlet) as desk:
+        desk.engine.delay = 0.05
+        ada = await add_operator(desk)
+        await desk.say("tell me a story")
+        async with asyncio.timeout(20):
+            while not outlet.edited:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await desk.runtime.tickets.take_over((await newest(desk)).id, ada)
+        await desk.settle()
+        assert outlet.edited[-1][1].endswith("[…]") and len(outlet.sent) == 1
+        assert "(stopped)" not in outlet.edited[-1][1]
+        edits = len(outlet.edited)
+        await desk.runtime.tickets.reply((await newest(desk)).id, ada, "Ten.", key="1")
+        await desk.settle()
+        assert outlet.texts[1:] == ["Ten."] and len(outlet.edited) == edits
+        roles = [role for role, _ in await thread(desk)]
+        assert roles == ["user", "assistant", "operator"]
+
+
+async def test_taken_over_and_handed_back_at_once_the_bot_answers(desks: Desks) -> None:
+    slow = Slow()
+    async with desks(slow) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await asyncio.wait_for(slow.asked.wait(), 10)
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        slow.go.set()
+        await desk.settle()
+        assert desk.outlet.texts == ["re help"]
+        assert await thread(desk) == [("user", "help"), ("assistant", "re help")]
+
+
+async def test_stop_and_commands_go_on_working(desks: Desks) -> None:
+    slow = Slow()
+    async with desks(slow) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help me")
+        await asyncio.wait_for(slow.asked.wait(), 10)
+        await desk.say("/stop")
+        await desk.settle()
+        assert "stopped" in desk.outlet.texts[0].lower()
+        await desk.runtime.tickets.take_over((await newest(desk)).id, ada)
+        for text in ("/help", "/retry", "/lang de"):
+            await desk.say(text)
+        await desk.settle()
+        assert "/human" in desk.outlet.texts[1] and len(desk.outlet.texts) == 3
+        assert slow.questions == ["help me"]
+
+
+async def test_the_customer_chooses_a_ticket(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("my bill")
+        await desk.settle()
+        bill = await newest(desk)
+        await desk.runtime.tickets.take_over(bill.id, ada)
+        await desk.say("/ticket new where is my parcel")
+        await desk.settle()
+        parcel = await newest(desk)
+        assert parcel.id != bill.id and parcel.subject == "where is my parcel"
+        assert desk.outlet.texts[-1] == "re where is my parcel"
+        await desk.say("/tickets")
+        await desk.settle()
+        assert "1 – my bill (a person answers)" in desk.outlet.texts[-1]
+        assert "2 – where is my parcel (the assistant answers)" in desk.outlet.texts[-1]
+        await desk.say("/ticket 2")
+        await desk.say("it is late")
+        await desk.say("/ticket 9")
+        await desk.say("/new")
+        await desk.say("a third thing")
+        await desk.settle()
+        assert desk.outlet.texts[-4] == "re it is late" and "no open request 9" in desk.outlet.texts[-3]
+        assert [one.subject for one in await tickets_of(desk)] == ["a third thing", "where is my parcel", "my bill"]
+
+
+async def test_a_text_of_the_desk_has_buttons_and_is_no_part_of_the_history(desks: Desks) -> None:
+    outlet = TestOutlet(Abilities(buttons=5))
+    async with desks(echo, outlet=outlet) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await desk.settle()
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        for _ in range(2):
+            await desk.runtime.tickets.tell(ticket.id, "Was it good?", key="csat", buttons=[("Yes", "csat:1")])
+        await desk.settle()
+        assert outlet.texts == ["re help", "Was it good?"]
+        assert [button.value for button in outlet.sent[1].buttons] == ["csat:1"] and outlet.sent[1].author is None
+        assert ("assistant", "Was it good?") not in await thread(desk)

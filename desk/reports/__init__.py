@@ -1,0 +1,1 @@
+"""What is learned from tickets: customers' ratings, reports, drafts for the knowledge base, and exports."""

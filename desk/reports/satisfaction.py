@@ -1,0 +1,137 @@
+"""Ask a customer once how the help in a ticket was, and store the answer (CSAT)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from uuid_utils import uuid7
+
+from qwendesk.desk.commands.chat_commands import ChatCommands, CommandCall, CommandResult
+from qwendesk.desk.tickets.queries import TicketQueries
+from qwendesk.desk.tickets.records import TicketRecord
+from qwendesk.desk.tickets.service import Tickets
+from qwendesk.desk.translations import say
+from qwendesk.errors import QwendeskError
+from qwendesk.memory.database import upsert
+from qwendesk.memory.tables.reports import TicketRating
+from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
+
+PRESS = "csat"
+"""Command that a button of the question sends, before the ticket's number and the score."""
+SCORES = range(1, 6)
+STARS = ("1 ★", "2 ★", "3 ★", "4 ★", "5 ★")
+"""Labels of the buttons, the worst first; they read the same in every language."""
+ANSWER_TIME = timedelta(days=3)
+"""How long after the question a bare number is taken for its answer."""
+_KEY = "csat"
+_PRESSED = re.compile(r"(?P<number>[0-9]{1,9}):(?P<score>[1-5])(?:\s+(?P<comment>.*))?", re.DOTALL)
+_MAX_COMMENT_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class SatisfactionScore:
+    """A customer's answer to the question."""
+
+    score: int
+    """1 (bad) to 5 (very good)."""
+    comment: str = ""
+
+
+def read_score(text: str) -> SatisfactionScore | None:
+    """Return the score of a text such as ``4``, ``٤``, ``★★★★`` or ``5 Thanks!``; None: it is something else.
+
+    A text whose number may belong to something else, such as ``4 weeks``, is no score: a comment begins after a stop or
+    on a new line.
+    """
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if stars := re.fullmatch(r"[★⭐]{1,5}(?:\ufe0f)?", plain):
+        return SatisfactionScore(len(stars[0].replace("\ufe0f", "")))
+    found = re.fullmatch(r"(\d)(?:\s*/\s*(\d))?(?:\s*[.,!:;\n-](?!\d)\s*(.*))?", plain, re.DOTALL)
+    if found is None or unicodedata.digit(found[1]) not in SCORES:
+        return None
+    if found[2] and unicodedata.digit(found[2]) != SCORES[-1]:
+        return None
+    return SatisfactionScore(unicodedata.digit(found[1]), (found[3] or "").strip()[:_MAX_COMMENT_CHARS])
+
+
+class Satisfaction:
+    """The ratings of one tenant's tickets.
+
+    Args:
+        database: the tenant's view of the database.
+        tickets: changes tickets and sends the question.
+    """
+
+    def __init__(self, database: TenantDatabase, tickets: Tickets) -> None:
+        self._database = database
+        self._tickets = tickets
+        self._queries = TicketQueries(database)
+
+    def register(self, commands: ChatCommands) -> None:
+        """Add the handler of the question's buttons."""
+        commands.add_hidden(PRESS, self._pressed)
+
+    async def ask(self, ticket: TicketRecord) -> bool:
+        """Ask the customer of a resolved ticket, once; False if that was done before."""
+        buttons = [[label, f"{PRESS}:{ticket.number}:{score}"] for label, score in zip(STARS, SCORES, strict=True)]
+        language = ticket.language or ticket.delivery.locale
+        await self._database.shield(self._add(ticket))
+        return await self._tickets.tell(ticket.id, say("csat_question", language), key=_KEY, buttons=buttons)
+
+    async def unanswered(self, conversation_id: str) -> str | None:
+        """Return the newest resolved ticket of a conversation whose question is not answered; None: there is none.
+
+        A bare number is its answer then.
+        """
+        since = datetime.now(UTC) - ANSWER_TIME
+        statement = (
+            select(Ticket.id)
+            .join(TicketRating, TicketRating.ticket_id == Ticket.id)
+            .where(Ticket.conversation_id == conversation_id, Ticket.state == "resolved")
+            .where(TicketRating.score.is_(None), TicketRating.asked_at >= since)
+            .order_by(TicketRating.asked_at.desc())
+            .limit(1)
+        )
+        async with self._database.read() as connection:
+            found: str | None = (await connection.execute(statement)).scalar_one_or_none()
+        return found
+
+    @unit_of_work
+    async def rate(self, ticket_id: str, given: SatisfactionScore) -> bool:
+        """Store a score; a newer one replaces it, and a comment stays. False: the customer was not asked."""
+        values: dict[str, Any] = {"score": given.score, "answered_at": datetime.now(UTC)}
+        if given.comment:
+            values["comment"] = given.comment
+        statement = update(TicketRating).where(TicketRating.ticket_id == ticket_id).values(**values)
+        async with self._database.write() as connection:
+            return bool((await connection.execute(statement)).rowcount)
+
+    async def _add(self, ticket: TicketRecord) -> None:
+        row = {
+            "id": str(uuid7()),
+            "ticket_id": ticket.id,
+            "operator_id": ticket.operator_id,
+            "asked_at": datetime.now(UTC),
+        }
+        statement = upsert(self._database.dialect, TicketRating).on_conflict_do_nothing(index_elements=["ticket_id"])
+        async with self._database.write() as connection:
+            await connection.execute(statement, row)
+
+    async def _pressed(self, call: CommandCall) -> CommandResult | str | None:
+        found = _PRESSED.fullmatch(call.command.argument)
+        if found is None:
+            return None
+        try:
+            ticket = await self._queries.numbered(int(found["number"]))
+        except QwendeskError:
+            return CommandResult()
+        if ticket.conversation_id != call.claimed.conversation_id:
+            return CommandResult()  # a number of another customer's ticket
+        given = SatisfactionScore(int(found["score"]), (found["comment"] or "")[:_MAX_COMMENT_CHARS])
+        return say("csat_thanks", call.language) if await self.rate(ticket.id, given) else CommandResult()

@@ -1,0 +1,3 @@
+from tests.desk.tickets.conftest import counter
+
+__all__ = ["counter"]

@@ -1,0 +1,74 @@
+"""A customer is asked once how the help was; a score is told apart from a message with a number in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.reports.satisfaction import Satisfaction, SatisfactionScore, read_score
+from qwendesk.desk.reports.ticket_report import make_report
+from qwendesk.desk.tickets.records import TicketRecord
+from tests.desk.tickets.conftest import Counter
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "comment"),
+    [
+        ("4", 4, ""),
+        (" 5! ", 5, ""),
+        ("5/5", 5, ""),
+        ("٤", 4, ""),
+        ("४", 4, ""),
+        ("３", 3, ""),
+        ("★★★★", 4, ""),
+        ("⭐⭐", 2, ""),
+        ("1, nobody answered", 1, "nobody answered"),
+        ("2\nToo slow", 2, "Too slow"),
+        ("5 - grazie mille", 5, "grazie mille"),
+    ],
+)
+def test_a_score_is_read(text: str, score: int, comment: str) -> None:
+    assert read_score(text) == SatisfactionScore(score, comment)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0", "6", "12", "4 weeks", "4711", "4.5 kg", "3/7", "4 of them are broken", "hello", "", "★★★★★★", "-3", "4²"],
+)
+def test_another_message_is_no_score(text: str) -> None:
+    assert read_score(text) is None
+
+
+async def resolved(counter: Counter, language: str = "it") -> TicketRecord:
+    ada = await counter.operator(f"ada{next(counter.events)}")
+    ticket = (await counter.write("aiuto", f"c{next(counter.events)}")).ticket
+    await counter.tickets.update(ticket.id, ada, language=language)
+    await counter.tickets.reply(ticket.id, ada, "Ecco.")
+    return await counter.tickets.resolve(ticket.id, ada)
+
+
+async def test_the_question_is_asked_once_in_the_customers_language(counter: Counter) -> None:
+    satisfaction = Satisfaction(counter.memory.scope, counter.tickets)
+    ticket = await resolved(counter)
+    before = len(counter.queued)
+    assert await satisfaction.ask(ticket) and not await satisfaction.ask(ticket)
+    assert len(counter.queued) == before + 1
+    claimed = await InboxRepository(counter.memory.scope).claim(counter.queued[-1][0])
+    assert claimed and claimed.inbound.text.startswith("Com'è stato l'aiuto")
+
+
+async def test_a_score_is_kept_and_changed(counter: Counter) -> None:
+    satisfaction = Satisfaction(counter.memory.scope, counter.tickets)
+    ticket = await resolved(counter)
+    assert await satisfaction.unanswered(ticket.conversation_id) is None
+    assert not await satisfaction.rate(ticket.id, SatisfactionScore(5))
+    await satisfaction.ask(ticket)
+    assert await satisfaction.unanswered(ticket.conversation_id) == ticket.id
+    assert await satisfaction.rate(ticket.id, SatisfactionScore(2, "slow"))
+    assert await satisfaction.rate(ticket.id, SatisfactionScore(4))
+    assert await satisfaction.unanswered(ticket.conversation_id) is None
+    now = datetime.now(UTC)
+    report = await make_report(counter.memory.scope, now - timedelta(hours=1), now + timedelta(hours=1))
+    assert (report.ratings, report.asked_for_rating, report.satisfaction) == ({4: 1}, 1, 1.0)

@@ -22,6 +22,7 @@ from qwendesk.desk.inbox.acceptance import InboxAcceptance
 from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.maintenance import InboxMaintenance, PeriodicMaintenance
+from qwendesk.desk.reports.satisfaction import Satisfaction
 from qwendesk.desk.tickets.flow import HandoverRules, Opens, TicketFlow
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import TicketRules
@@ -75,6 +76,7 @@ class DeskRuntime:
     Attributes:
         tickets: changes tickets.
         ticket_queries: reads tickets.
+        satisfaction: customers' ratings of tickets.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class DeskRuntime:
             worker.commands.permissions = Permissions(access)
         self.tickets = Tickets(database, self.queue.enqueue, ticket_rules, self._stop_turns)
         self.ticket_queries = TicketQueries(database)
+        self.satisfaction = Satisfaction(database, self.tickets)
         self._worker = self._make_worker(worker) if worker else None
         admission = AdmissionController(self.acceptance, self.inbox, access, self.queue, limits, self._stop_turns)
         self.accept = admission.accept
@@ -188,6 +191,7 @@ class DeskRuntime:
         delivery = Delivery(self.inbox, self.outbox, setup.retry_schedule)
         flow = TicketFlow(self.tickets, setup.handover, setup.opens)
         TicketCommands(self.tickets, self.ticket_queries, self.inbox).register(setup.commands)
+        self.satisfaction.register(setup.commands)
         return Worker(
             self.inbox,
             delivery,
@@ -198,4 +202,5 @@ class DeskRuntime:
             setup.notices,
             flow,
             setup.outgoing_text,
+            self.satisfaction,
         )

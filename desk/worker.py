@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any
 
 from qwendesk.desk import prepared_answer
-from qwendesk.desk.commands.chat_commands import ChatCommands, CommandResult, parse
+from qwendesk.desk.commands.chat_commands import ChatCommands, Command, CommandResult, parse
 from qwendesk.desk.commands.rating import rating_buttons
 from qwendesk.desk.delivery.deliver import Delivered, Delivery, Outlet, RunTurn
 from qwendesk.desk.delivery.running_turn import StreamingReply, TurnCancellation
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome, conversation_key
 from qwendesk.desk.prepared_answer import PreparedAnswer, language
+from qwendesk.desk.reports.satisfaction import Satisfaction
 from qwendesk.desk.tickets.flow import HandedOver, TicketFlow
 from qwendesk.desk.tickets.records import TicketRecord
 from qwendesk.desk.translations import (
@@ -58,6 +59,7 @@ class Worker:
         notices: the notices that a machine answers.
         tickets: the tickets of the messages; None: there are none.
         outgoing_text: returns an operator's text as its customer gets it, such as translated; None: as it was written.
+        satisfaction: customers' ratings of tickets; None: they are not asked for one.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Worker:
         notices: MachineNotices | None = None,
         tickets: TicketFlow | None = None,
         outgoing_text: OutgoingText | None = None,
+        satisfaction: Satisfaction | None = None,
     ) -> None:
+        self._satisfaction = satisfaction
         self._tickets = tickets
         self._outgoing_text = outgoing_text
         self._inbox = inbox
@@ -244,7 +248,7 @@ class Worker:
         """Return the answer; ``look_up``: an earlier run may have stored it."""
         if claimed.result:
             return PreparedAnswer(**claimed.result)
-        command = parse(claimed.inbound.text)
+        command = await self._command_of(claimed)
         entered = await self._enter(claimed) if command is None or claimed.ticket_id else None
         if isinstance(entered, PreparedAnswer):
             return entered
@@ -257,6 +261,13 @@ class Worker:
         if command and (done := await self._commands.run(command, claimed)):
             return await self._after_command(claimed, outlet, done)
         return await self._by_bot(claimed, claimed.inbound, outlet, entered)
+
+    async def _command_of(self, claimed: ClaimedMessage) -> Command | None:
+        """Return the command of a message; a bare number may be a rating."""
+        text = claimed.inbound.text
+        if (command := parse(text)) or self._satisfaction is None:
+            return command
+        return await self._satisfaction.command_of(text, claimed.conversation_id)
 
     async def _after_command(self, claimed: ClaimedMessage, outlet: Outlet, done: CommandResult) -> PreparedAnswer:
         seen = await self._mark(claimed, outlet, done)

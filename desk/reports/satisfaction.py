@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -11,16 +12,18 @@ from typing import Any
 from sqlalchemy import select, update
 from uuid_utils import uuid7
 
-from qwendesk.desk.commands.chat_commands import ChatCommands, CommandCall, CommandResult
+from qwendesk.desk.commands.chat_commands import ChatCommands, Command, CommandCall, CommandResult
+from qwendesk.desk.tickets.changes import select_tickets
 from qwendesk.desk.tickets.queries import TicketQueries
-from qwendesk.desk.tickets.records import TicketRecord
+from qwendesk.desk.tickets.records import TicketRecord, ticket_record
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
-from qwendesk.errors import QwendeskError
+from qwendesk.errors import QwendeskError, StoreError
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.reports import TicketRating
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
+from qwendesk.periodic import PeriodicTask
 
 PRESS = "csat"
 """Command that a button of the question sends, before the ticket's number and the score."""
@@ -29,9 +32,15 @@ STARS = ("1 ★", "2 ★", "3 ★", "4 ★", "5 ★")
 """Labels of the buttons, the worst first; they read the same in every language."""
 ANSWER_TIME = timedelta(days=3)
 """How long after the question a bare number is taken for its answer."""
+CORRECTION_TIME = timedelta(minutes=10)
+"""How long after an answer a bare number corrects it."""
+ASKED_AFTER = timedelta(hours=1)
+"""How long after its resolution a ticket's customer is asked, such as after the desk was started again."""
+_INTERVAL_SECONDS = 30.0
 _KEY = "csat"
 _PRESSED = re.compile(r"(?P<number>[0-9]{1,9}):(?P<score>[1-5])(?:\s+(?P<comment>.*))?", re.DOTALL)
 _MAX_COMMENT_CHARS = 2000
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,21 @@ class Satisfaction:
         self._database = database
         self._tickets = tickets
         self._queries = TicketQueries(database)
+        self._task = PeriodicTask(self._attempt, _INTERVAL_SECONDS)
+
+    async def start(self) -> None:
+        """Start to ask the customers of resolved tickets."""
+        self._task.start()
+
+    async def stop(self) -> None:
+        """Stop to ask."""
+        await self._task.stop()
+
+    async def _attempt(self) -> None:
+        try:
+            await self.ask_due()
+        except StoreError as error:
+            log.warning("Customers are asked for a rating in the next round: %s", error)
 
     def register(self, commands: ChatCommands) -> None:
         """Add the handler of the question's buttons."""
@@ -84,23 +108,42 @@ class Satisfaction:
         await self._database.shield(self._add(ticket))
         return await self._tickets.tell(ticket.id, say("csat_question", language), key=_KEY, buttons=buttons)
 
-    async def unanswered(self, conversation_id: str) -> str | None:
-        """Return the newest resolved ticket of a conversation whose question is not answered; None: there is none.
+    async def command_of(self, text: str, conversation_id: str) -> Command | None:
+        """Return the command that a bare score in a conversation stands for; None: the text is something else.
 
-        A bare number is its answer then.
+        It is the answer to the newest question there; for some minutes, a further score corrects it.
         """
-        since = datetime.now(UTC) - ANSWER_TIME
+        given = read_score(text)
+        if given is None:
+            return None
+        now = datetime.now(UTC)
+        is_open = TicketRating.score.is_(None) | (TicketRating.answered_at >= now - CORRECTION_TIME)
         statement = (
-            select(Ticket.id)
+            select(Ticket.number)
             .join(TicketRating, TicketRating.ticket_id == Ticket.id)
             .where(Ticket.conversation_id == conversation_id, Ticket.state == "resolved")
-            .where(TicketRating.score.is_(None), TicketRating.asked_at >= since)
+            .where(is_open, TicketRating.asked_at >= now - ANSWER_TIME)
             .order_by(TicketRating.asked_at.desc())
             .limit(1)
         )
         async with self._database.read() as connection:
-            found: str | None = (await connection.execute(statement)).scalar_one_or_none()
-        return found
+            number = (await connection.execute(statement)).scalar_one_or_none()
+        return None if number is None else Command(PRESS, f"{number}:{given.score} {given.comment}".strip())
+
+    async def ask_due(self, now: datetime | None = None) -> int:
+        """Ask the customers of tickets that an operator helped with and that were resolved lately; return how many."""
+        rated = select(TicketRating.ticket_id)
+        since = (now or datetime.now(UTC)) - ASKED_AFTER
+        statement = select_tickets().where(
+            Ticket.state == "resolved",
+            Ticket.resolved_at >= since,
+            Ticket.first_response_at.is_not(None),
+            Ticket.merged_into_id.is_(None),
+            Ticket.id.not_in(rated),
+        )
+        async with self._database.read() as connection:
+            tickets = [ticket_record(row) for row in await connection.execute(statement)]
+        return sum([await self.ask(ticket) for ticket in tickets if not ticket.delivery.group])
 
     @unit_of_work
     async def rate(self, ticket_id: str, given: SatisfactionScore) -> bool:

@@ -129,6 +129,9 @@ class Service:
                 rules = build_timed_rules(self.settings, self.runtime.database, self.runtime.tickets)
                 await rules.start()
                 stack.push_async_callback(rules.stop)
+                if self.settings.tickets.ask_rating:
+                    await self.runtime.satisfaction.start()
+                    stack.push_async_callback(self.runtime.satisfaction.stop)
             if self.models:
                 self.models.start()
                 stack.push_async_callback(self.models.stop)

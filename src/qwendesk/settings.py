@@ -191,6 +191,8 @@ class TicketSettings(BaseModel):
     """Who answers a reopened ticket: the bot, or an operator for whom it waits."""
     teams: tuple[str, ...] = ()
     """Names of the teams; empty: any."""
+    ask_rating: bool = False
+    """Whether a customer whom an operator helped is asked once, after the ticket is resolved, how the help was."""
 
 
 class GuardSettings(BaseModel):

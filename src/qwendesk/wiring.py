@@ -326,7 +326,7 @@ def build_worker_setup(
 
 def ticket_rules(settings: Settings) -> TicketRules:
     """Return when there are tickets, and how messages are put into them."""
-    return TicketRules(**settings.tickets.model_dump())
+    return TicketRules(**settings.tickets.model_dump(exclude={"ask_rating"}))
 
 
 def build_timed_rules(settings: Settings, database: TenantDatabase, tickets: Tickets) -> TimedRules:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.reports.satisfaction import Satisfaction, SatisfactionScore, read_score
 from qwendesk.desk.reports.ticket_report import make_report
-from qwendesk.desk.tickets.records import TicketRecord
+from qwendesk.desk.tickets.queries import TicketFilter
+from qwendesk.desk.tickets.records import Actor, TicketRecord
+from qwendesk.memory.tables.operators import Operator
+from tests.desk.parts import running
 from tests.desk.tickets.conftest import Counter
 
 
@@ -62,13 +67,49 @@ async def test_the_question_is_asked_once_in_the_customers_language(counter: Cou
 async def test_a_score_is_kept_and_changed(counter: Counter) -> None:
     satisfaction = Satisfaction(counter.memory.scope, counter.tickets)
     ticket = await resolved(counter)
-    assert await satisfaction.unanswered(ticket.conversation_id) is None
+    assert await satisfaction.command_of("4", ticket.conversation_id) is None
     assert not await satisfaction.rate(ticket.id, SatisfactionScore(5))
     await satisfaction.ask(ticket)
-    assert await satisfaction.unanswered(ticket.conversation_id) == ticket.id
+    command = await satisfaction.command_of("4, thanks", ticket.conversation_id)
+    assert command and (command.name, command.argument) == ("csat", f"{ticket.number}:4 thanks")
+    assert await satisfaction.command_of("where is it?", ticket.conversation_id) is None
     assert await satisfaction.rate(ticket.id, SatisfactionScore(2, "slow"))
     assert await satisfaction.rate(ticket.id, SatisfactionScore(4))
-    assert await satisfaction.unanswered(ticket.conversation_id) is None
     now = datetime.now(UTC)
     report = await make_report(counter.memory.scope, now - timedelta(hours=1), now + timedelta(hours=1))
     assert (report.ratings, report.asked_for_rating, report.satisfaction) == ({4: 1}, 1, 1.0)
+
+
+async def test_those_are_asked_whom_an_operator_has_helped_lately(counter: Counter) -> None:
+    satisfaction = Satisfaction(counter.memory.scope, counter.tickets)
+    ada = await counter.operator("ada")
+    await resolved(counter)
+    long_ago = await resolved(counter)
+    await counter.set(long_ago.id, resolved_at=datetime.now(UTC) - timedelta(days=2))
+    by_bot = (await counter.write("hi", "bot")).ticket
+    await counter.tickets.resolve(by_bot.id, ada)
+    assert (await satisfaction.ask_due(), await satisfaction.ask_due()) == (1, 0)
+
+
+async def test_a_customer_rates_in_the_chat(tmp_path: Path) -> None:
+    async with running(tmp_path, lambda messages: f"re {messages[-1].text}") as desk:
+        tickets, scope = desk.runtime.tickets, desk.runtime.database
+        row = {"id": "ada", "name": "ada", "display_name": "Ada", "password_hash": "", "role": "operator"}
+        async with scope.write() as connection:
+            await connection.execute(insert(Operator), {**row, "created_at": datetime.now(UTC)})
+        await desk.say("help", event="1")
+        await desk.settle()
+        (ticket,) = await desk.runtime.ticket_queries.listed(TicketFilter())
+        ada = Actor.operator("ada", "Ada")
+        await tickets.reply(ticket.id, ada, "Hello.")
+        await tickets.resolve(ticket.id, ada)
+        assert await desk.runtime.satisfaction.ask_due() == 1
+        await desk.settle()
+        assert "1 (bad) to 5" in desk.outlet.texts[-1] and len(desk.outlet.sent[-1].buttons) == 5
+        await desk.say("5", event="2")
+        await desk.settle()
+        assert desk.outlet.texts[-1] == "Thank you for your rating."
+        assert [one.state for one in await desk.runtime.ticket_queries.listed(TicketFilter())] == ["resolved"]
+        now = datetime.now(UTC)
+        report = await make_report(scope, now - timedelta(hours=1), now + timedelta(hours=1))
+        assert report.ratings == {5: 1}

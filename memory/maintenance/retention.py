@@ -15,6 +15,7 @@ from qwendesk.memory.documents import increment_revision_after_removal
 from qwendesk.memory.tables.conversations import Conversation, Message, Tenant
 from qwendesk.memory.tables.documents import KbDocument
 from qwendesk.memory.tables.facts import ConversationSummary, LinkCode, StoredFact
+from qwendesk.memory.tables.operators import OperatorAudit, OperatorSession
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tenancy import TenantDatabase
 
@@ -73,4 +74,6 @@ def _steps() -> dict[str, Delete]:
         "conversation": delete(Conversation).where(*old_conversation),
         "fact": delete(StoredFact).where(StoredFact.valid_to < before),
         "link_code": delete(LinkCode).where(LinkCode.expires_at < before),
+        "operator_session": delete(OperatorSession).where(OperatorSession.expires_at < before),
+        "operator_audit": delete(OperatorAudit).where(OperatorAudit.at < before),
     }

@@ -54,6 +54,7 @@ class DeskPages:
         self.services = services
         self.pages = pages
         self._is_in_use = always
+        self._has_warned = False
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
@@ -90,9 +91,20 @@ class DeskPages:
             "csrf_field": lambda: field,
             "post_to": lambda address: _POST_TO.format(address, request.nonce),
             "said": request.said,
-            "is_exposed": not security.is_encrypted(request) and not security.is_local(request),
+            "is_exposed": self._is_exposed(request),
         }
         return self._templates.get_template(template).render({**shared, **values})
+
+    def _is_exposed(self, request: PageRequest) -> bool:
+        """Return whether others can read the connection; the log says so once."""
+        is_exposed = not security.is_encrypted(request) and not security.is_local(request)
+        if is_exposed and not self._has_warned:
+            self._has_warned = True
+            log.warning(
+                "The operators' pages were opened over a connection without TLS: passwords and messages can be read on "
+                "the way. Open them through a proxy with TLS, named in trusted_proxies in the table [http]."
+            )
+        return is_exposed
 
 
 def _moment(at: datetime) -> Markup:
@@ -119,11 +131,6 @@ class PageEndpoint:
     def __init__(self, desk: DeskPages, page: Page) -> None:
         self._desk = desk
         self.page = page
-
-    @property
-    def access(self) -> str:
-        """The least role that may call the page, or ``public``."""
-        return self.page.access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -31,8 +31,11 @@ from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.health_checks import ModelMonitor, problems_of
 from qwendesk.memory.audit import ErasureWatch
+from qwendesk.periodic import PeriodicTask
+from qwendesk.server.addresses import is_loopback
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.pages.all_pages import build_pages
+from qwendesk.server.pages.desk_pages import HOME
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
 from qwendesk.wiring import (
@@ -44,6 +47,8 @@ from qwendesk.wiring import (
     ticket_rules,
 )
 
+_PRUNE_SECONDS = 3600.0
+"""Seconds between two deletions of expired sessions and old entries of the operators' audit log."""
 log = logging.getLogger(__name__)
 
 
@@ -103,6 +108,7 @@ class Service:
         self._answers = component in ("all", "worker")
         self._open = AsyncExitStack()
         self.web: WebServer | None = None
+        self._has_operators = False
         self.models: ModelMonitor | None = None
         """Watches the model of the role ``general``; None where this process does not answer."""
         self.supervisors: dict[str, ChannelSupervisor] = {}
@@ -204,17 +210,33 @@ class Service:
         limits = WebLimits(**self.settings.http.model_dump(exclude={"health_token"}))
         token = self.settings.http.health_token
         home = next((name for name, channel in served.items() if channel.manifest.has_page), None)
-        app = build_app(self.health, routes, token.get_secret_value() if token else None, home, self._desk_routes())
-        self.web = WebServer(app, self.settings.host, self.settings.port, limits)
+        desk_routes = await self._desk_routes(stack)
+        self.app = build_app(self.health, routes, token.get_secret_value() if token else None, home, desk_routes)
+        self.web = WebServer(self.app, self.settings.host, self.settings.port, limits)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
 
-    def _desk_routes(self) -> Sequence[BaseRoute]:
+    async def _desk_routes(self, stack: AsyncExitStack) -> Sequence[BaseRoute]:
         """Return the routes of the operators' pages, which the process that serves pages has."""
-        self.operators = Operators(self.runtime.database, self.settings.operators)
         if self.settings.operators.pages == "off" or self.component == "ingress":
             return ()
-        return build_pages(self.operators).routes()
+        operators = self.operators = Operators(self.runtime.database, self.settings.operators)
+        self._has_operators = await operators.accounts.exist()
+        if self._has_operators and not is_loopback(self.settings.host) and not self.settings.http.trusted_proxies:
+            log.warning(
+                "The operators' pages are served on %s without TLS: passwords and messages can be read on the way. "
+                "Listen on 127.0.0.1 behind a proxy with TLS, and name it in trusted_proxies in the table [http].",
+                self.settings.host,
+            )
+        pruning = PeriodicTask(operators.prune, _PRUNE_SECONDS)
+        pruning.start()
+        stack.push_async_callback(pruning.stop)
+        return build_pages(operators).routes()
+
+    @property
+    def desk_address(self) -> str | None:
+        """The address of the operators' pages; None where they are not served yet."""
+        return f"{self.web.url}{HOME}" if self.web and self._has_operators else None
 
     async def stop_channels(self) -> None:
         """Stop the channels; what they have handed over is still answered."""

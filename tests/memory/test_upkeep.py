@@ -179,14 +179,8 @@ async def test_retention(memory: Memory, database: Database) -> None:
     would = await purge(scoped, split, dry_run=True)
     assert len(await memory.history.messages("c1")) == 4
     assert await purge(scoped, split) == would
-    assert would == {
-        "conversation_summary": 1,
-        "message": 4,
-        "kb_document": 0,
-        "conversation": 1,
-        "fact": 1,
-        "link_code": 0,
-    }
+    removed = {table: count for table, count in would.items() if count}
+    assert removed == {"conversation_summary": 1, "message": 4, "conversation": 1, "fact": 1}
     await database.vacuum(always=True)
     assert [message.text for message in await memory.history.messages("c1")] == ["new", "I see."]
     assert [info.key for info in await memory.history.conversations()] == ["c1"]

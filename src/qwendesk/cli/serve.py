@@ -125,6 +125,8 @@ def greeting(service: Service) -> str:
         lines.append(f"  model       {named}, engine {settings.engine}")
     if service.web:
         lines.append(f"  web server  {service.web.url}/healthz")
+    if service.desk_address:
+        lines.append(f"  operators   {service.desk_address}")
     for name, channel in service.channels.items():
         access = service.settings.channels.get(name, {}).get("access", "pairing")
         has_page = channel.manifest.has_page and service.web and name in service.supervisors

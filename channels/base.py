@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from qwendesk.channels.relay import Relay
+    from qwendesk.desk.visitors import Visitors
     from qwendesk.text_caches import Forgotten
 
 Handler = Callable[[Inbound], AsyncGenerator[Event, None]]
@@ -252,6 +253,9 @@ class Channel(ABC):
             component: the component that this process runs.
             machine_notice: a text that says that a machine answers, True for the built-in one, False for none.
         """
+
+    def attach_visitors(self, visitors: Visitors) -> None:  # noqa: B027 - most platforms have accounts
+        """Receive the stored visitors, for a channel that knows its people by itself; called before ``start``."""
 
     async def drop(self, forgotten: Forgotten) -> None:  # noqa: B027 - most channels keep nothing
         """Drop from memory what the channel keeps of a person."""

@@ -9,6 +9,7 @@ from time import time
 
 from qwendesk.channels.base import ShownMessage
 from qwendesk.channels.relay import Frame
+from qwendesk.desk.visitors import Standing
 from qwendesk.messages import Author, Button
 
 FORGOTTEN: Frame = {"type": "forgotten"}
@@ -28,16 +29,22 @@ _TRIM_INTERVAL = 200
 def frame_of(message: ShownMessage) -> Frame:
     """Return the frame that shows a stored message."""
     if message.from_person:
-        return {"type": "said", "id": message.id, "text": message.text, "files": []}
-    return shown_frame(message.id, message.text, message.buttons, message.author)
+        frame: Frame = {"type": "said", "id": message.id, "text": message.text, "files": []}
+    else:
+        frame = shown_frame(message.id, message.text, message.buttons, message.author, is_complete=message.is_complete)
+    return frame | ({"at": int(message.at.timestamp() * 1000)} if message.at else {})
 
 
-def shown_frame(name: str, text: str, buttons: Sequence[Button] = (), author: Author | None = None) -> Frame:
+def shown_frame(
+    name: str, text: str, buttons: Sequence[Button] = (), author: Author | None = None, *, is_complete: bool = True
+) -> Frame:
     """Return the frame that shows a message of the desk; one without an author is the bot's."""
     rows = [{"label": button.label, "value": button.value, "chosen": button.chosen} for button in buttons]
     frame: Frame = {"type": "shown", "id": name, "text": text}
     if author:
         frame["author"] = author_fields(author)
+    if not is_complete:
+        frame["partial"] = True
     return frame | ({"buttons": rows} if rows else {})
 
 
@@ -83,6 +90,12 @@ class VisitorSession:
 
     def __init__(self) -> None:
         self.pages: list[FrameQueue] = []
+        self.person: str | None = None
+        """Whose conversation it is; None: no page has opened it yet."""
+        self.standing = Standing()
+        """Who answers, as far as this process knows."""
+        self.is_standing_due = False
+        """Whether that may have changed since it was read."""
         self.is_loaded = False
         """Whether messages that were stored before this process started have been added."""
         self.awaits_answer_until = 0.0
@@ -102,9 +115,17 @@ class VisitorSession:
         for page in tuple(self.pages):
             page.put(frame)
 
+    def set_standing(self, standing: Standing) -> None:
+        """Note who answers; tell the pages when they have to show or hide the form for an address."""
+        before, self.standing = self.standing, standing
+        if before.wants_address != standing.wants_address:
+            self.broadcast({"type": "form", "shown": standing.wants_address})
+
     def show(self, frame: Frame) -> None:
         """Keep a message and send it to all open pages; replace one of the same id, ignore an equal one."""
         known = self._frames.get(frame["id"])
+        # the time of the first showing stays
+        frame = {**frame, "at": (known or frame).get("at") or int(time() * 1000)}
         if known and {**known, "seq": 0} == {**frame, "seq": 0}:
             return
         self._seq = max(self._seq + 1, int(time() * 1000))  # grows over restarts, too
@@ -115,8 +136,9 @@ class VisitorSession:
         self.broadcast({**kept, "type": "edited"} if known else kept)
 
     def change(self, frame: Frame) -> None:
-        """Change a message; it keeps its buttons unless the frame has others."""
-        self.show({**self._frames.get(frame["id"], {}), **frame})
+        """Change a message; it keeps its buttons and its author unless the frame has others."""
+        known = {key: value for key, value in self._frames.get(frame["id"], {}).items() if key != "partial"}
+        self.show({**known, **frame})
 
     def clear(self) -> None:
         """Drop all messages and queued frames, here and on the open pages."""
@@ -190,6 +212,12 @@ class VisitorSessions:
             session.clear()
             if not session.pages:
                 del self._sessions[key]
+
+    def forget_person(self, name: str) -> None:
+        """Drop the messages of a person's sessions, and of those that no page has opened: they are read again."""
+        theirs = [key for key, one in self._sessions.items() if name in (key, one.person)]
+        for key in theirs + [key for key, one in self._sessions.items() if one.person is None and not one.pages]:
+            self.forget(key)
 
     def reset(self) -> list[str]:
         """Drop the messages of all sessions; return the keys of those with open pages, to be loaded again."""

@@ -14,9 +14,9 @@ from uuid_utils import uuid7
 from qwendesk.desk.inbox.repository import OPEN, conversation_key
 from qwendesk.desk.translations import DETECTED_LANGUAGE
 from qwendesk.memory.conversations.history import is_conversation
-from qwendesk.memory.conversations.turns import title
+from qwendesk.memory.conversations.turns import change_settings, title
 from qwendesk.memory.database import upsert
-from qwendesk.memory.tables.conversations import Conversation
+from qwendesk.memory.tables.conversations import VERIFIED_CUSTOMER, Conversation
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile, RateBucket
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.messages import Inbound
@@ -127,6 +127,9 @@ class InboxAcceptance:
             if not await self._spend(connection, bucket):
                 wait = min(bucket.cost, bucket.capacity) / bucket.per_second
                 raise _NotAccepted(AcceptResult("limited", locale=locale, wait=wait, refusal=bucket.refusal))
+        if inbound.customer and settings.get(VERIFIED_CUSTOMER) != inbound.customer.as_dict():
+            here = [Conversation.id == conversation]
+            await change_settings(connection, here, {VERIFIED_CUSTOMER: inbound.customer.as_dict()})
         if files := _file_rows(inbound, event["id"]):
             await connection.execute(insert(InboundFile), files)
         await connection.raw.run_sync(enqueue, event["id"], conversation, sequence)
@@ -239,6 +242,8 @@ def _payload(inbound: Inbound) -> dict[str, Any]:
         "display_name": inbound.display_name,
         "retry": inbound.retry,
         "unsupported_media": inbound.unsupported_media,
+        "customer": inbound.customer.as_dict() if inbound.customer else None,
+        "reply_address": inbound.reply_address.as_dict() if inbound.reply_address else None,
         "files": len(inbound.attachments),
     }
     required = ("text", "conversation", "think")

@@ -16,7 +16,7 @@ from qwendesk.memory.tables.conversations import Conversation, Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, InboundFile, OutboundMessage
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
-from qwendesk.messages import Attachment, Author, Button, Inbound, as_role
+from qwendesk.messages import Attachment, Author, Button, Customer, Inbound, ReplyAddress, as_role
 
 OPEN = InboundEvent.status == literal("queued", literal_execute=True)
 """Rendered as a literal: databases do not use the partial index on open messages with a parameter."""
@@ -284,6 +284,8 @@ def inbound_of(row: Any, files: list[Attachment]) -> Inbound:
         display_name=payload.get("display_name", ""),
         retry=bool(payload.get("retry")),
         unsupported_media=payload.get("unsupported_media"),
+        customer=Customer(**payload["customer"]) if payload.get("customer") else None,
+        reply_address=ReplyAddress(**payload["reply_address"]) if payload.get("reply_address") else None,
         sequence=row.sequence,
     )
 

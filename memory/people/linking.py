@@ -94,7 +94,7 @@ async def _complete(connection: TenantConnection, code: str, owner: str, other: 
     await _delete(connection, code)
     if owner == other:
         return "same"
-    await _merge(connection, into=min(owner, other), person=max(owner, other))
+    await merge(connection, into=min(owner, other), person=max(owner, other))
     return "joined"
 
 
@@ -112,7 +112,7 @@ def _digest(code: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-async def _merge(connection: TenantConnection, *, into: str, person: str) -> None:
+async def merge(connection: TenantConnection, *, into: str, person: str) -> None:
     """Move everything of a person to another; of two facts with one key the newer stays, the older is closed."""
     both = Person.id.in_([into, person])
     # Locked, so that nothing can be added to the person who is deleted.

@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 from qwendesk.memory.documents import increment_revision_after_removal
 from qwendesk.memory.tables.conversations import (
     ANSWER_LANGUAGE,
+    VERIFIED_CUSTOMER,
     Base,
     Conversation,
     Message,
@@ -34,6 +35,8 @@ FORMAT = 1
 _SKIPPED = ("message", "tenant_id")
 Part = tuple[str, Select[Any]]
 """A key of the export and the query of its rows."""
+_PERSONAL_SETTINGS = (ANSWER_LANGUAGE, VERIFIED_CUSTOMER)
+"""Settings of a conversation that are one person's."""
 _BATCH_CONVERSATIONS = 10_000
 """Conversations named in one statement; databases limit the number of parameters."""
 
@@ -226,7 +229,8 @@ async def _lock(connection: TenantConnection, person: str) -> list[str]:
 async def _delete_empty(connection: TenantConnection, conversations: list[str]) -> tuple[int, int]:
     """Delete empty conversations with their documents, and titles and wishes of the other conversations.
 
-    A title consists of the first words of a message, which may be the person's, and so may be the wish for a language.
+    A title consists of the first words of a message, which may be the person's, and so may be the wish for a language
+    and the verified customer.
     """
     documents = removed = 0
     remaining = iter(conversations)
@@ -237,11 +241,11 @@ async def _delete_empty(connection: TenantConnection, conversations: list[str]) 
         among = Conversation.id.in_(some)
         removed += (await connection.execute(delete(Conversation).where(among, *is_empty_conversation()))).rowcount
         await connection.execute(update(Conversation).where(among).values(title=""))
-        wished = among & Conversation.settings[ANSWER_LANGUAGE].as_string().is_not(None)
+        personal = or_(*(Conversation.settings[name].as_string().is_not(None) for name in _PERSONAL_SETTINGS))
         for id_, settings in (
-            await connection.execute(select(Conversation.id, Conversation.settings).where(wished))
+            await connection.execute(select(Conversation.id, Conversation.settings).where(among, personal))
         ).all():
-            kept = {name: value for name, value in settings.items() if name != ANSWER_LANGUAGE}
+            kept = {name: value for name, value in settings.items() if name not in _PERSONAL_SETTINGS}
             await connection.execute(update(Conversation).where(Conversation.id == id_).values(settings=kept))
     return documents, removed
 

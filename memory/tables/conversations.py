@@ -13,6 +13,8 @@ from qwendesk.memory.tables.types import Json, SafeText, UtcDateTime
 DEFAULT_TENANT = "default"
 ANSWER_LANGUAGE = "answer_language"
 """Conversation setting: the language that was wished for all of its answers."""
+VERIFIED_CUSTOMER = "verified_customer"
+"""Conversation setting: ``id``, ``name`` and ``email`` of the customer, as the shop's server has signed them."""
 Id = Annotated[str, mapped_column(SafeText, primary_key=True)]
 """A UUIDv7 as text, made by the program; ids sort by time."""
 TenantId = Annotated[

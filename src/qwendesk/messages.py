@@ -81,6 +81,33 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer of a shop, as the shop's server has signed them."""
+
+    id: str
+    """The customer's id in the shop."""
+    name: str = ""
+    email: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is kept of it."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAddress:
+    """Where a customer wants the answer, who has written while nobody was there; it is not verified."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is kept of it."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
     """One message from a person, as a channel passes it on."""
 
@@ -118,6 +145,10 @@ class Inbound:
     """Whether an earlier run of this message ended or blocked its process; code written by a model is not run then."""
     address: str = ""
     """Network address of an anonymous sender, for a shared rate limit; it is not stored."""
+    customer: Customer | None = None
+    """The verified customer of a shop; None: nobody is verified."""
+    reply_address: ReplyAddress | None = None
+    """Where an operator should answer; the message came from the form that is shown while nobody is there."""
     for_operator: bool = True
     """Whether the answer may name models, settings and operator commands; False for customers."""
     can_approve: bool = False

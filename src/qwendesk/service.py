@@ -28,6 +28,7 @@ from qwendesk.desk.delivery.deliver import Outlet
 from qwendesk.desk.delivery.transcript import Transcript
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
+from qwendesk.desk.visitors import Visitors
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.health_checks import ModelMonitor, problems_of
 from qwendesk.memory.audit import ErasureWatch
@@ -250,6 +251,7 @@ class Service:
             transcript = ChannelTranscript(name, self.runtime.inbox, lines, has_feedback_buttons=rates)
             relay = None if self.component == "all" else Relay(self.settings.database, name)
             channel.attach(transcript, relay, self.component, machine_notice(name, self.settings))
+            channel.attach_visitors(Visitors(self.runtime.database, name))
 
     def _channels_with_text_notice(self) -> list[str]:
         """Return the channels on which the first answer says that a machine answers."""

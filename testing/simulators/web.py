@@ -8,7 +8,7 @@ import json
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.channels.web.socket import conversation_key
+from qwendesk.channels.web.visitors import visitor_name
 from qwendesk.messages import Button
 from qwendesk.testing.simulators.base import SeenMessage, Simulator, UserMessage
 
@@ -137,7 +137,7 @@ class Page:
             case "shown" | "edited":
                 self._show(frame)
             case "typing":
-                self._platform.typing.append(conversation_key(self.session))
+                self._platform.typing.append(visitor_name(self.session))
             case "busy":
                 await self.raw(json.dumps(self._pending[frame["id"]]))
             case "taken":
@@ -152,7 +152,7 @@ class Page:
     def _show(self, frame: dict[str, Any]) -> None:
         shown = next((shown for shown in self._platform.messages if shown.id == frame["id"]), None)
         if shown is None:
-            shown = SeenMessage(frame["id"], conversation_key(self.session), frame["text"], versions=[frame["text"]])
+            shown = SeenMessage(frame["id"], visitor_name(self.session), frame["text"], versions=[frame["text"]])
             self._platform.messages.append(shown)
         elif shown.text != frame["text"]:
             shown.text = frame["text"]

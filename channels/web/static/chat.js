@@ -1,213 +1,128 @@
-"use strict";
-// One conversation. What is written waits in `pending` until the desk says that it is taken; what is shown
-// has a name, so that whatever comes twice is seen once.
+// The page of one conversation: what the visitor does, and what the desk says.
+import { focusForm, isFault, isFormShown, prepareForm, showForm, takenAddress } from "./address.js";
+import * as connection from "./connection.js";
+import * as identity from "./identity.js";
+import * as messages from "./messages.js";
+import { random } from "./store.js";
 
-const LARGEST = 5 * 1024 * 1024, LARGEST_FRAME = 8 * 1024 * 1024, SMALL_FRAME = 1024 * 1024;
-const TOO_LARGE = 1009; // the code of a socket that was closed for a frame's size
-const texts = JSON.parse(document.body.dataset.texts);
+const LARGEST = 5 * 1024 * 1024;
+const { texts } = messages;
 const locale = new URLSearchParams(location.search).get("lang") || navigator.language;
-const STORE = "qwendesk.session";
 const at = (id) => document.getElementById(id);
-const log = at("log"), text = at("text"), picker = at("files"), state = at("state"), typing = at("typing");
-const pending = new Map();
-const messages = new Map();
-let session = "", socket = null, open = false, seen = 0, tries = 0, typingEnds = 0, chosen = [];
+const log = at("log"), text = at("text"), picker = at("files"), state = at("state"), stop = at("stop"), past = at("past");
+let chosen = [], customer = null, isRefused = false;
 
-function random(bytes) {
-  const drawn = crypto.getRandomValues(new Uint8Array(bytes));
-  return btoa(String.fromCharCode(...drawn)).replaceAll("+", "-").replaceAll("/", "_");
-}
+messages.prepareMessages({
+  retry: connection.retry,
+  press: (value) => connection.post({ type: "press", id: random(12), value, locale }),
+  ask: (question) => say(question, []),
+  writing: (byBot) => {
+    if (!byBot && stop === document.activeElement) text.focus();
+    stop.hidden = !byBot;
+  },
+  spoke: showSpeaker,
+  copied: () => showState(texts.copied, 1500),
+});
 
-function readSession() {
-  try {
-    const kept = localStorage.getItem(STORE) || random(24);
-    localStorage.setItem(STORE, kept);
-    return kept;
-  } catch { // storage is forbidden: the conversation lasts as long as the page
-    return random(24);
-  }
-}
-
-// --- what is seen
-
-function atBottom(change) {
-  const near = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-  const result = change();
-  if (near) log.scrollTop = log.scrollHeight;
-  return result;
-}
-
-function bubble(id, kind) {
-  let element = messages.get(id);
-  if (!element) {
-    element = document.createElement("div");
-    element.className = kind;
-    element.dir = "auto";
-    messages.set(id, element);
-    log.append(element);
-  }
-  return element;
-}
-
-// drawn, since not every machine has a font with pictures
-const THUMB = "M4 11h3v9H4zM7 12l4-8c1.6 0 2.6 1 2.6 2.6V10H19a1.8 1.8 0 0 1 1.8 2.1l-1.1 6.2A2 2 0 0 1 17.7 20H7";
-const CLIP = at("attach").querySelector("path").getAttribute("d");
-
-function icon(shape) {
-  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  drawing.setAttribute("viewBox", "0 0 24 24");
-  drawing.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", shape);
-  drawing.append(path);
-  return drawing;
-}
-
-function fileRow(kind, name) {
-  const row = document.createElement(kind);
-  row.className = "file";
-  row.append(icon(CLIP), name);
-  return row;
-}
-
-function showMine(id, words, files, waiting) {
-  atBottom(() => {
-    const element = bubble(id, "message mine");
-    element.replaceChildren(...[words].filter(Boolean), ...(files || []).map((name) => fileRow("div", name)));
-    element.classList.toggle("waiting", waiting);
-  });
-  if (waiting) log.scrollTop = log.scrollHeight;
-}
-
-function showDesk(frame) {
-  hideTyping();
-  atBottom(() => {
-    const element = bubble(frame.id, "message desk");
-    element.innerHTML = frame.text; // written by the desk itself, which lets no HTML of others through
-    for (const link of element.querySelectorAll("a")) {
-      link.target = "_blank";
-      link.rel = "noopener noreferrer";
-    }
-    if (frame.buttons) element.append(buttons(frame.buttons));
-  });
-}
-
-function buttons(list) {
-  const row = document.createElement("div");
-  row.className = "buttons";
-  for (const { label, value, chosen } of list) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = label;
-    button.setAttribute("aria-pressed", String(chosen));
-    const thumb = /^rate:(-?1)(:|$)/.exec(value);
-    if (thumb) {
-      button.className = thumb[1] === "1" ? "thumb" : "thumb down";
-      button.replaceChildren(icon(THUMB));
-      button.title = thumb[1] === "1" ? texts.good : texts.bad;
-      button.setAttribute("aria-label", button.title);
-    }
-    button.addEventListener("click", () => {
-      for (const other of row.children) other.setAttribute("aria-pressed", String(other === button));
-      post({ type: "press", id: random(12), value, locale });
-    });
-    row.append(button);
-  }
-  return row;
-}
-
-function note(words) {
-  if (!words) return;
-  atBottom(() => {
-    const element = document.createElement("div");
-    element.className = "note";
-    element.dir = "auto";
-    element.textContent = words;
-    log.append(element);
-  });
-}
-
-function showTyping() {
-  clearTimeout(typingEnds);
-  atBottom(() => { typing.hidden = false; });
-  typingEnds = setTimeout(hideTyping, 3000);
-}
-
-function hideTyping() {
-  clearTimeout(typingEnds);
-  typing.hidden = true;
-}
-
-// --- what is said to the desk
-
-function post(frame) {
-  if (JSON.stringify(frame).length > LARGEST_FRAME) return giveUp(frame.id);
-  pending.set(frame.id, frame);
-  if (open) socket.send(JSON.stringify(frame));
-}
-
-function giveUp(id) {
-  pending.delete(id);
-  const element = messages.get(id);
-  if (element) element.classList.add("unsent");
-  note(texts.large);
-}
-
-function taken(id) {
-  pending.delete(id);
-  const element = messages.get(id);
-  if (element) element.classList.remove("waiting");
-}
-
-function later(frame) {
-  if (frame.text) note(frame.text);
-  setTimeout(() => {
-    const kept = pending.get(frame.id);
-    if (kept && open) socket.send(JSON.stringify(kept));
-  }, 1000 * (frame.after || 2));
-}
+// --- what the desk says
 
 const heard = {
-  shown: showDesk,
-  edited: showDesk,
-  said: (frame) => { pending.delete(frame.id); showMine(frame.id, frame.text, frame.files, false); },
-  forgotten: () => {
-    for (const element of messages.values()) element.remove();
-    messages.clear();
+  shown: (frame) => messages.showDesk(frame, connection.isLive()),
+  edited: (frame) => messages.showDesk(frame, connection.isLive()),
+  said: (frame) => { messages.showMine(frame, ""); thank(frame.id); },
+  forgotten: () => messages.clear(),
+  typing: (frame) => messages.showTyping(frame.author),
+  taken: (frame) => { messages.setState(frame.id, ""); thank(frame.id); },
+  refused: (frame) => {
+    messages.nobodyWrites();
+    if (isFault(frame)) return;
+    if (frame.id) messages.setState(frame.id, "unsent");
+    messages.note(frame.text);
   },
-  typing: showTyping,
-  taken: (frame) => taken(frame.id),
-  refused: (frame) => { taken(frame.id); hideTyping(); note(frame.text); },
-  busy: later,
-  welcome: () => {
-    open = true;
-    tries = 0;
-    state.textContent = "";
-    for (const frame of pending.values()) socket.send(JSON.stringify(frame));
+  busy: (frame) => messages.note(frame.text),
+  welcome: (frame) => {
+    customer = frame.customer || null;
+    if (customer) identity.forgetAnonymous();
+    isRefused = false;
+    text.disabled = at("send").disabled = at("attach").disabled = false;
+    showState("");
+    showForm(Boolean(frame.form), customer);
   },
+  form: (frame) => showForm(frame.shown, customer),
+  conversations: (frame) => listConversations(frame),
+  unidentified: (frame) => refuse(frame),
+  disconnected: () => {
+    messages.nobodyWrites();
+    if (!isRefused) showState(navigator.onLine ? texts.connecting : texts.offline);
+  },
+  sending: (id) => messages.setState(id, "sending"),
+  unsent: (id) => {
+    messages.setState(id, "unsent");
+    if (!isRefused) showState(navigator.onLine ? texts.connecting : texts.offline);
+  },
+  tooLarge: (id) => { messages.giveUp(id); messages.note(texts.large); },
+  restored: (frame) => messages.showMine(frame, "sending"),
+  isKnown: messages.isKnown,
+  cleared: () => { messages.clear(); showForm(false); },
 };
 
-function connect() {
-  const address = new URL("socket", location.href);
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  socket = new WebSocket(address);
-  socket.addEventListener("open", () => socket.send(JSON.stringify({ type: "hello", session, seen })));
-  socket.addEventListener("message", (event) => {
-    const frame = JSON.parse(event.data);
-    if (frame.seq) seen = Math.max(seen, frame.seq);
-    if (heard[frame.type]) heard[frame.type](frame);
-  });
-  socket.addEventListener("close", (event) => {
-    open = false;
-    hideTyping();
-    state.textContent = texts.connecting;
-    if (event.code === TOO_LARGE) { // something on the way takes less than the desk: sent again, it would fail again
-      const large = [...pending.values()].filter((frame) => JSON.stringify(frame).length > SMALL_FRAME);
-      large.forEach((frame) => giveUp(frame.id));
-    }
-    const wait = Math.min(30000, 500 * 2 ** tries++);
-    setTimeout(connect, wait * (0.5 + Math.random() / 2)); // not all visitors at once after a restart
-  });
+let stateEnds = 0;
+
+function showState(words, milliseconds = 0) {
+  clearTimeout(stateEnds);
+  const before = milliseconds ? state.textContent : "";
+  state.textContent = words;
+  if (milliseconds) stateEnds = setTimeout(() => { state.textContent = before; }, milliseconds);
+}
+
+// a machine or a person: said over the messages as well
+function showSpeaker(author) {
+  const isPerson = author && author.kind === "operator";
+  at("machine").hidden = Boolean(isPerson) || !at("machine").textContent.trim();
+  at("person").hidden = !isPerson;
+  if (isPerson) at("person").textContent = texts.talking.replace("{name}", `\u2068${messages.nameOf(author)}\u2069`);
+}
+
+function thank(id) {
+  const address = takenAddress(id);
+  if (address) messages.note(texts.address_thanks.replace("{address}", `\u2068${address}\u2069`));
+}
+
+function refuse(frame) {
+  if (frame.detail) console.warn(`Qwendesk: ${frame.detail}`); // for those who build the shop's page
+  if (frame.reason === "session") return leave();
+  if (frame.reason === "expired") {
+    showState(frame.text);
+    if (window.parent === window) return leave();
+    return identity.askParent("expired");
+  }
+  isRefused = true;
+  showState(frame.text);
+  messages.tell(frame.text);
+  text.disabled = at("send").disabled = at("attach").disabled = true;
+  if (frame.reason === "required") identity.askParent("required");
+}
+
+// the customer has logged out, here or in another tab: nothing of them stays
+function leave() {
+  identity.dropIdentity();
+  identity.forgetSession();
+  customer = null;
+  showHistory(false);
+  showSpeaker(null);
+  connection.openConversation("", { forget: true });
+}
+
+function changed({ isOut, isSomebodyElse }) {
+  if (isOut) {
+    identity.tellOtherTabs();
+    return leave();
+  }
+  if (isSomebodyElse) {
+    identity.forgetSession();
+    return connection.openConversation("", { forget: true });
+  }
+  connection.greetAgain();
 }
 
 // --- what the visitor does
@@ -226,27 +141,32 @@ function readFile(file) {
 function choose(files) {
   for (const file of files) {
     const sum = chosen.reduce((size, one) => size + one.size, file.size);
-    if (sum > LARGEST) note(texts.large_file.replace("{name}", file.name).replace("{megabytes}", LARGEST / 1024 ** 2));
+    if (sum > LARGEST) messages.note(texts.large_file.replace("{name}", file.name).replace("{megabytes}", LARGEST / 1024 ** 2));
     else chosen.push(file);
   }
-  at("chosen").replaceChildren(...chosen.map((file) => fileRow("li", file.name)));
+  at("chosen").replaceChildren(...chosen.map((file) => messages.fileRow("li", file.name)));
   at("chosen").hidden = !chosen.length;
 }
 
-async function send() {
+function send() {
   const words = text.value.trim(), files = chosen;
-  if (!words && !files.length) return;
+  if (text.disabled || (!words && !files.length)) return;
   text.value = "";
   chosen = [];
   choose([]);
   grow();
+  say(words, files);
+}
+
+async function say(words, files) {
   const id = random(12);
-  showMine(id, words, files.map((file) => file.name), true);
+  messages.showMine({ id, text: words, files }, "sending");
   try {
     const read = await Promise.all(files.map(readFile));
-    post({ type: "message", id, text: words, locale, files: read });
+    connection.post({ type: "message", id, text: words, locale, files: read });
   } catch {
-    note(texts.broken_file);
+    messages.giveUp(id);
+    messages.note(texts.broken_file);
   }
 }
 
@@ -256,13 +176,76 @@ function grow() {
 }
 
 function close() {
-  window.parent.postMessage({ qwendesk: "close" }, "*");
+  identity.toParent({ qwendesk: "close" });
+}
+
+function beginAnew() {
+  showHistory(false);
+  showSpeaker(null);
+  connection.openConversation(random(16));
+  text.focus();
+}
+
+function showHistory(shown) {
+  if (past.hidden === !shown) return;
+  past.hidden = !shown;
+  at("earlier").setAttribute("aria-expanded", String(shown));
+  if (shown) {
+    at("conversations").replaceChildren();
+    connection.request("conversations");
+    at("back").focus();
+  } else {
+    at("earlier").focus();
+  }
+}
+
+function listConversations(frame) {
+  const day = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  at("conversations").replaceChildren(...frame.list.map((one) => {
+    const button = messages.make("button", "", messages.make("bdi", "", one.title || texts.new), messages.make("time", "", day.format(one.at)));
+    button.type = "button";
+    if (one.id === frame.current) button.setAttribute("aria-current", "true");
+    button.addEventListener("click", () => {
+      showHistory(false);
+      if (one.id !== frame.current) {
+        showSpeaker(null);
+        connection.openConversation(one.id);
+      }
+      text.focus();
+    });
+    return messages.make("li", "", button);
+  }));
+}
+
+// F6 goes round between the messages, the form and the field
+function goRound(step) {
+  const places = [log, ...(isFormShown() ? [at("address")] : []), at("form")];
+  const here = places.findIndex((place) => place.contains(document.activeElement));
+  const next = places[(Math.max(here, 0) + step + places.length) % places.length];
+  if (here < 0 || next === at("form")) text.focus();
+  else if (next === log) log.focus();
+  else focusForm();
+}
+
+function onKey(event) {
+  if (event.key === "F6" && !event.ctrlKey && !event.altKey) {
+    event.preventDefault();
+    goRound(event.shiftKey ? -1 : 1);
+  }
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (!past.hidden) showHistory(false);
+  else if (!stop.hidden) connection.request("stop");
+  else if (window.parent !== window) close();
 }
 
 at("form").addEventListener("submit", (event) => { event.preventDefault(); send(); });
 at("attach").addEventListener("click", () => picker.click());
-picker.addEventListener("change", () => { choose(picker.files); picker.value = ""; text.focus(); });
 at("close").addEventListener("click", close);
+at("new").addEventListener("click", beginAnew);
+at("earlier").addEventListener("click", () => showHistory(past.hidden));
+at("back").addEventListener("click", () => showHistory(false));
+stop.addEventListener("click", () => { connection.request("stop"); text.focus(); });
+picker.addEventListener("change", () => { choose(picker.files); picker.value = ""; text.focus(); });
 text.addEventListener("input", grow);
 text.addEventListener("keydown", (event) => {
   // Enter within an input method chooses a word
@@ -272,11 +255,24 @@ text.addEventListener("keydown", (event) => {
   }
 });
 text.addEventListener("paste", (event) => choose(event.clipboardData.files));
+document.addEventListener("keydown", onKey);
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => { event.preventDefault(); choose(event.dataTransfer.files); });
-if (window.parent !== window) {
-  at("close").hidden = false;
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+at("close").hidden = window.parent === window;
+prepareForm(texts, (values) => {
+  const id = random(12);
+  connection.post({ type: "address", id, locale, ...values });
+  return id;
+});
+
+// a keyboard on the screen takes its place from the page
+if (window.visualViewport) {
+  const fit = () => {
+    document.documentElement.style.setProperty("--height", `${visualViewport.height}px`);
+    window.scrollTo(0, 0);
+  };
+  visualViewport.addEventListener("resize", () => { if (visualViewport.scale === 1) fit(); });
 }
-session = readSession();
-connect();
+
+await identity.watchIdentity(changed);
+connection.start(heard, locale);

@@ -26,6 +26,7 @@ from qwendesk.memory.tables.conversations import Base
 from qwendesk.plugins import load, names
 from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
 from qwendesk.settings import FallbackSettings, HttpSettings, OperatorSettings, ServerSettings, Settings
+from qwendesk.webhook_settings import WebhookSettings
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -54,6 +55,7 @@ def settings_page() -> str:
         ("`[operators]`", OperatorSettings, "QWENDESK_OPERATORS__"),
         ("`[service_times]` and `[service_times.TEAM]`", ServiceTimesSettings, "QWENDESK_SERVICE_TIMES__"),
         ("`[follow_ups]`", FollowUpSettings, "QWENDESK_FOLLOW_UPS__"),
+        ("`[[webhooks]]`", WebhookSettings, ""),
     ):
         parts.append(f"## {heading}\n\n{_first_line(model)}\n\n{_settings_table(model, prefix)}")
     return "\n".join(parts)

@@ -25,7 +25,7 @@ from qwendesk.memory.tables.conversations import Conversation, Message
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketEvent, TicketNote, TicketPresence
-from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
+from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 
 TYPING = timedelta(seconds=6)
 """How long after a keystroke an operator counts as typing."""
@@ -244,6 +244,12 @@ class TicketQueries:
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()
         return [Colleague(row[0], row[1], row[2] is not None and row[2] >= now - TYPING) for row in rows]
+
+
+async def read_event(connection: TenantConnection, event_id: str) -> TicketEventRecord | None:
+    """Return an event of a ticket; None if there is none."""
+    row = (await connection.execute(_events(TicketEvent.id == event_id, None))).one_or_none()
+    return None if row is None else _event(row)
 
 
 def _conditions(filter_: TicketFilter) -> list[ColumnElement[bool]]:

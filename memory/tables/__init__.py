@@ -1,5 +1,5 @@
 """The database tables; importing the package registers all of them in ``Base.metadata``."""
 
-from qwendesk.memory.tables import conversations, documents, facts, inbox, operators, reports, tickets
+from qwendesk.memory.tables import conversations, documents, facts, inbox, operators, reports, tickets, webhooks
 
-__all__ = ["conversations", "documents", "facts", "inbox", "operators", "reports", "tickets"]
+__all__ = ["conversations", "documents", "facts", "inbox", "operators", "reports", "tickets", "webhooks"]

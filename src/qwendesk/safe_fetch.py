@@ -1,4 +1,4 @@
-"""Fetch web pages without access to private networks (SSRF protection), unless that is allowed.
+"""Fetch web pages, and post to web addresses, without access to private networks (SSRF protection), unless allowed.
 
 A name is resolved once, all its addresses are looked at, and the connection goes to the address that was looked at:
 a name that changes its mind in between, and a redirect to another place, get nowhere.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import unquote, urljoin, urlsplit
@@ -58,7 +59,7 @@ _WRAPPING = [IPv6Network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
 
 REDIRECTS = 5
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
-_AGENT = "qwendesk (knowledge base)"
+_AGENT = "qwendesk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,26 @@ class Fetched:
     """Encoding declared by the server."""
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A server's answer to a posted body."""
+
+    status: int
+    body: str
+    """The beginning of an answer that means a failure."""
+    retry_after: str
+    """The header ``Retry-After``; empty: there is none."""
+
+
 class Fetcher:
-    """Fetches single pages.
+    """Fetches single pages, and posts to single addresses.
 
     Args:
         most: bytes that a page may have.
         time_limit: seconds that one page may take.
         allowed: tells whether an address may be asked; the public ones by default.
         resolve: finds a name's addresses.
+        remedy: what allows private addresses, for the error's text.
     """
 
     def __init__(
@@ -91,8 +104,10 @@ class Fetcher:
         time_limit: float = 30.0,
         allowed: Callable[[Address], bool] | None = None,
         resolve: Resolve | None = None,
+        remedy: str = "--private allows that",
     ) -> None:
         self._most = most
+        self._remedy = remedy
         self._time_limit = time_limit
         self._allowed = allowed or is_public
         self._resolve = resolve or resolved
@@ -103,9 +118,35 @@ class Fetcher:
         Raises:
             InputError: it may not be asked, does not answer, or sends too much.
         """
+        async with self._asking() as client:
+            return await self._follow(client, url)
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Posted:
+        """Post a body and return the server's answer, whatever its status; a redirect is not followed.
+
+        Raises:
+            InputError: the address may not be asked or does not answer.
+        """
+        async with self._asking() as client:
+            request = await self._request(client, url, "POST", content, headers)
+            response = await client.send(request, stream=True)
+            try:
+                body = b"" if response.is_success else await _beginning(response, self._most)
+            finally:
+                await response.aclose()
+        text = body.decode("utf-8", "replace")
+        return Posted(response.status_code, text, response.headers.get("retry-after", ""))
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Yield a client for one request.
+
+        Raises:
+            InputError: the server does not answer, or not in time.
+        """
         try:
             async with asyncio.timeout(self._time_limit), _client() as client:
-                return await self._follow(client, url)
+                yield client
         except TimeoutError:
             raise InputError(f"the server took longer than {self._time_limit:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -123,7 +164,14 @@ class Fetcher:
                 await response.aclose()
         raise InputError(f"the server redirects more than {REDIRECTS} times")
 
-    async def _request(self, client: httpx.AsyncClient, url: str) -> httpx.Request:
+    async def _request(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        method: str = "GET",
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
         parts = urlsplit(url)
         host = parts.hostname
         if parts.scheme not in ("http", "https") or not host:
@@ -135,8 +183,8 @@ class Fetcher:
         address = await self._address(host, port)
         # the Host header and the certificate use the name; the connection uses the checked address
         pinned = httpx.URL(url).copy_with(host=str(address), username=None, password=None, fragment=None)
-        headers = {"host": parts.netloc.rpartition("@")[2]}
-        return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": host})
+        named = {**(headers or {}), "host": parts.netloc.rpartition("@")[2]}
+        return client.build_request(method, pinned, content=content, headers=named, extensions={"sni_hostname": host})
 
     async def _address(self, host: str, port: int) -> Address:
         try:
@@ -145,7 +193,7 @@ class Fetcher:
             raise InputError(f"the name {host!r} is not known") from error
         refused = next((address for address in found if not self._allowed(address)), None)
         if refused or not found:
-            raise InputError(f"{host!r} is the address {refused} of a private network; --private allows that")
+            raise InputError(f"{host!r} is the address {refused} of a private network; {self._remedy}")
         return found[0]
 
     async def _taken(self, url: str, response: httpx.Response) -> Fetched:
@@ -159,6 +207,16 @@ class Fetcher:
         mime, encoding = mime_parts(response.headers.get("content-type", ""))
         name = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
         return Fetched(url, bytes(data), mime, name, encoding)
+
+
+async def _beginning(response: httpx.Response, most: int) -> bytes:
+    """Return at most so many bytes of a response."""
+    data = bytearray()
+    async for piece in response.aiter_bytes(most):
+        data += piece
+        if len(data) >= most:
+            break
+    return bytes(data[:most])
 
 
 def is_public(address: Address) -> bool:

@@ -44,6 +44,7 @@ from qwendesk.wiring import (
     build_commands,
     build_memory,
     build_timed_rules,
+    build_webhooks,
     build_worker_setup,
     ticket_rules,
 )
@@ -139,6 +140,9 @@ class Service:
                 if self.settings.tickets.ask_rating:
                     await self.runtime.satisfaction.start()
                     stack.push_async_callback(self.runtime.satisfaction.stop)
+                webhooks = build_webhooks(self.settings, self.runtime.database)
+                await webhooks.start()
+                stack.push_async_callback(webhooks.stop)
             if self.models:
                 self.models.start()
                 stack.push_async_callback(self.models.stop)

@@ -38,6 +38,7 @@ from qwendesk.messages import Role
 from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
 from qwendesk.settings_errors import SettingsErrors, invalid_settings, unreadable_variable
 from qwendesk.settings_file import ENCODING, SettingsFile, read_text
+from qwendesk.webhook_settings import WebhookSettings, refuse_repeated
 
 STARTER_MODEL = "qwen2.5-coder-0.5b"
 """Catalogue name of the model that the first chat downloads."""
@@ -321,6 +322,8 @@ class Settings(BaseSettings):
     """What happens to tickets by the clock: reminders, escalation, time-outs."""
     tickets: TicketSettings = TicketSettings()
     """When there are tickets, and how messages are put into them."""
+    webhooks: Annotated[tuple[WebhookSettings, ...], AfterValidator(refuse_repeated)] = ()
+    """Addresses that tickets' events are posted to, each a table ``[[webhooks]]``."""
     messages_per_hour: float = Field(default=100, gt=0)
     """Accepted messages per person, channel and hour."""
     channel_messages_per_hour: float | None = Field(default=None, gt=0)
@@ -439,6 +442,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "follow_ups": FollowUpSettings,
     "servers": ServerSettings,
     "tickets": TicketSettings,
+    "webhooks": WebhookSettings,
 }
 """Tables whose names are fixed."""
 

@@ -66,7 +66,7 @@ def _may_be_secret(name: str) -> bool:
     name = name.lower()
     if name.startswith("servers") and name.endswith("url"):
         return False
-    return name.startswith(("channels", "servers", "database")) or any(word in name for word in _SECRET)
+    return name.startswith(("channels", "servers", "database", "webhooks")) or any(word in name for word in _SECRET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from qwendesk.desk.turns.memory_jobs import FactLearner, Summariser
 from qwendesk.desk.turns.pending import Approvals
 from qwendesk.desk.turns.receipt import explain, explain_briefly
 from qwendesk.desk.turns.turn import TurnRunner
+from qwendesk.desk.webhooks.sender import WebhookSender
 from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import QwendeskError
@@ -338,3 +339,8 @@ def build_timed_rules(settings: Settings, database: TenantDatabase, tickets: Tic
         tickets: changes tickets.
     """
     return TimedRules(database, tickets, DeskHours(settings.hours), settings.service_times, settings.follow_ups)
+
+
+def build_webhooks(settings: Settings, database: TenantDatabase) -> WebhookSender:
+    """Return what sends tickets' events to the webhooks of the settings; it is not started yet."""
+    return WebhookSender(database, settings.webhooks)

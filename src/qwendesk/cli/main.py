@@ -18,6 +18,7 @@ COMMANDS = {
     "pairing": "Decide who may use the desk.",
     "operators": "Manage the accounts of the people who answer customers.",
     "messages": "List and retry failed messages.",
+    "webhooks": "List outbound webhooks, test them, and retry failed deliveries.",
     "memory": "Show, export and delete stored data about people.",
     "db": "Migrate, check, back up, dump, load and purge the database.",
     "doctor": "Check installation and configuration, and print the next steps.",

@@ -1,0 +1,1 @@
+"""Outbound webhooks: events of tickets are posted to other programs, signed, in order, with retries."""

@@ -1,0 +1,180 @@
+"""Posts the deliveries of webhooks, each webhook in a task of its own: one that hangs does not delay another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from qwendesk.desk.webhooks.deliveries import ClaimedDelivery, Deliveries
+from qwendesk.desk.webhooks.payload import read_payload, test_payload
+from qwendesk.desk.webhooks.signing import signed_headers
+from qwendesk.errors import InputError, StoreError
+from qwendesk.memory.tenancy import TenantDatabase
+from qwendesk.printable import one_line
+from qwendesk.safe_fetch import Fetcher, Posted
+from qwendesk.webhook_settings import WebhookSettings
+
+RETRY_PAUSES: tuple[timedelta, ...] = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+)
+"""Pauses between tries, about 32 hours in all; each is lengthened by up to a fifth at random."""
+_JITTER = 0.2
+_MAX_RETRY_AFTER = timedelta(hours=1)
+_POLL_SECONDS = 1.0
+_PRUNE = timedelta(hours=1)
+_AT_ONCE = 4
+"""Deliveries of a webhook that are sent at once, each of another ticket."""
+_LEASE_MARGIN = timedelta(seconds=30)
+_ANSWER_BYTES = 2048
+_SHOWN_CHARS = 200
+_GONE = 410
+log = logging.getLogger(__name__)
+
+
+class WebhookSender:
+    """Sends tickets' events to the webhooks of the settings.
+
+    A delivery is sent at least once: a process that ends while it sends leaves it to the next one, with the same id.
+
+    Args:
+        database: the tenant's view of the database.
+        webhooks: the webhooks.
+        pauses: pauses between tries.
+        poll_seconds: time between two looks for new events.
+        lease_margin: time after the time-out of a try at which another process may send it.
+    """
+
+    def __init__(
+        self,
+        database: TenantDatabase,
+        webhooks: Sequence[WebhookSettings],
+        *,
+        pauses: Sequence[timedelta] = RETRY_PAUSES,
+        poll_seconds: float = _POLL_SECONDS,
+        lease_margin: timedelta = _LEASE_MARGIN,
+    ) -> None:
+        self._database = database
+        self._deliveries = Deliveries(database)
+        self._webhooks = webhooks
+        self._pauses = pauses
+        self._poll_seconds = poll_seconds
+        self._lease_margin = lease_margin
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start to send the events from now on, and those that a run before has left."""
+        self._tasks = [asyncio.create_task(self._run(webhook)) for webhook in self._webhooks]
+
+    async def stop(self) -> None:
+        """Stop; what is being sent is sent again by the next start."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self, webhook: WebhookSettings) -> None:
+        is_registered, pruned_at = False, datetime.min.replace(tzinfo=UTC)
+        while True:
+            sent = 0
+            try:
+                if not is_registered:
+                    await self._deliveries.register(webhook.label, datetime.now(UTC))
+                    is_registered = True
+                sent = await self.send_due(webhook)
+                if (now := datetime.now(UTC)) - pruned_at > _PRUNE:
+                    pruned_at = now
+                    await self._deliveries.prune(now)
+            except StoreError as error:
+                log.warning("Webhook %s waits for the database: %s", webhook.label, error)
+            except Exception as error:
+                log.exception("Webhook %s failed with %s and goes on.", webhook.label, type(error).__name__)
+            if not sent:
+                await asyncio.sleep(self._poll_seconds)
+
+    async def send_due(self, webhook: WebhookSettings) -> int:
+        """Send the deliveries that are due, at most four; return how many were tried."""
+        now = datetime.now(UTC)
+        await self._deliveries.feed(webhook, now)
+        lease = timedelta(seconds=webhook.timeout) + self._lease_margin
+        claimed = await self._deliveries.claim(webhook.label, now, lease, _AT_ONCE)
+        await asyncio.gather(*(self._send(webhook, delivery) for delivery in claimed))
+        return len(claimed)
+
+    async def _send(self, webhook: WebhookSettings, delivery: ClaimedDelivery) -> None:
+        async with self._database.read() as connection:
+            body = await read_payload(connection, delivery.event_id, webhook)
+        if body is None:  # deleted with its customer, as the delivery is
+            return
+        response_status, error, wait = None, None, timedelta()
+        try:
+            answer = await post(webhook, delivery.id, body)
+        except InputError as refused:
+            error = str(refused)
+        else:
+            response_status = answer.status
+            error, wait = _error_of(answer), _retry_after(answer)
+        next_at = None if error is None else self._next_try(delivery.attempt, response_status, wait)
+        if error is not None and next_at is None:
+            log.warning("A delivery to webhook %s is given up ('qwendesk webhooks failed'): %s", webhook.label, error)
+        await self._deliveries.finish(delivery, response_status=response_status, error=error, next_at=next_at)
+
+    def _next_try(self, attempt: int, response_status: int | None, wait: timedelta) -> datetime | None:
+        """Return when a delivery is tried again; None: it is given up."""
+        if attempt > len(self._pauses) or response_status == _GONE:
+            return None
+        pause = self._pauses[attempt - 1] * (1 + random.uniform(0, _JITTER))
+        return datetime.now(UTC) + max(pause, wait)
+
+
+async def post(webhook: WebhookSettings, id_: str, body: bytes) -> Posted:
+    """Post a signed body to a webhook and return its answer.
+
+    Raises:
+        InputError: it does not answer in time, or its address is private.
+    """
+    allowed: Callable[[object], bool] | None = (lambda address: True) if webhook.allow_private else None
+    fetcher = Fetcher(
+        most=_ANSWER_BYTES,
+        time_limit=webhook.timeout,
+        allowed=allowed,
+        remedy="allow_private = true in its table [[webhooks]] allows that",
+    )
+    secrets = [secret.get_secret_value() for secret in webhook.secret]
+    headers = signed_headers(id_, datetime.now(UTC), body, secrets)
+    return await fetcher.post(webhook.url, body, {"content-type": "application/json", **headers})
+
+
+async def post_test(webhook: WebhookSettings, id_: str) -> str | None:
+    """Post a test to a webhook; return why it was not taken, None if it was."""
+    try:
+        return _error_of(await post(webhook, id_, test_payload(webhook)))
+    except InputError as error:
+        return str(error)
+
+
+def _error_of(answer: Posted) -> str | None:
+    """Return why an answer means a failure; None if it does not. Redirects are not followed."""
+    if 200 <= answer.status < 300:
+        return None
+    said = one_line(" ".join(answer.body.split()))[:_SHOWN_CHARS]
+    return f"the server answers {answer.status}" + (f": {said}" if said else "")
+
+
+def _retry_after(answer: Posted) -> timedelta:
+    """Return the pause that a server asks for, up to an hour."""
+    seconds = answer.retry_after.strip()
+    asked = timedelta(seconds=int(seconds)) if seconds.isascii() and seconds.isdigit() and len(seconds) < 10 else None
+    return min(asked or timedelta(), _MAX_RETRY_AFTER)

@@ -24,6 +24,7 @@ from qwendesk.cli.run import fast_loop
 from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.desk.delivery.deliver import RetrySchedule
 from qwendesk.desk.delivery.outbox import OutboxRepository, SendClaim
+from qwendesk.desk.tickets.service import Tickets
 from qwendesk.errors import ChannelError, StoreError
 from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, TestOutlet, running
@@ -102,6 +103,23 @@ def fail_marks(every: int) -> None:
     OutboxRepository.mark_sent = fails  # type: ignore[method-assign]
 
 
+def die_after(method: str, marker: Path) -> None:
+    """Kill the process once a change of a ticket is committed; the process after it finds the marker and lives."""
+    change = getattr(Tickets, method)
+
+    def die() -> None:
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def dies(self: Tickets, *args: Any, **kwargs: Any) -> Any:
+        changed = await change(self, *args, **kwargs)
+        die()
+        return changed
+
+    setattr(Tickets, method, dies)
+
+
 def watch_outbox(events: EventLog) -> dict[str, float]:
     """Log when a message was marked; return when each was last claimed, by key.
 
@@ -171,6 +189,8 @@ async def answer(args: argparse.Namespace, events: EventLog) -> None:
     schedule = RetrySchedule(first_pause=0.02, max_pause=0.2)
     if args.unmarked:
         fail_marks(args.unmarked)
+    if args.die_after:
+        die_after(args.die_after, args.folder / "died")
     outlet = Outlet(events, args.fails, watch_outbox(events))
     async with running(
         args.folder, script, url=args.url, limits=LIMITS, outlet=outlet, schedule=schedule, stop_timeout=10, **settings
@@ -192,6 +212,7 @@ def main() -> None:
     parser.add_argument("--word", type=float, default=0.0, help="seconds for each word of the answer")
     parser.add_argument("--fails", type=int, default=0)
     parser.add_argument("--ending", default="", help="text appended to each answer")
+    parser.add_argument("--die-after", help="a change of a ticket after which the first process is killed")
     parser.add_argument("--unmarked", type=int, default=0)
     parser.add_argument("--turn-timeout", type=float, default=600)
     args = parser.parse_args()

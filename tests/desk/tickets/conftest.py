@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, update
-from uuid_utils import uuid7
+from sqlalchemy import Connection, update
 
 from qwendesk.desk.inbox.acceptance import InboxAcceptance
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository
@@ -20,11 +19,14 @@ from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import Actor, TicketRules
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.messages import Inbound
 from tests import postgres_server
 from tests.databases import put_migrated
+from tests.desk.parts import Running, running
+from tests.desk.tickets.operators import add_operator
+
+Desks = Callable[..., AbstractAsyncContextManager[Running]]
 
 
 @dataclass
@@ -39,19 +41,7 @@ class Counter:
     events: Iterator[int] = field(default_factory=count)
 
     async def operator(self, name: str, *, role: str = "operator", online: bool = True, **values: Any) -> Actor:
-        row = {
-            "id": str(uuid7()),
-            "name": name,
-            "display_name": name.title(),
-            "password_hash": "",
-            "role": role,
-            "seen_at": datetime.now(UTC) if online else None,
-            "created_at": datetime.now(UTC),
-            **values,
-        }
-        async with self.memory.scope.write() as connection:
-            await connection.execute(insert(Operator), row)
-        return Actor.operator(row["id"], row["display_name"])
+        return await add_operator(self.memory.scope, name, role=role, online=online, **values)
 
     async def accept(self, text: str, conversation: str = "c1", **more: Any) -> ClaimedMessage:
         """Accept and claim a customer's message."""
@@ -110,3 +100,18 @@ async def _made(url: str) -> AsyncIterator[Counter]:
         yield Counter(memory, tickets, TicketQueries(memory.scope), queued, stopped)
     finally:
         await memory.aclose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def desks(request: pytest.FixtureRequest, tmp_path: Path) -> Desks:
+    @asynccontextmanager
+    async def make(*args: Any, **more: Any) -> AsyncIterator[Running]:
+        if request.param == "sqlite":
+            async with running(tmp_path, *args, **more) as desk:
+                yield desk
+        else:
+            with postgres_server.database() as url:
+                async with running(tmp_path, *args, url=url, **more) as desk:
+                    yield desk
+
+    return make

@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
-from uuid_utils import uuid7
+from sqlalchemy import func, select
 
 from qwendesk.desk.tickets.records import Actor, TicketRecord
-from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket
-from qwendesk.messages import Attachment
-from tests import postgres_server
-from tests.desk.parts import Abilities, Running, TestOutlet, running
+from qwendesk.messages import Attachment, Author, Outbound
+from tests.desk.parts import Abilities, Piece, Running, TestOutlet
+from tests.desk.tickets import operators
+from tests.desk.tickets.conftest import Desks
 
-Desks = Callable[..., AbstractAsyncContextManager[Running]]
 PIXEL = Attachment("image", "image/png", b"not really a picture", "a.png")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desks(request: pytest.FixtureRequest, tmp_path: Path) -> Desks:
-    @asynccontextmanager
-    async def make(*args: Any, **more: Any) -> AsyncIterator[Running]:
-        if request.param == "sqlite":
-            async with running(tmp_path, *args, **more) as desk:
-                yield desk
-        else:
-            with postgres_server.database() as url:
-                async with running(tmp_path, *args, url=url, **more) as desk:
-                    yield desk
-
-    return make
-
-
 async def add_operator(desk: Running, name: str = "ada", *, online: bool = True) -> Actor:
-    row = {
-        "id": str(uuid7()),
-        "name": name,
-        "display_name": name.title(),
-        "password_hash": "",
-        "role": "operator",
-        "seen_at": datetime.now(UTC) if online else None,
-        "created_at": datetime.now(UTC),
-    }
-    async with desk.runtime.database.write() as connection:
-        await connection.execute(insert(Operator), row)
-    return Actor.operator(row["id"], row["display_name"])
+    return await operators.add_operator(desk.runtime.database, name, online=online)
 
 
 async def tickets_of(desk: Running) -> list[TicketRecord]:
@@ -219,6 +187,44 @@ async def test_a_takeover_between_the_answer_and_its_delivery(desks: Desks) -> N
         assert desk.outlet.texts == []
         assert await thread(desk) == [("user", "help")], "what was not sent is not in the history"
         assert (await newest(desk)).state == "human"
+
+
+@pytest.mark.parametrize("hands_back", [False, True])
+async def test_a_takeover_before_the_first_part_is_claimed(desks: Desks, hands_back: bool) -> None:
+    taken: list[str] = []
+
+    class Interrupted(TestOutlet):
+        async def split_message(self, text: str, author: Author | None = None) -> list[Piece]:
+            if text == "re help" and not taken:
+                taken.append(text)
+                ticket = await newest(desk)
+                await desk.runtime.tickets.take_over(ticket.id, ada)
+                if hands_back:
+                    await desk.runtime.tickets.hand_back(ticket.id, ada)
+            return await super().split_message(text, author)
+
+    async with desks(echo, outlet=Interrupted()) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await desk.settle()
+        assert taken and desk.outlet.texts == (["re help"] if hands_back else [])
+        assert await thread(desk) == [("user", "help"), *([("assistant", "re help")] if hands_back else [])]
+
+
+async def test_a_takeover_between_two_parts(desks: Desks) -> None:
+    class Interrupted(TestOutlet):
+        async def send(self, message: Outbound) -> str | None:
+            sent = await super().send(message)
+            if message.text == "one":
+                await desk.runtime.tickets.reply((await newest(desk)).id, ada, "Ada here.", key="1")
+            return sent
+
+    async with desks(lambda messages: "one\n\n\ntwo", outlet=Interrupted()) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await desk.settle()
+        assert desk.outlet.texts == ["one", "Ada here."]
+        assert await thread(desk) == [("user", "help"), ("assistant", "one"), ("operator", "Ada here.")]
 
 
 async def test_a_partly_shown_answer_is_ended(desks: Desks) -> None:

@@ -40,8 +40,8 @@ TICKET_COMMANDS = ("human", "tickets", "ticket")
 """Chat commands for everybody at a desk with operators; without the slash they are words of a message."""
 OPERATOR_COMMANDS = ("approve", "deny")
 """Chat commands for operators and owners; a channel's setting ``commands`` may give them to known people, too."""
-UNRESTRICTED_COMMANDS = frozenset({"help", "rate"})
-"""Commands that no setting removes: the help, and the command that a rating button sends."""
+UNRESTRICTED_COMMANDS = frozenset({"help", "rate", "csat", "stop"})
+"""Commands that no setting removes: the help, those that rating buttons send, and the end of one's own answer."""
 PairingRequest = Callable[[Inbound, str], None]
 """Callback for a new pairing request: the message, and the code that was sent to its person."""
 

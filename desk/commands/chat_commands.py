@@ -20,7 +20,7 @@ from qwendesk.printable import one_line
 
 log = logging.getLogger(__name__)
 _COMMAND = re.compile(r"/(?P<name>[a-z][a-z_]{0,31})(?:@\S+)?(?:\s+(?P<argument>.*))?", re.DOTALL | re.IGNORECASE)
-_PRESSED = re.compile(r"(?P<name>rate):(?P<argument>\S+)")
+_PRESSED = re.compile(r"(?P<name>rate|csat):(?P<argument>\S+)")
 """The text that a rating button sends."""
 STOP = "stop"
 _THINK = {

@@ -16,6 +16,7 @@ from qwendesk.messages import Button, Inbound
 
 UP, DOWN = "👍", "👎"
 PRESS = "rate"
+_PRESSES = (PRESS, "csat")
 """Command that a rating button sends, before ``:1`` or ``:-1`` and the rated answer."""
 _PRESSED = re.compile(r"(?P<thumb>1|-1)(?::(?P<of>\S{1,255}))?")
 _SEQUENCE = re.compile(r"[0-9]{1,9}")
@@ -29,9 +30,9 @@ def rating_buttons(sequence: int, given: Thumb | None = None) -> tuple[Button, B
 
 
 def is_rating_press(text: str) -> bool:
-    """Return whether a message is a pressed rating button."""
+    """Return whether a message is a pressed rating button, under an answer or under the question at the end."""
     command = parse(text)
-    return command is not None and command.name == PRESS
+    return command is not None and command.name in _PRESSES
 
 
 async def rate_answer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -68,8 +68,13 @@ class TicketFlow:
         return await self.tickets.are_kept()
 
     async def place(self, claimed: ClaimedMessage) -> Placement | None:
-        """Put a message into its ticket; None if the message has a newer run."""
-        return await self.tickets.place(claimed)
+        """Put a message into its ticket, with the address that the customer left; None if it has a newer run."""
+        placement = await self.tickets.place(claimed)
+        address = claimed.inbound.reply_address
+        if placement and address and not address.as_dict().items() <= placement.ticket.fields.items():
+            ticket = await self.tickets.update(placement.ticket.id, CUSTOMER, fields=address.as_dict())
+            return replace(placement, ticket=ticket)
+        return placement
 
     def repeated(self, claimed: ClaimedMessage, placement: Placement) -> HandedOver | None:
         """Return what the customer is told if an earlier run of the message has handed its ticket over."""
@@ -81,6 +86,8 @@ class TicketFlow:
 
     async def before_turn(self, claimed: ClaimedMessage, ticket: TicketRecord) -> HandedOver | None:
         """Hand the ticket over if the customer's message is a reason to; None: the bot answers."""
+        if claimed.inbound.reply_address:  # who leaves an address wants the answer of a person
+            return await self._hand_over(claimed, ticket, HandoverDecision("asked"))
         decided = await self._rules.before_turn(claimed, ticket) if self._rules else None
         return await self._hand_over(claimed, ticket, decided) if decided else None
 

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import func, select
 
 from qwendesk.desk.tickets.records import Actor, TicketRecord
+from qwendesk.desk.translations import say
 from qwendesk.memory.tables.tickets import Ticket
-from qwendesk.messages import Attachment, Author, Outbound
+from qwendesk.messages import Attachment, Author, Outbound, ReplyAddress
 from tests.desk.parts import Abilities, Piece, Running, TestOutlet
 from tests.desk.tickets import operators
 from tests.desk.tickets.conftest import Desks
@@ -321,3 +322,48 @@ async def test_a_text_of_the_desk_has_buttons_and_is_no_part_of_the_history(desk
         assert outlet.texts == ["re help", "Was it good?"]
         assert [button.value for button in outlet.sent[1].buttons] == ["csat:1"] and outlet.sent[1].author is None
         assert ("assistant", "Was it good?") not in await thread(desk)
+
+
+async def test_an_address_that_the_customer_leaves_is_kept_in_the_ticket_and_the_bot_is_silent(desks: Desks) -> None:
+    address = ReplyAddress("Ann", "ann@shop.example")
+    async with desks(echo) as desk:
+        await add_operator(desk, online=False)
+        await desk.say("/human")
+        await desk.say("Please write to me.", event="a", reply_address=address)
+        await desk.say("Please write to me.", event="a", reply_address=address)
+        await desk.settle()
+        ticket = await newest(desk)
+        assert ticket.state == "waiting" and ticket.fields == {"name": "Ann", "email": "ann@shop.example"}
+        assert len(desk.outlet.texts) == 1 and desk.engine.calls == []
+        assert ("user", "Please write to me.") in await thread(desk)
+        events = (await desk.runtime.ticket_queries.thread(ticket.id)).events
+        (noted,) = [event for event in events if event.kind == "updated"]
+        assert noted.actor == "customer" and "ann@shop.example" not in str(noted.changes)
+
+
+async def test_an_address_left_while_the_bot_answers_hands_the_conversation_over(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await add_operator(desk, online=False)
+        await desk.say("Call me.", reply_address=ReplyAddress(phone="+39 02 1234567"))
+        await desk.settle()
+        ticket = await newest(desk)
+        assert (ticket.state, ticket.reason) == ("waiting", "asked")
+        assert ticket.fields == {"phone": "+39 02 1234567"}
+        assert len(desk.outlet.texts) == 1 and desk.engine.calls == []
+
+
+async def test_a_pressed_button_under_the_question_at_the_end_is_a_rating(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("hello")
+        await desk.settle()
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        await desk.runtime.tickets.resolve(ticket.id, ada)
+        await desk.runtime.satisfaction.ask(await newest(desk))
+        await desk.settle()
+        before = len(desk.engine.calls)
+        await desk.say(f"csat:{ticket.number}:5")
+        await desk.settle()
+        assert desk.outlet.texts[-1] == say("csat_thanks") and len(desk.engine.calls) == before
+        assert (await newest(desk)).state == "resolved"

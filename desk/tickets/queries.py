@@ -25,6 +25,7 @@ from qwendesk.memory.tables.conversations import Conversation, Message
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketEvent, TicketNote, TicketPresence
+from qwendesk.memory.tables.types import to_json
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 
 TYPING = timedelta(seconds=6)
@@ -48,6 +49,10 @@ class TicketFilter:
     language: str | None = None
     tag: str | None = None
     channel: str | None = None
+    mentions: str | None = None
+    """Id of an operator whom a note mentions."""
+    ids: tuple[str, ...] = ()
+    """Ids of tickets; empty: any."""
     min_priority: int = 0
     """Index of the lowest priority in ``PRIORITIES``."""
     text: str = ""
@@ -201,7 +206,8 @@ class TicketQueries:
         Events are committed out of order by some seconds, so a reader asks again for the last seconds and names the ids
         that it has seen.
         """
-        statement = _events(TicketEvent.at >= at - _COMMIT_DELAY, limit, newest_first=False)
+        # those seen are among the rows, and must not fill them
+        statement = _events(TicketEvent.at >= at - _COMMIT_DELAY, limit + len(seen), newest_first=False)
         async with self._database.read() as connection:
             return [_event(row) for row in await connection.execute(statement) if row.id not in seen]
 
@@ -253,31 +259,34 @@ async def read_event(connection: TenantConnection, event_id: str) -> TicketEvent
 
 
 def _conditions(filter_: TicketFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if filter_.states:
-        found.append(Ticket.state.in_(filter_.states))
-    if filter_.operator_id:
-        found.append(Ticket.operator_id == filter_.operator_id)
-    if filter_.is_unassigned:
-        found.append(Ticket.operator_id.is_(None))
-    if filter_.team:
-        found.append(Ticket.team == filter_.team)
-    if filter_.language:
-        found.append(Ticket.language == filter_.language)
-    if filter_.channel:
-        found.append(Conversation.channel == filter_.channel)
-    if filter_.min_priority:
-        found.append(Ticket.priority >= filter_.min_priority)
-    if filter_.tag:
-        found.append(cast(Ticket.tags, String).contains(f'"{filter_.tag}"', autoescape=True))
-    found += [_contains(word) for word in filter_.text.split()]
-    return found
+    mentioned = cast(TicketNote.mentions, String).contains(f'"{filter_.mentions}"', autoescape=True)
+    wanted: tuple[tuple[object, ColumnElement[bool]], ...] = (
+        (filter_.states, Ticket.state.in_(filter_.states)),
+        (filter_.operator_id, Ticket.operator_id == filter_.operator_id),
+        (filter_.is_unassigned, Ticket.operator_id.is_(None)),
+        (filter_.team, Ticket.team == filter_.team),
+        (filter_.language, Ticket.language == filter_.language),
+        (filter_.channel, Conversation.channel == filter_.channel),
+        (filter_.ids, Ticket.id.in_(filter_.ids)),
+        (filter_.mentions, Ticket.id.in_(select(TicketNote.ticket_id).where(mentioned))),
+        (filter_.min_priority, Ticket.priority >= filter_.min_priority),
+        (filter_.tag, cast(Ticket.tags, String).contains(to_json(filter_.tag), autoescape=True)),
+    )
+    return [condition for value, condition in wanted if value] + [_contains(word) for word in filter_.text.split()]
 
 
 def _contains(word: str) -> ColumnElement[bool]:
-    written = select(Message.ticket_id).where(Message.text.icontains(word, autoescape=True))
-    names = [Ticket.delivery[key].as_string().icontains(word, autoescape=True) for key in ("display_name", "person")]
-    conditions = [Ticket.subject.icontains(word, autoescape=True), *names, Ticket.id.in_(written)]
+    # SQLite folds the case of ASCII alone
+    forms = (word,) if word.isascii() else dict.fromkeys((word.lower(), word.upper(), word.title()))
+    conditions = [
+        condition
+        for form in forms
+        for condition in (
+            Ticket.subject.icontains(form, autoescape=True),
+            *(Ticket.delivery[key].as_string().icontains(form, autoescape=True) for key in ("display_name", "person")),
+            Ticket.id.in_(select(Message.ticket_id).where(Message.text.icontains(form, autoescape=True))),
+        )
+    ]
     number = word.removeprefix("#")
     if number.isascii() and number.isdigit() and len(number) < 10:
         conditions.append(Ticket.number == int(number))

@@ -28,6 +28,7 @@ from qwendesk.memory.tables.documents import KbChunk, KbDocument
 from qwendesk.memory.tables.facts import ConversationSummary, StoredFact, ToolCall
 from qwendesk.memory.tables.inbox import Access, InboundEvent, InboundFile, OutboundMessage
 from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketEvent, TicketNote
+from qwendesk.memory.tables.workspace import ReplyDraft
 from qwendesk.memory.tenancy import TenantConnection
 
 FORMAT = 1
@@ -89,6 +90,7 @@ def _tickets(person: str) -> Iterator[Part]:
     messages = select(Message.id).where(or_(Message.person_id == person, Message.ticket_id.in_(theirs)))
     yield "ticket_event", _all(TicketEvent).where(TicketEvent.ticket_id.in_(theirs)).order_by(TicketEvent.id)
     yield "ticket_note", _all(TicketNote).where(TicketNote.ticket_id.in_(theirs)).order_by(TicketNote.id)
+    yield "reply_draft", _all(ReplyDraft).where(ReplyDraft.ticket_id.in_(theirs)).order_by(ReplyDraft.id)
     yield "message_translation", _all(MessageTranslation).where(MessageTranslation.message_id.in_(messages))
 
 
@@ -195,6 +197,8 @@ async def _forget_in_other_tickets(connection: TenantConnection, person: str, co
     others = or_(Ticket.person_id != person, Ticket.person_id.is_(None))
     here = Ticket.conversation_id.in_(conversations), others
     await connection.execute(update(Ticket).where(*here).values(subject=""))
+    # a draft may answer the person
+    await connection.execute(delete(ReplyDraft).where(ReplyDraft.ticket_id.in_(select(Ticket.id).where(*here))))
     for id_, delivery in (await connection.execute(select(Ticket.id, Ticket.delivery).where(*here))).all():
         if delivery.get("person") in names:
             kept = {name: value for name, value in delivery.items() if name not in ("person", "display_name")}

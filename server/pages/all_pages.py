@@ -9,20 +9,24 @@ from qwendesk.server.pages.account import AccountPages
 from qwendesk.server.pages.audit import AuditPages
 from qwendesk.server.pages.desk_pages import DeskPages
 from qwendesk.server.pages.home import HomePages
+from qwendesk.server.pages.inbox.inbox import LIST, Inbox
+from qwendesk.server.pages.inbox.pages import inbox_pages
 from qwendesk.server.pages.login import LoginPages
 from qwendesk.server.pages.page import Page
 from qwendesk.server.pages.team import TeamPages
 
 
-def build_pages(services: Operators, further: Iterable[Page] = ()) -> DeskPages:
+def build_pages(services: Operators, further: Iterable[Page] = (), inbox: Inbox | None = None) -> DeskPages:
     """Return all pages of the operators.
 
     Args:
         services: accounts, sessions and the audit log.
         further: pages of other parts of the desk, in the menu after the first one.
+        inbox: what the inbox works with; None: there is none.
     """
     pages = [
-        *HomePages().pages(),
+        *HomePages(LIST if inbox else "").pages(),
+        *(inbox_pages(inbox) if inbox else ()),
         *further,
         *TeamPages().pages(),
         *AuditPages().pages(),

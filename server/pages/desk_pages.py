@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -55,15 +56,6 @@ class DeskPages:
         self.pages = pages
         self._is_in_use = always
         self._has_warned = False
-        self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals["static"] = assets.static
-        self._templates.filters["moment"] = _moment
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes; an address of ``/desk`` without a page is known to operators alone."""
@@ -93,7 +85,7 @@ class DeskPages:
             "said": request.said,
             "is_exposed": self._is_exposed(request),
         }
-        return self._templates.get_template(template).render({**shared, **values})
+        return _templates().get_template(template).render({**shared, **values})
 
     def _is_exposed(self, request: PageRequest) -> bool:
         """Return whether others can read the connection; the log says so once."""
@@ -105,6 +97,21 @@ class DeskPages:
                 "the way. Open them through a proxy with TLS, named in trusted_proxies in the table [http]."
             )
         return is_exposed
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates, which are compiled once a process."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["static"] = assets.static
+    environment.filters["moment"] = _moment
+    return environment
 
 
 def _moment(at: datetime) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from qwendesk.server.pages.desk_pages import HOME
 from qwendesk.server.pages.page import Page, PageRequest
@@ -11,12 +11,19 @@ PRESENCE = "/desk/presence"
 
 
 class HomePages:
-    """The page at ``/desk``: who is at the desk."""
+    """The page at ``/desk``: who is at the desk.
+
+    Args:
+        inbox: address of the page that is shown instead; empty: none.
+    """
+
+    def __init__(self, inbox: str = "") -> None:
+        self._inbox = inbox
 
     def pages(self) -> list[Page]:
         """Return the page, and the address by which an open page says that its operator is there."""
         return [
-            Page(HOME, self._show, "viewer", nav="Desk"),
+            Page(HOME, self._show, "viewer", nav="" if self._inbox else "Desk"),
             Page(PRESENCE, self._note_presence, "viewer", methods=("POST",), is_background=True),
         ]
 
@@ -24,6 +31,8 @@ class HomePages:
         return Response(status_code=204)
 
     async def _show(self, request: PageRequest) -> Response:
+        if self._inbox:
+            return RedirectResponse(self._inbox, 303)
         accounts = await request.services.accounts.all()
         online = [account for account in accounts if account.is_online()]
         return request.render("home.jinja", online=online)

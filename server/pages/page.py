@@ -113,7 +113,9 @@ class PageRequest(Request):
             said: a short sentence that it shows.
         """
         seal = security.seal(said, self.csrf_token)
-        address = f"{path}{'&' if '?' in path else '?'}said={quote(said)}&seal={seal}" if said else path
+        page, hash_, place = path.partition("#")
+        told = f"{'&' if '?' in page else '?'}said={quote(said)}&seal={seal}" if said else ""
+        address = f"{page}{told}{hash_}{place}"
         if self.is_htmx:
             return Response(status_code=204, headers={"HX-Redirect": address})
         return RedirectResponse(address, 303)

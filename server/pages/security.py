@@ -14,7 +14,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types htmx"
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types htmx desk"
 )
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

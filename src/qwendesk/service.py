@@ -37,6 +37,7 @@ from qwendesk.server.addresses import is_loopback
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.pages.all_pages import build_pages
 from qwendesk.server.pages.desk_pages import HOME
+from qwendesk.server.pages.inbox.inbox import Inbox
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
 from qwendesk.wiring import (
@@ -109,6 +110,7 @@ class Service:
         self._on_request = on_request
         self._answers = component in ("all", "worker")
         self._open = AsyncExitStack()
+        self._inbox: Inbox | None = None
         self.web: WebServer | None = None
         self._has_operators = False
         self.models: ModelMonitor | None = None
@@ -220,6 +222,8 @@ class Service:
         self.web = WebServer(self.app, self.settings.host, self.settings.port, limits)
         await self.web.start()
         stack.push_async_callback(self.web.stop)
+        if self._inbox:
+            stack.push_async_callback(self._inbox.feed.aclose)  # ends the open streams, for which the server would wait
 
     async def _desk_routes(self, stack: AsyncExitStack) -> Sequence[BaseRoute]:
         """Return the routes of the operators' pages, which the process that serves pages has."""
@@ -236,7 +240,8 @@ class Service:
         pruning = PeriodicTask(operators.prune, _PRUNE_SECONDS)
         pruning.start()
         stack.push_async_callback(pruning.stop)
-        return build_pages(operators).routes()
+        self._inbox = Inbox.of(self._memory, self.runtime.tickets)
+        return build_pages(operators, inbox=self._inbox).routes()
 
     @property
     def desk_address(self) -> str | None:

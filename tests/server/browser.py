@@ -15,6 +15,7 @@ from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.operators.passwords import Passwords
 from qwendesk.memory.memory import Memory
 from qwendesk.server.pages.all_pages import build_pages
+from qwendesk.server.pages.inbox.inbox import Inbox
 from qwendesk.server.pages.page import Page
 from qwendesk.server.web import build_app
 from qwendesk.settings import OperatorSettings
@@ -44,10 +45,15 @@ class Browser(httpx.AsyncClient):
     """A browser at the operators' pages: it keeps cookies, and sends forms as a person does."""
 
     def __init__(
-        self, operators: Operators, address: str = LOCAL, scheme: str = "http", further: Iterable[Page] = ()
+        self,
+        operators: Operators,
+        address: str = LOCAL,
+        scheme: str = "http",
+        further: Iterable[Page] = (),
+        inbox: Inbox | None = None,
     ) -> None:
         self._transport_of_app = httpx.ASGITransport(
-            build_app(well, desk_routes=build_pages(operators, further).routes())
+            build_app(well, desk_routes=build_pages(operators, further, inbox).routes())
         )
         self.address = address
         super().__init__(transport=self._transport_of_app, base_url=f"{scheme}://desk.example", follow_redirects=True)

@@ -1,0 +1,66 @@
+"""What belongs to the messages of a ticket: their files, and how an answer was made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from qwendesk.memory.tables.conversations import Message, StoredAttachment, Turn
+from qwendesk.memory.tenancy import TenantDatabase
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A file of a message, without its content."""
+
+    id: str
+    message_id: str
+    kind: str
+    mime: str
+    name: str
+    size: int
+
+
+_FILE_COLUMNS: tuple[Any, ...] = tuple(getattr(StoredAttachment, name) for name in FileInfo.__slots__)
+
+
+class MessageDetails:
+    """Reads what belongs to the messages of one tenant's tickets."""
+
+    def __init__(self, database: TenantDatabase) -> None:
+        self._database = database
+
+    async def files(self, message_ids: Collection[str]) -> dict[str, list[FileInfo]]:
+        """Return the files of messages, by the message's id."""
+        of = StoredAttachment
+        statement = select(*_FILE_COLUMNS).where(of.message_id.in_(message_ids)).order_by(of.message_id, of.ordinal)
+        found: dict[str, list[FileInfo]] = {}
+        async with self._database.read() as connection:
+            for row in await connection.execute(statement):
+                found.setdefault(row.message_id, []).append(FileInfo(*row))
+        return found
+
+    async def file(self, ticket_id: str, id_: str) -> tuple[FileInfo, bytes] | None:
+        """Return a file of a ticket with its content; None: the ticket has no such file."""
+        statement = (
+            select(*_FILE_COLUMNS, StoredAttachment.content)
+            .join(Message, Message.id == StoredAttachment.message_id)
+            .where(StoredAttachment.id == id_, Message.ticket_id == ticket_id)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return (FileInfo(*row[:-1]), row[-1]) if row else None
+
+    async def receipt(self, ticket_id: str, sequence: int) -> dict[str, Any] | None:
+        """Return the receipt of the answer with a number; None: there is none."""
+        statement = (
+            select(Turn.receipt)
+            .join(Message, Message.id == Turn.question_id)
+            .where(Message.ticket_id == ticket_id, Turn.sequence == sequence)
+        )
+        async with self._database.read() as connection:
+            found: dict[str, Any] | None = (await connection.execute(statement)).scalar_one_or_none()
+        return found

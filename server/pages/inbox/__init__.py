@@ -1,0 +1,1 @@
+"""The inbox of the operators: lists of tickets, one ticket, and everything that is done with them."""

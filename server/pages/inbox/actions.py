@@ -1,0 +1,211 @@
+"""What operators do with a ticket: take over, hand back, assign, resolve, snooze, label, merge, split, macros."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from qwendesk.desk.tickets.records import Actor, TicketConflict, TicketGone, TicketRecord
+from qwendesk.desk.workspace.snoozing import SNOOZE_PRESETS, until, written_time
+from qwendesk.errors import InputError, no_such
+from qwendesk.server.pages.inbox.inbox import (
+    Inbox,
+    actor_of,
+    audit,
+    form_text,
+    gone,
+    number_of,
+    ticket_path,
+    words,
+)
+from qwendesk.server.pages.inbox.ticket import TicketPages
+from qwendesk.server.pages.page import Page, PageRequest
+
+_MAX_FIELD_CHARS = 500
+_MAX_TAGS = 20
+_SAID = {
+    "take": "You hold this ticket now; the bot is silent.",
+    "hand_back": "The bot answers again.",
+    "assign": "Assigned.",
+    "resolve": "Resolved.",
+    "reopen": "Open again.",
+    "snooze": "Set aside.",
+    "wake": "Awake again.",
+    "merge": "Merged.",
+    "split": "This is the new ticket.",
+    "macro": "Done.",
+}
+
+
+class ActionPages:
+    """Changes of a ticket, as forms and for htmx.
+
+    Args:
+        inbox: the parts of the desk.
+        ticket_pages: render the ticket afterwards.
+    """
+
+    def __init__(self, inbox: Inbox, ticket_pages: TicketPages) -> None:
+        self._inbox = inbox
+        self._ticket_pages = ticket_pages
+
+    def pages(self) -> list[Page]:
+        """Return the pages."""
+        return [Page("/desk/tickets/{number:int}/do/{action}", self._do, "operator", methods=("POST",))]
+
+    async def _do(self, request: PageRequest) -> Response:
+        action, form = request.path_params["action"], await request.form()
+        ticket = await self._inbox.ticket(request)
+        try:
+            changed = await change(self._inbox, action, ticket, actor_of(request), form)
+        except TicketConflict as conflict:
+            return self._conflict(request, ticket, action, conflict)
+        except TicketGone:
+            raise HTTPException(404, gone(ticket.number)) from None
+        await audit(request, action, ticket, **({"to": changed.number} if changed.id != ticket.id else {}))
+        said = _SAID.get(action, "")
+        if request.is_htmx and changed.id == ticket.id and action != "macro":
+            return await self._ticket_pages.live(request, changed, said)
+        return request.redirect(ticket_path(changed), said=said)
+
+    def _conflict(self, request: PageRequest, ticket: TicketRecord, action: str, conflict: TicketConflict) -> Response:
+        """Say who was faster, and offer to take the ticket nevertheless."""
+        values = {"ticket": ticket, "text": str(conflict), "may_force": action == "take" and bool(conflict.holder)}
+        if not request.is_htmx:
+            return request.render("inbox/conflict_page.jinja", 409, **values)
+        response = request.render("inbox/conflict.jinja", 409, **values)
+        response.headers.update({"HX-Retarget": "#alerts", "HX-Reswap": "innerHTML"})
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """An action on a ticket, with the values of its form."""
+
+    inbox: Inbox
+    ticket: TicketRecord
+    actor: Actor
+    form: FormData
+
+    def text(self, name: str) -> str:
+        return form_text(self.form, name)
+
+    async def take(self) -> TicketRecord:
+        return await self.inbox.tickets.take_over(self.ticket.id, self.actor, force=bool(self.form.get("force")))
+
+    async def hand_back(self) -> TicketRecord:
+        return await self.inbox.tickets.hand_back(self.ticket.id, self.actor)
+
+    async def assign(self) -> TicketRecord:
+        return await self.inbox.tickets.assign(self.ticket.id, self.actor, self.text("operator") or None)
+
+    async def resolve(self) -> TicketRecord:
+        return await self.inbox.tickets.resolve(self.ticket.id, self.actor)
+
+    async def reopen(self) -> TicketRecord:
+        return await self.inbox.tickets.reopen(self.ticket.id, self.actor)
+
+    async def snooze(self) -> TicketRecord:
+        return await self.inbox.tickets.snooze(self.ticket.id, self.actor, snooze_end(self.form))
+
+    async def wake(self) -> TicketRecord:
+        return await self.inbox.tickets.wake(self.ticket.id, self.actor)
+
+    async def update(self) -> TicketRecord:
+        return await self.inbox.tickets.update(self.ticket.id, self.actor, **_properties(self.ticket, self.form))
+
+    async def merge(self) -> TicketRecord:
+        other = await self.inbox.queries.numbered(number_of(self.form, "into"))
+        return await self.inbox.tickets.merge(self.ticket.id, other.id, self.actor)
+
+    async def split(self) -> TicketRecord:
+        first, subject = number_of(self.form, "sequence"), self.text("subject")[:200]
+        return await self.inbox.tickets.split(self.ticket.id, self.actor, first, subject)
+
+    async def macro(self) -> TicketRecord:
+        macro = await self.inbox.macros.get(self.text("macro"))
+        changed = await self.inbox.macros.run(macro, self.ticket, self.actor, self.text("zone"), key=self.text("key"))
+        if macro.text and not macro.steps.sends:
+            await self.inbox.drafts.append(self.ticket.id, self.actor.operator_id or "", "reply", macro.text)
+        return changed
+
+
+_ACTIONS: dict[str, Callable[[_Doing], Awaitable[TicketRecord]]] = {
+    "take": _Doing.take,
+    "hand_back": _Doing.hand_back,
+    "assign": _Doing.assign,
+    "resolve": _Doing.resolve,
+    "reopen": _Doing.reopen,
+    "snooze": _Doing.snooze,
+    "wake": _Doing.wake,
+    "update": _Doing.update,
+    "merge": _Doing.merge,
+    "split": _Doing.split,
+    "macro": _Doing.macro,
+}
+
+
+async def change(inbox: Inbox, action: str, ticket: TicketRecord, actor: Actor, form: FormData) -> TicketRecord:
+    """Change a ticket and return the one that is shown afterwards.
+
+    Args:
+        inbox: the parts of the desk.
+        action: what to do.
+        ticket: the ticket.
+        actor: the operator.
+        form: the values of the form.
+
+    Raises:
+        TicketError: the change is not possible.
+        InputError: a value of the form is invalid.
+        HTTPException: there is no such action (404).
+    """
+    if action not in _ACTIONS:
+        raise HTTPException(404, "There is no such action.")
+    return await _ACTIONS[action](_Doing(inbox, ticket, actor, form))
+
+
+def snooze_end(form: FormData) -> Any:
+    """Return until when a form sets a ticket aside.
+
+    Raises:
+        InputError: the form says no time, or an unknown one.
+    """
+    zone, at = form_text(form, "zone"), form_text(form, "at")
+    if at:
+        return written_time(at, zone)
+    preset = form_text(form, "preset")
+    for known in SNOOZE_PRESETS:
+        if known == preset:
+            return until(known, zone)
+    raise InputError(no_such("There is no time to snooze", preset, SNOOZE_PRESETS))
+
+
+def _properties(ticket: TicketRecord, form: FormData) -> dict[str, Any]:
+    """Return the properties that a form changes."""
+    changed: dict[str, Any] = {
+        name: form_text(form, name)[:_MAX_FIELD_CHARS]
+        for name in ("priority", "subject", "team", "language")
+        if name in form and form_text(form, name) != (getattr(ticket, name) or "")
+    }
+    if "tags" in form:
+        tags = [word.casefold()[:60] for word in words(form_text(form, "tags"))][:_MAX_TAGS]
+        changed["add_tags"] = [tag for tag in tags if tag not in ticket.tags]
+        changed["remove_tags"] = [tag for tag in ticket.tags if tag not in tags]
+    fields = {
+        name.removeprefix("field:"): _field(value)
+        for name, value in form.items()
+        if name.startswith("field:") and _field(value) != ticket.fields.get(name.removeprefix("field:"))
+    }
+    if new := " ".join(form_text(form, "new_field").split())[:60]:
+        fields[new] = _field(form.get("new_value"))
+    return {**changed, **({"fields": fields} if fields else {})}
+
+
+def _field(value: Any) -> str | None:
+    return value.strip()[:_MAX_FIELD_CHARS] or None if isinstance(value, str) else None

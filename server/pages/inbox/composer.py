@@ -1,0 +1,139 @@
+"""What operators write on a ticket: replies with files, private notes, and drafts of both."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import regex
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from qwendesk.desk.operators.accounts import OperatorRecord
+from qwendesk.desk.tickets.records import TicketConflict, TicketError, TicketGone, TicketRecord
+from qwendesk.desk.workspace.drafts import MAX_DRAFT_CHARS, DraftKind
+from qwendesk.errors import InputError
+from qwendesk.messages import MAX_ATTACHMENT_BYTES, Attachment, kind_of
+from qwendesk.server.pages.inbox.inbox import LIST, Inbox, actor_of, audit, form_text, gone, ticket_path
+from qwendesk.server.pages.inbox.ticket import TicketPages
+from qwendesk.server.pages.page import Page, PageRequest
+
+MAX_FILES = 10
+_MAX_BODY_BYTES = MAX_ATTACHMENT_BYTES + 2**20
+_MAX_KEY_CHARS = 64
+
+
+class ComposerPages:
+    """Replies, notes and drafts.
+
+    Args:
+        inbox: the parts of the desk.
+        ticket_pages: render the ticket if a reply could not be sent.
+    """
+
+    def __init__(self, inbox: Inbox, ticket_pages: TicketPages) -> None:
+        self._inbox = inbox
+        self._ticket_pages = ticket_pages
+
+    def pages(self) -> list[Page]:
+        """Return the pages."""
+        path = "/desk/tickets/{number:int}"
+        return [
+            Page(f"{path}/reply", self._reply, "operator", methods=("POST",), max_body=_MAX_BODY_BYTES),
+            Page(f"{path}/note", self._note, "operator", methods=("POST",)),
+            Page(f"{path}/draft", self._draft, "operator", methods=("POST",)),
+        ]
+
+    async def _reply(self, request: PageRequest) -> Response:
+        ticket, form = await self._inbox.ticket(request), await request.form()
+        text = _text(form)
+        try:
+            if len(text) > MAX_DRAFT_CHARS:
+                raise TicketError(
+                    f"A message has at most {MAX_DRAFT_CHARS:,} characters; this one has {len(text):,}: send a file."
+                )
+            files = await _files(form)
+            key = form_text(form, "key")[:_MAX_KEY_CHARS]
+            changed = await self._inbox.tickets.reply(
+                ticket.id, actor_of(request), text.strip(), files, key=key, force=bool(form.get("force"))
+            )
+            if form.get("then") == "resolve":
+                changed = await self._inbox.tickets.resolve(ticket.id, actor_of(request))
+        except TicketGone:
+            raise HTTPException(404, gone(ticket.number)) from None
+        except InputError as error:  # the text is shown again, and kept
+            return await self._refused(request, ticket, text, error)
+        await self._inbox.drafts.keep(ticket.id, request.operator.id, "reply", "")
+        await audit(request, "reply", changed, files=len(files))
+        if form.get("then") == "resolve":
+            return request.redirect(LIST, said=f"#{ticket.number} is answered and resolved.")
+        return request.redirect(f"{ticket_path(ticket)}#composer")
+
+    async def _refused(self, request: PageRequest, ticket: TicketRecord, text: str, error: InputError) -> Response:
+        kept = text[:MAX_DRAFT_CHARS]
+        await self._inbox.drafts.keep(ticket.id, request.operator.id, "reply", kept)
+        holder = error.holder if isinstance(error, TicketConflict) else ""
+        status = 409 if holder else 400
+        return await self._ticket_pages.render(request, ticket, status, problem=str(error), holder=holder)
+
+    async def _note(self, request: PageRequest) -> Response:
+        ticket, form = await self._inbox.ticket(request), await request.form()
+        text = _text(form)
+        if len(text) > MAX_DRAFT_CHARS:
+            raise TicketError(f"A note has at most {MAX_DRAFT_CHARS:,} characters; this one has {len(text):,}.")
+        found = mentioned(text, await request.services.accounts.all())
+        try:
+            await self._inbox.tickets.note(ticket.id, actor_of(request), text, [one.id for one in found])
+        except TicketGone:
+            raise HTTPException(404, gone(ticket.number)) from None
+        await self._inbox.drafts.keep(ticket.id, request.operator.id, "note", "")
+        await audit(request, "note", ticket, mentions=[one.name for one in found])
+        names = ", ".join(one.display_name for one in found)
+        return request.redirect(f"{ticket_path(ticket)}#composer", said=f"Noted for {names}." if names else "Noted.")
+
+    async def _draft(self, request: PageRequest) -> Response:
+        ticket, form = await self._inbox.ticket(request), await request.form()
+        kind: DraftKind = "note" if form.get("kind") == "note" else "reply"
+        text = _text(form)
+        keep = self._inbox.drafts.append if form.get("append") else self._inbox.drafts.keep
+        await keep(ticket.id, request.operator.id, kind, text)
+        if request.headers.get("x-draft"):  # the page saves while the operator types
+            return Response(status_code=204)
+        return request.redirect(f"{ticket_path(ticket)}#composer")
+
+
+def mentioned(text: str, operators: list[OperatorRecord]) -> list[OperatorRecord]:
+    """Return the operators whom a note mentions by ``@`` and their log-in names."""
+    names = {unicodedata.normalize("NFKC", name).casefold().rstrip(".-_") for name in _mention().findall(text)}
+    return [one for one in operators if one.disabled_at is None and one.name.casefold() in names]
+
+
+def _mention() -> regex.Pattern[str]:
+    return regex.compile(r"(?<![\p{L}\p{N}_@])[@＠]([\p{L}\p{M}\p{N}._-]+)")
+
+
+def _text(form: FormData) -> str:
+    """Return the text of a form with the line breaks of texts; forms send those of the network."""
+    return form_text(form, "text").replace("\r\n", "\n")
+
+
+async def _files(form: FormData) -> tuple[Attachment, ...]:
+    """Return the files of a form.
+
+    Raises:
+        TicketError: there are too many.
+    """
+    sent = [one for one in form.getlist("files") if isinstance(one, UploadFile) and (one.filename or one.size)]
+    if len(sent) > MAX_FILES:
+        raise TicketError(f"A message has at most {MAX_FILES} files; these are {len(sent)}.")
+    found = []
+    for one in sent:
+        mime: str = (one.content_type or "application/octet-stream").partition(";")[0].strip().lower()
+        found.append(Attachment(kind_of(mime), mime, await one.read(), _name(one.filename or "")))
+    return tuple(found)
+
+
+def _name(name: str) -> str:
+    """Return a file's name without folders and control characters."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(sign for sign in last if sign.isprintable())[:150]

@@ -1,0 +1,119 @@
+"""What the pages of the inbox work with, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+
+from qwendesk.desk.tickets.queries import TicketQueries
+from qwendesk.desk.tickets.records import Actor, TicketError, TicketGone, TicketRecord
+from qwendesk.desk.tickets.service import Tickets
+from qwendesk.desk.workspace.bulk import BulkChanges
+from qwendesk.desk.workspace.details import MessageDetails
+from qwendesk.desk.workspace.drafts import Drafts
+from qwendesk.desk.workspace.feed import TicketFeed
+from qwendesk.desk.workspace.lists import InboxLists
+from qwendesk.desk.workspace.macros import Macros
+from qwendesk.desk.workspace.views import SavedViews
+from qwendesk.memory.memory import Memory
+from qwendesk.server.pages.inbox.presenting import Presenter
+from qwendesk.server.pages.page import PageRequest
+
+LIST = "/desk/tickets"
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """The parts of the desk that the inbox shows and changes."""
+
+    memory: Memory
+    tickets: Tickets
+    queries: TicketQueries
+    lists: InboxLists
+    feed: TicketFeed
+    views: SavedViews
+    macros: Macros
+    drafts: Drafts
+    bulk: BulkChanges
+    details: MessageDetails
+
+    @classmethod
+    def of(cls, memory: Memory, tickets: Tickets) -> Inbox:
+        """Return the inbox over one tenant's memory."""
+        database = memory.scope
+        return cls(
+            memory,
+            tickets,
+            TicketQueries(database),
+            InboxLists(database),
+            TicketFeed(database),
+            SavedViews(database),
+            Macros(database, tickets),
+            Drafts(database),
+            BulkChanges(database, tickets),
+            MessageDetails(database),
+        )
+
+    async def ticket(self, request: PageRequest) -> TicketRecord:
+        """Return the ticket of a request's address.
+
+        Raises:
+            HTTPException: there is none, or it was deleted (404).
+        """
+        number = request.path_params["number"]
+        try:
+            return await self.queries.numbered(number)
+        except TicketGone:
+            raise HTTPException(404, gone(number)) from None
+
+
+def gone(number: int) -> str:
+    """Return the sentence that there is no such ticket."""
+    return f"There is no ticket {number}; it may have been deleted with its customer."
+
+
+def actor_of(request: PageRequest) -> Actor:
+    """Return the operator as the one who changes a ticket."""
+    return Actor.operator(request.operator.id, request.operator.display_name)
+
+
+def presenter(request: PageRequest) -> Presenter:
+    """Return what the templates ask for words."""
+    return Presenter(request.operator.languages)
+
+
+def ticket_path(ticket: TicketRecord | int, part: str = "") -> str:
+    """Return the address of a ticket's page or of a part of it."""
+    number = ticket if isinstance(ticket, int) else ticket.number
+    return f"{LIST}/{number}/{part}" if part else f"{LIST}/{number}"
+
+
+async def audit(request: PageRequest, action: str, ticket: TicketRecord, **details: Any) -> None:
+    """Add an entry to the audit log that an operator has changed a ticket."""
+    await request.services.audit.add(request.actor, f"ticket.{action}", f"ticket:{ticket.number}", details)
+
+
+def form_text(form: Mapping[str, Any], name: str) -> str:
+    """Return a text of a form; a file or nothing is an empty one."""
+    value = form.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a field with words between commas."""
+    return [word for part in text.replace("،", ",").replace("、", ",").split(",") if (word := " ".join(part.split()))]
+
+
+def number_of(form: Mapping[str, Any], name: str) -> int:
+    """Return a number of a form.
+
+    Raises:
+        TicketError: it is none.
+    """
+    text = form_text(form, name).removeprefix("#")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise TicketError(f"{text[:20]!r} is no number.")
+    return int(text)

@@ -1,0 +1,204 @@
+"""What the inbox shows of tickets in words: times, states, languages, events, names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from qwendesk.desk.handover.reasons import IN_WORDS
+from qwendesk.desk.operators.accounts import OperatorRecord
+from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread, Translation
+from qwendesk.desk.tickets.records import TicketEventRecord, TicketNoteRecord
+from qwendesk.desk.workspace.lists import ViewName
+from qwendesk.desk.workspace.snoozing import PRESET_LABELS
+from qwendesk.routing.signals.language import english_name
+
+VIEW_LABELS: dict[ViewName, str] = {
+    "mine": "Mine",
+    "unassigned": "Unassigned",
+    "waiting": "Waiting",
+    "human": "With operators",
+    "bot": "With the bot",
+    "snoozed": "Snoozed",
+    "mentions": "Mentions",
+    "resolved": "Resolved",
+    "all": "All",
+}
+STATE_LABELS = {
+    "bot": "bot answers",
+    "waiting": "waiting",
+    "human": "with an operator",
+    "snoozed": "snoozed",
+    "resolved": "resolved",
+}
+_PLAIN = {
+    "opened": "opened it",
+    "taken_over": "took it over",
+    "handed_back": "handed it back to the bot",
+    "assigned": "assigned it",
+    "resolved": "resolved it",
+    "reopened": "reopened it",
+    "woken": "woke it",
+    "merged": "merged it into another ticket",
+    "merged_from": "merged{number} into it",
+    "split": "split{number} from it",
+    "split_from": "split it from{number}",
+}
+_UNITS = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"))
+_HIDDEN = frozenset({"message", "answered", "replied", "noted", "delivered", "not_delivered"})
+"""Events whose message or note is in the thread itself."""
+_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "ps", "sd", "ug", "yi", "dv", "ckb"})
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadItem:
+    """A message, a note or several events in the order in which they happened."""
+
+    at: datetime
+    message: ThreadMessage | None = None
+    note: TicketNoteRecord | None = None
+    events: tuple[TicketEventRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShownText:
+    """The text of a message for its reader, and the other one of the two languages."""
+
+    text: str
+    language: str | None = None
+    other: str = ""
+    """The text in the other language; empty: there is none."""
+    other_label: str = ""
+    doubts: tuple[str, ...] = ()
+    problem: str = ""
+    """Why there is no translation; empty: there is one, or none was tried."""
+
+
+class Presenter:
+    """What templates ask for words; each has it as ``show``.
+
+    Args:
+        languages: the languages that the operator reads.
+        now: the time.
+    """
+
+    views = VIEW_LABELS
+    states = STATE_LABELS
+    presets = PRESET_LABELS
+
+    def __init__(self, languages: Sequence[str] = (), now: datetime | None = None) -> None:
+        self._languages = tuple(languages)
+        self.now = now or datetime.now(UTC)
+
+    def ago(self, at: datetime) -> str:
+        """Return how long ago or ahead a time is, such as ``5 min``."""
+        seconds = (self.now - at).total_seconds()
+        for unit, name in _UNITS:
+            if abs(seconds) >= unit:
+                return (
+                    f"{int(abs(seconds) // unit)} {name}" if seconds > 0 else f"in {int(abs(seconds) // unit)} {name}"
+                )
+        return "now"
+
+    def iso(self, at: datetime) -> str:
+        """Return a time for the attribute ``datetime``."""
+        return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    def absolute(self, at: datetime) -> str:
+        """Return a time in full."""
+        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+    def language(self, code: str | None) -> str:
+        """Return the English name of a language."""
+        return english_name(code) or code or ""
+
+    def direction(self, language: str | None) -> str:
+        """Return the direction of a language's script for ``dir``; by the text itself where it is unknown."""
+        return "rtl" if language in _RIGHT_TO_LEFT else "auto"
+
+    def reason(self, code: str | None) -> str:
+        """Return why a ticket was handed over."""
+        return reason_words(code)
+
+    def text(self, message: ThreadMessage) -> ShownText:
+        """Return the text that the operator reads of a message, and the other language's one click away."""
+        if message.role == "operator":
+            sent = next((one for one in message.translations if one.status == "done" and one.text), None)
+            if sent:
+                label = f"As sent, in {self.language(sent.language)}"
+                return ShownText(message.text, None, sent.text, label, sent.doubts)
+            refused = next((one for one in message.translations if one.status != "done"), None)
+            return ShownText(message.text, problem=_problem(refused))
+        read = [one for code in self._languages for one in message.translations if one.language == code]
+        done = next((one for one in read if one.status == "done" and one.text), None)
+        if done:
+            return ShownText(done.text, done.language, message.text, "Original", done.doubts)
+        return ShownText(message.text, problem=_problem(next(iter(read), None)))
+
+    def event(self, event: TicketEventRecord) -> str:
+        """Return what an event was, in words."""
+        who = event.operator_name or {"customer": "The customer", "bot": "The bot"}.get(event.actor, "A rule")
+        return f"{who} {_happened(event)}"
+
+
+def _happened(event: TicketEventRecord) -> str:
+    """Return what somebody did, without who."""
+    changes, kind = event.changes, event.kind.replace("_", " ")
+    number = f" #{changes['number']}" if "number" in changes else ""
+    match event.kind:
+        case "handed_over":
+            return f"handed it over: {reason_words(event.reason)}"
+        case "assigned" if not changes.get("operator_id"):
+            return "unassigned it"
+        case "snoozed":
+            until = str(changes.get("snoozed_until") or "")[:16].replace("T", " ")
+            return f"snoozed it until {until} UTC"
+        case "updated":
+            return f"set {', '.join(_change(name, value) for name, value in changes.items()) or 'the subject'}"
+    return _PLAIN.get(event.kind, kind + number).format(number=number)
+
+
+def _change(name: str, value: Any) -> str:
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return f"{name} to {shown or 'nothing'}"
+
+
+def _problem(translation: Translation | None) -> str:
+    if translation is None or translation.status == "done":
+        return ""
+    if translation.status == "refused":
+        return "Not translated: the translation changed a name, a number or a link."
+    return "Not translated: no model answered."
+
+
+def reason_words(code: str | None) -> str:
+    """Return why a ticket was handed over, in words."""
+    told = next((words for known, words in IN_WORDS.items() if known == code), None)
+    return told or (code or "").replace("_", " ")
+
+
+def thread_items(thread: TicketThread) -> list[ThreadItem]:
+    """Return messages, notes and events in one order; events that follow each other are one item."""
+    items = [ThreadItem(message.created_at, message=message) for message in thread.messages]
+    items += [ThreadItem(note.created_at, note=note) for note in thread.notes]
+    items += [ThreadItem(event.at, events=(event,)) for event in thread.events if event.kind not in _HIDDEN]
+    merged: list[ThreadItem] = []
+    for item in sorted(items, key=lambda one: one.at):
+        if item.events and merged and merged[-1].events:
+            merged[-1] = ThreadItem(merged[-1].at, events=(*merged[-1].events, *item.events))
+        else:
+            merged.append(item)
+    return merged
+
+
+def operator_names(operators: Iterable[OperatorRecord]) -> dict[str, str]:
+    """Return what operators are called among each other, by id; namesakes with their log-in names."""
+    listed = list(operators)
+    often = Counter(one.display_name for one in listed)
+    return {
+        one.id: f"{one.display_name} ({one.name})" if often[one.display_name] > 1 else one.display_name
+        for one in listed
+    }

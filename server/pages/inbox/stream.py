@@ -1,0 +1,147 @@
+"""The stream that keeps the pages of the inbox up to date (server-sent events)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from cachetools import LRUCache
+from starlette.responses import Response, StreamingResponse
+
+from qwendesk.desk.tickets.queries import TicketFilter
+from qwendesk.desk.tickets.records import TicketRecord
+from qwendesk.desk.workspace.feed import FeedBatch, FeedListener, TicketChange, time_of
+from qwendesk.desk.workspace.lists import ListedTicket, matches
+from qwendesk.errors import StoreError
+from qwendesk.server.pages.inbox.inbox import Inbox
+from qwendesk.server.pages.inbox.lists import ListQuery, render_row
+from qwendesk.server.pages.page import Page, PageRequest
+
+_BEAT_SECONDS = 15.0
+"""Time between two signs of life, which find a broken connection."""
+_CHECK_SECONDS = 30.0
+"""Time between two checks that the operator's session still exists."""
+_PAUSE_SECONDS = 0.1
+"""Least time between two messages to one page, in which changes are gathered."""
+_CACHED_ROWS = 2000
+
+
+class StreamPages:
+    """Tells open pages what has changed.
+
+    Args:
+        inbox: the parts of the desk.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._rows: LRUCache[tuple[Any, ...], str] = LRUCache(_CACHED_ROWS)
+        """Rows as HTML, which all pages show alike."""
+
+    def pages(self) -> list[Page]:
+        """Return the page."""
+        return [Page("/desk/stream", self._stream, "viewer", is_background=True)]
+
+    async def _stream(self, request: PageRequest) -> Response:
+        since = time_of(request.headers.get("last-event-id", "")) or _time(request.query_params.get("since", ""))
+        number = request.query_params.get("ticket", "")
+        ticket_id = ""
+        if number.isascii() and number.isdigit() and len(number) < 10:
+            ticket_id = (await self._inbox.queries.numbered(int(number))).id
+        lines = self._lines(request, ticket_id, since)
+        headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+        return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+    async def _lines(self, request: PageRequest, ticket_id: str, since: datetime | None) -> AsyncIterator[str]:
+        filter_ = ListQuery.of(request.query_params).filter(request.operator.id)
+        checked = monotonic()
+        yield "retry: 2000\n\n"
+        async with self._inbox.feed.listen(request.operator.id, ticket_id, since) as listener:
+            while not listener.is_closed:
+                batch = await listener.next(_BEAT_SECONDS)
+                if monotonic() - checked > _CHECK_SECONDS:
+                    checked = monotonic()
+                    if not await _is_open(request):
+                        yield "event: closed\ndata: {}\n\n"
+                        return
+                    await request.services.accounts.touch(request.operator.id)
+                if not batch:
+                    yield ": still here\n\n"
+                    continue
+                yield self._message(request, listener, filter_, batch)
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _message(self, request: PageRequest, listener: FeedListener, filter_: TicketFilter, batch: FeedBatch) -> str:
+        told: dict[str, Any] = {
+            "rows": [self._row(request, filter_, change) for change in batch.changes.values() if change.ticket],
+        }
+        if batch.counts is not None:
+            told["counts"] = batch.counts
+        if batch.colleagues is not None:
+            told["colleagues"] = [{"name": one.name, "typing": one.is_typing} for one in batch.colleagues]
+        if batch.is_deleted:
+            told["deleted"] = True
+        if batch.is_overrun:
+            told["reload"] = True
+        if listener.ticket_id in batch.changes:
+            told["ticket"] = True
+        number = f"id: {batch.last_id}\n" if batch.last_id else ""
+        return f"{number}event: desk\ndata: {json.dumps(told, ensure_ascii=False)}\n\n"
+
+    def _row(self, request: PageRequest, filter_: TicketFilter, change: TicketChange) -> dict[str, Any]:
+        ticket = change.ticket
+        assert ticket
+        return {
+            "number": ticket.number,
+            "matches": matches(filter_, ticket),
+            "html": self._html(request, ticket, change.snippet),
+            "notice": _notice(change, request.operator.id),
+        }
+
+    def _html(self, request: PageRequest, ticket: TicketRecord, snippet: str) -> str:
+        key = (ticket.id, ticket.version, ticket.last_message_at, ticket.last_from, snippet, ticket.operator_name)
+        html = self._rows.get(key)
+        if html is None:
+            is_unread = ticket.last_from == "customer" and ticket.is_open
+            html = self._rows[key] = render_row(request, ListedTicket(ticket, snippet, is_unread, False))
+        return html
+
+
+def _notice(change: TicketChange, operator_id: str) -> str:
+    """Return what an operator is notified of; empty: nothing."""
+    ticket = change.ticket
+    if ticket is None:
+        return ""
+    for event in change.events:
+        if event.operator_id == operator_id:
+            continue
+        if event.kind == "noted" and operator_id in (event.changes.get("mentions") or ()):
+            return "mentions you"
+        if event.kind in ("assigned", "handed_over") and ticket.operator_id == operator_id:
+            return "is assigned to you"
+        if event.kind == "handed_over" and ticket.operator_id is None:
+            return "waits for somebody"
+        if event.kind == "not_delivered" and ticket.operator_id == operator_id:
+            return "has a reply that could not be delivered"
+        if event.kind == "message" and ticket.operator_id == operator_id and ticket.state in ("human", "waiting"):
+            return "has a new message"
+    return ""
+
+
+async def _is_open(request: PageRequest) -> bool:
+    try:
+        return await request.is_open()
+    except StoreError:  # the database is away for a while; the session is checked the next time
+        return True
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,139 @@
+"""The page of one ticket: its thread, the customer's side, and what can be done with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from qwendesk.desk.tickets.queries import TicketThread
+from qwendesk.desk.tickets.records import PRIORITIES, TicketGone, TicketRecord
+from qwendesk.desk.workspace.feed import others
+from qwendesk.server.pages.inbox.inbox import Inbox, gone, presenter
+from qwendesk.server.pages.inbox.presenting import operator_names, thread_items
+from qwendesk.server.pages.page import Page, PageRequest
+
+_NEWEST = 200
+_ALL = 5000
+_OTHERS = 10
+
+
+class TicketPages:
+    """The page of a ticket and its live part.
+
+    Args:
+        inbox: the parts of the desk.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def pages(self) -> list[Page]:
+        """Return the pages."""
+        path = "/desk/tickets/{number:int}"
+        return [
+            Page(path, self._show, "viewer"),
+            Page(f"{path}/live", self._live, "viewer", is_background=True),
+            Page(f"{path}/why/{{sequence:int}}", self._why, "viewer"),
+            Page(f"{path}/present", self._present, "operator", methods=("POST",), is_background=True),
+        ]
+
+    async def _show(self, request: PageRequest) -> Response:
+        ticket = await self._inbox.ticket(request)
+        await request.services.audit.add_read(request.actor, "ticket.read", f"ticket:{ticket.number}")
+        await self._inbox.lists.mark_read([ticket.id], request.operator.id)
+        return await self.render(request, ticket)
+
+    async def render(self, request: PageRequest, ticket: TicketRecord, status: int = 200, **more: Any) -> Response:
+        """Return the whole page of a ticket.
+
+        Args:
+            request: the request.
+            ticket: the ticket.
+            status: the HTTP status.
+            more: a problem of the reply, and texts in place of the drafts.
+        """
+        since = datetime.now(UTC).isoformat()
+        drafts = await self._inbox.drafts.of(ticket.id, request.operator.id)
+        values = {
+            "since": since,
+            "drafts": {"reply": "", "note": "", **drafts},
+            "key": uuid4().hex,
+            "problem": "",
+            "holder": "",
+            "macros": await self._inbox.macros.all(),
+            **await self._values(request, ticket),
+            **more,
+        }
+        return request.render("inbox/ticket.jinja", status, **values)
+
+    async def live(self, request: PageRequest, ticket: TicketRecord, said: str = "") -> Response:
+        """Return the part of the page that changes: the head, the thread and the customer's side."""
+        values = {**await self._values(request, ticket), "note_said": said}
+        return request.render("inbox/live.jinja", **values)
+
+    async def _live(self, request: PageRequest) -> Response:
+        ticket = await self._inbox.ticket(request)
+        if request.query_params.get("seen"):
+            await self._inbox.lists.mark_read([ticket.id], request.operator.id)
+        return await self.live(request, ticket)
+
+    async def _values(self, request: PageRequest, ticket: TicketRecord) -> dict[str, Any]:
+        show_all = bool(request.query_params.get("all"))
+        thread = await self._thread(ticket, _ALL if show_all else _NEWEST)
+        ticket = thread.ticket
+        accounts = [one for one in await request.services.accounts.all() if one.disabled_at is None]
+        related = await self._related(ticket)
+        facts = await self._inbox.memory.facts.known(ticket.person_id, limit=50) if ticket.person_id else []
+        present = await self._inbox.lists.present([ticket.id])
+        return {
+            "ticket": ticket,
+            "items": thread_items(thread),
+            "is_cut": not show_all and len(thread.messages) >= _NEWEST,
+            "is_on_its_way": any(
+                one.role == "operator" and one.delivery not in ("sent", "failed") for one in thread.messages[-20:]
+            ),
+            "files": await self._inbox.details.files([one.id for one in thread.messages if one.attachments]),
+            "operators": operator_names(one for one in accounts if one.role != "viewer"),
+            "names": operator_names(accounts),
+            "teams": sorted({*(team for one in accounts for team in one.teams), ticket.team or ""} - {""}),
+            "colleagues": others(present.get(ticket.id, ()), request.operator.id),
+            "related": related,
+            "same_chat": [one for one in related if one.conversation_id == ticket.conversation_id],
+            "facts": facts,
+            "priorities": PRIORITIES,
+            "is_mine": ticket.operator_id == request.operator.id,
+            "show": presenter(request),
+            "note_said": "",
+        }
+
+    async def _thread(self, ticket: TicketRecord, limit: int) -> TicketThread:
+        try:
+            return await self._inbox.queries.thread(ticket.id, limit=limit)
+        except TicketGone:
+            raise HTTPException(404, gone(ticket.number)) from None
+
+    async def _related(self, ticket: TicketRecord) -> list[TicketRecord]:
+        """Return the customer's other tickets, and those of the same conversation."""
+        found = await self._inbox.queries.of_conversation(ticket.conversation_id)
+        if ticket.person_id:
+            found += await self._inbox.queries.of_person(ticket.person_id)
+        by_id = {one.id: one for one in found if one.id != ticket.id}
+        return sorted(by_id.values(), key=lambda one: -one.number)[:_OTHERS]
+
+    async def _why(self, request: PageRequest) -> Response:
+        ticket = await self._inbox.ticket(request)
+        receipt = await self._inbox.details.receipt(ticket.id, request.path_params["sequence"])
+        if receipt is None:
+            raise HTTPException(404, "There is no receipt of this answer; a command or the desk itself wrote it.")
+        template = "inbox/why.jinja" if request.is_htmx else "inbox/why_page.jinja"
+        return request.render(template, ticket=ticket, receipt=receipt, show=presenter(request))
+
+    async def _present(self, request: PageRequest) -> Response:
+        ticket = await self._inbox.ticket(request)
+        form = await request.form()
+        await self._inbox.queries.report_presence(ticket.id, request.operator.id, is_typing=bool(form.get("typing")))
+        return Response(status_code=204)

@@ -1,1 +1,1 @@
-"""The HTTP server: the health check and the routes of channels."""
+"""The HTTP server: the health check, the routes of channels, and the operators' pages."""

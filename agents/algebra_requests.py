@@ -87,6 +87,9 @@ _DEFINITION = re.compile(r"^(?P<name>[a-z]\s*\(\s*(?P<argument>[a-z])\s*\)|y)\s*
 _TIMES = re.compile(r"(?<=[\d)])\s+[xX]\s+(?=[\d(])")
 _CALCULATES = re.compile(r"[-+*/^√×·÷−–%!(]|\\")
 _HAS_FORMULA = re.compile(r"\d|[a-zθ]\s*[-+*/^²³]|\(\s*[a-z]\s*\)|∫|√", re.IGNORECASE)
+_OF_VARIABLE = re.compile(
+    r"\b[a-z]\s?\^|\b[a-z]\(\s*[a-z]\s*\)|\d[a-z](?![^\W_])\s*[-+]|[-+]\s*\d[a-z](?![^\W_])", re.IGNORECASE
+)
 _LATEX = {"\\(": " ", "\\)": " ", "\\[": " ", "\\]": " ", "\\int": "∫", "\\lim": "lim", "$": " "}
 _UNKNOWN = re.compile(r"(?<![a-z])[a-df-hj-z](?![a-z])", re.IGNORECASE)
 _ORDER: tuple[Operation, ...] = (
@@ -106,6 +109,18 @@ class AlgebraRequest:
     variable: str = "x"
     name: str = ""
     """How the message names the function, such as ``f(x)``."""
+
+
+_SOLUTION = r"\b[a-z]\s*(?:=|≈|\\approx)\s*[-−±]?\s*(?:[√(\\]|\d+(?:[.,/]\d+)?(?![\w²³^(*·]|[.,/]\d))"
+_EVIDENCE = {
+    "derivative": re.compile(r"[a-z]\s*['′’]|d[a-z]?\s*/\s*d[a-z]|\\frac\{d", re.IGNORECASE),
+    "integral": re.compile(r"∫|\\int|\+\s*C\b"),
+    "critical points": re.compile(rf"{_SOLUTION}|minim|maxim", re.IGNORECASE),
+    "limit": re.compile(r"\blim\b|\\lim|→", re.IGNORECASE),
+    "roots": re.compile(_SOLUTION, re.IGNORECASE),
+    "factor": re.compile(r"\)\s*[*·]?\s*\(|\)\^"),
+}
+"""Signs by which an answer states the result of an operation without its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +243,22 @@ def _operations(words: str) -> tuple[list[str], str]:
         rest = pattern.sub(" ", rest)
     found = [name for name in found if not _is_part(name, words)]
     return found, re.sub(r"[\W\d_]+", "", _fillers().sub(" ", rest))
+
+
+def asked_operations(text: str) -> dict[str, str]:
+    """Return the operations with results of their own that a request with a formula names, with their words."""
+    plain = _RAISED.sub(_power, plain_digits(text))
+    if len(text) > MAX_REQUEST_CHARS or not _OF_VARIABLE.search(plain):
+        return {}
+    named = {name: found[0] for name in _EVIDENCE if (found := _cues()[name].search(text)) and not _is_part(name, text)}
+    if "critical points" in named and "roots" in named and _cues()["critical points"].search(named["roots"]):
+        del named["roots"]
+    return named
+
+
+def states_operation(name: str, text: str) -> bool:
+    """Return whether an answer states the result of an operation, by its name or its signs."""
+    return bool(_cues()[name].search(text) or _EVIDENCE[name].search(text))
 
 
 def _is_part(name: str, words: str) -> bool:

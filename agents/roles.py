@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwendesk.agents.checks.answered_parts import check_parts
 from qwendesk.agents.checks.arithmetic import check_arithmetic
 from qwendesk.agents.checks.code import check_code
 from qwendesk.agents.checks.conclusion import check_conclusion
@@ -48,9 +49,17 @@ class RoleDefinition:
     checkers: tuple[Checker, ...] = field(default=())
 
 
-_OF_NUMBERS: tuple[Checker, ...] = (check_stated_output, check_arithmetic, check_final_answer, check_conclusion)
+_OF_NUMBERS: tuple[Checker, ...] = (
+    check_stated_output,
+    check_arithmetic,
+    check_final_answer,
+    check_conclusion,
+    check_parts,
+)
 AUDIO = RoleDefinition(role="audio", prompt="audio", tools=())
-CODER = RoleDefinition(role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code, check_syntax))
+CODER = RoleDefinition(
+    role="coder", prompt="coder", tools=(), temperature=0.2, checkers=(check_code, check_syntax, check_parts)
+)
 """Without tools of the desk: small models that are offered one answer with a call instead of code."""
 GENERAL = RoleDefinition(role="general", prompt="general", checkers=_OF_NUMBERS)
 MATH = RoleDefinition(

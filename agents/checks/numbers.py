@@ -56,6 +56,8 @@ _MORE_UNITS = {
     "USD": "dollar dollars dólar dólares dollaro dollari dolar 美元 ドル 달러 доллар доларів دولار",
     "JPY": "yen 日元",
     "CNY": "yuan 人民币",
+    "temperature-celsius": "celsius цельсия 摄氏度 攝氏度 摂氏 섭씨",
+    "temperature-fahrenheit": "fahrenheit фаренгейта 华氏度 華氏度 華氏 화씨",
     "cent": "cent cents centime centimes céntimo céntimos cêntimo centesimi цент центов",
     "duration-day": "werktag werktage arbeitstag arbeitstage werkdag werkdagen arbetsdagar arbejdsdage arbeidsdager "
     "hverdager vardagar hverdage 工作日 營業日 营业日 営業日 영업일 дней дня дні днів",
@@ -115,6 +117,13 @@ def without_times(text: str) -> str:
     text = plain_digits(text)
     offsets = [found.span() for found in _OFFSET.finditer(text)]
     return _TIME.sub(lambda one: one[0] if any(a <= one.start() < b for a, b in offsets) else " ", text)
+
+
+def unit_of_word(word: str) -> str:
+    """Return the unit that a word stands for, in one spelling for all languages; empty if it stands for none."""
+    # many languages inflect the names of units
+    forms = [word, *(word[:-ending] for ending in (1, 2, 3) if len(word) >= 4 + ending)]
+    return next((unit for form in forms if (unit := _unit_words().get(form.lower()))), "")
 
 
 def _minutes(hours: int, minutes: int, half: str) -> int | None:

@@ -13,6 +13,7 @@ from qwendesk.agents.checks.answer_language import (
     check_answer_language,
     word_problem_language,
 )
+from qwendesk.agents.checks.answered_parts import ANSWERED_PARTS
 from qwendesk.agents.checks.operands import OPERANDS
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
@@ -41,6 +42,7 @@ _SAME_MODEL_FEEDBACK = {
         "Your calculation uses {detail}, which stands neither in the question nor in an earlier step. "
         "Solve the question again, with its own numbers."
     ),
+    ANSWERED_PARTS: "Your answer leaves out: {detail}. Write the whole answer again, with this part as well.",
 }
 """By check: what the same model is told in a second try, where the fault names what to mend."""
 _NO_MISTAKES = (ADMITS_FAILURE, ANSWER_LANGUAGE)

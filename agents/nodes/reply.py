@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from qwendesk.agents.algebra_answers import shown_result
 from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE
+from qwendesk.agents.checks.answered_parts import ANSWERED_PARTS
 from qwendesk.agents.checks.call_schema import shown_value
 from qwendesk.agents.checks.operands import OPERANDS
 from qwendesk.agents.checks.tool_results import (
@@ -107,6 +108,8 @@ def _mark(check: Check, language: str | None) -> str:
     """Return the line about a failed check."""
     if check.name == OPERANDS:
         return phrase("unchecked_numbers", language).format(numbers=_line(check))
+    if check.name == ANSWERED_PARTS:
+        return phrase("unanswered_parts", language).format(parts=_line(check))
     return phrase("check_failed", language).format(detail=_line(check))
 
 

@@ -16,7 +16,7 @@ from qwendesk.routing.signals.language import is_function_word
 _MAX_MESSAGE_CHARS = 1500
 """Maximum length of a message that is split."""
 _SENTENCES = re.compile(r"(?<=[.!?؟])\s+(?=\S)|(?<=[。！？])|\n+")
-_ITEM = re.compile(r"^\s*(?:\(?\d{1,2}[.)]|[-*•])\s+(?=\S)", re.MULTILINE)
+_ITEM = re.compile(r"^\s*(?:\(?(?:\d{1,2}|[a-h])[.)]|[-*•])\s+(?=\S)", re.MULTILINE)
 _NUMBERED = re.compile(r"(?<!\S)\(?(\d{1,2})[.)]\s+(?=[^\W\d])")
 """An item of a list that stands in one line; the numbers have to count up from 1."""
 _RELATIVE = re.compile(r"\ban?\s+(?:\w+\s+){1,3}?that\s+\w+[^\Ws]s\b", re.IGNORECASE)
@@ -72,18 +72,28 @@ def split_message(signals: Signals, router: Router, policy: SplitPolicy) -> tupl
     return tuple(merged) if 2 <= len(merged) <= policy.max_questions else ()
 
 
+def requests_in(text: str, language: str | None) -> list[str]:
+    """Return the requests of a message in order, also those that depend on others; what is no request is left out."""
+    cues = _cue_patterns(language if language in _tables()["starts"] else None)
+    return [piece for piece in _pieces_of(text.strip(), cues) if _is_request(piece, cues)]
+
+
+def _pieces_of(text: str, cues: _CuePatterns) -> list[str]:
+    """Return the items of a list, or the sentences of a message, cut before further requests."""
+    if items := list_items(text):
+        return [" ".join(item.split()) for item in items]
+    sentences = [part.strip() for part in _SENTENCES.split(_INTRODUCTION.sub("", text)) if part and part.strip()]
+    return [
+        piece
+        for sentence in sentences
+        if not _is_courtesy(sentence, cues)
+        for piece in _split_at_conjunctions(sentence, cues)
+    ]
+
+
 def _find_requests(text: str, cues: _CuePatterns) -> list[str]:
     """Return the requests of a message in order; empty if a part is not a request."""
-    if items := _list_items(text):
-        pieces = [" ".join(item.split()) for item in items]
-    else:
-        sentences = [part.strip() for part in _SENTENCES.split(_INTRODUCTION.sub("", text)) if part and part.strip()]
-        pieces = [
-            piece
-            for sentence in sentences
-            if not _is_courtesy(sentence, cues)
-            for piece in _split_at_conjunctions(sentence, cues)
-        ]
+    pieces = _pieces_of(text, cues)
     own = all(
         _is_request(piece, cues) and not (index and _depends_on_previous(piece, cues))
         for index, piece in enumerate(pieces)
@@ -91,7 +101,7 @@ def _find_requests(text: str, cues: _CuePatterns) -> list[str]:
     return pieces if own else []
 
 
-def _list_items(text: str) -> list[str]:
+def list_items(text: str) -> list[str]:
     """Return the items of a list, one a line or all in one line; empty without a list."""
     items = _ITEM.split(text)
     if len(items) > 2:

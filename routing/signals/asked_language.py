@@ -12,7 +12,7 @@ from typing import Any
 
 from qwendesk.prompt_quoting import without_quoted_lines
 from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
-from qwendesk.routing.signals.language import language_codes
+from qwendesk.routing.signals.language import is_function_word, language_codes
 
 _QUOTED = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\"[^\"\n]*\"|“[^“”\n]*”|„[^„“”\n]*[“”]|«[^«»\n]*»|「[^「」\n]*」|"
@@ -38,6 +38,15 @@ _SCRIPTS = {
     "zh": re.compile(r"[\u3400-\u9fff]"),
 }
 """The scripts of the languages without spaces; Japanese first, because Chinese has its characters, too."""
+_UNSPACED_LISTS = {
+    "zh": ("(?:用|以)", "和|与|及|、|以及", ""),
+    "ja": ("", "と|、|および", "(?:の(?:両方|二言語))?で"),
+    "ko": ("", "와 |과 |, ?|및 ", "(?:으로|로)"),
+}
+"""What stands before, between and behind the names of several languages of an answer."""
+_MIN_LISTED = 2
+_MAX_WORDS_TO_LIST = 2
+"""Words before a list of languages that hold its preposition, as in "in both English and Chinese"."""
 _COMMON_KINDS = ("ask", "please", "why", "translate", "writes", "texts", "explains", "topics")
 """Kinds of cues that count whatever language they are in."""
 _LANGUAGE_KINDS = ("not", "whether", "unless")
@@ -89,6 +98,64 @@ def asked_language(text: str) -> str | None:
     """
     plain = request_text(text)
     return _asked_in_spaced(plain) or _asked_in_unspaced(plain)
+
+
+def asked_languages(text: str) -> tuple[str, ...]:
+    """Return the languages of an answer in several, as in "in English and Chinese"; empty for one or none."""
+    plain = request_text(text)
+    for found in _CLAUSE.finditer(plain.replace(",", " ")):
+        words = words_of(found[0])
+        for asking in _spaced():
+            if codes := _listed_languages(words, asking):
+                return codes
+    return _listed_in_unspaced(plain)
+
+
+def _listed_languages(words: list[str], asking: str) -> tuple[str, ...]:
+    """Return the languages of a list behind a preposition, in the words of one language."""
+    named = [one for one in _find_named(asking, words) if not one.is_target]
+    known = _names(asking)
+    bare = [
+        _Named(start, end, known[phrase], asking, is_bare=True, is_target=False)
+        for start in range(len(words))
+        for end in range(start + 1, min(start + 3, len(words)) + 1)
+        if (phrase := tuple(words[start:end])) in known
+    ]
+    run: list[_Named] = []
+    found: tuple[str, ...] = ()
+    for one in _longest([*named, *bare]):
+        if run and one.start - run[-1].end > 1:
+            run.clear()
+        run.append(one)
+        if len({name.code for name in run}) < _MIN_LISTED or not _begins_list(run[0], words):
+            continue
+        # a noun behind it would be described by it, as in "in English and German grammar"
+        behind = words[one.end :][:1]
+        cues = request_words(behind)
+        nouns = _frame_words().get(asking, frozenset())
+        if not behind or cues.get("ask") or cues.get("please") or behind[0] in nouns or is_function_word(behind[0]):
+            found = tuple(dict.fromkeys(name.code for name in run))
+    return found
+
+
+def _begins_list(first: _Named, words: list[str]) -> bool:
+    """Return whether a preposition stands at the first name, or a word before it, as in "in both English"."""
+    if not first.is_bare:
+        return True
+    frames = _frame_words().get(first.asking, frozenset())
+    return not frames.isdisjoint(words[max(0, first.start - _MAX_WORDS_TO_LIST) : first.start])
+
+
+def _listed_in_unspaced(plain: str) -> tuple[str, ...]:
+    for asking, (before, between, behind) in _UNSPACED_LISTS.items():
+        names = dict(_folded_names(asking))
+        name = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+        found = re.search(rf"{before}((?:{name})(?:(?:{between})(?:{name}))+){behind}", plain)
+        if found:
+            codes = tuple(dict.fromkeys(names[one] for one in re.findall(name, found[1])))
+            if len(codes) >= _MIN_LISTED:
+                return codes
+    return ()
 
 
 def request_text(text: str) -> str:

@@ -21,6 +21,8 @@ from qwendesk.tools.knowledge import format_passage
 _QUOTE_MARKS = re.compile(r"^> ?", re.MULTILINE)
 _PASSAGE_LINE = re.compile(r"^(?:>|\[\d+\] ).*", re.MULTILINE)
 """A line of a passage in a prompt; the others are the prompt's own."""
+_BRIEF_CHARS = 2_000
+"""Length up to which a text is read on the event loop: to hand it to a thread would take longer."""
 FEEDBACK = (
     "Your answer has a mistake: {reason}. Write the whole answer again without it. "
     "Do not mention the mistake or this message."
@@ -28,16 +30,26 @@ FEEDBACK = (
 """What the second try is told."""
 
 
-def guards_of(state: TurnState, context: TurnContext) -> list[Guard]:
-    """Return the guards of the turn's next answer, without those that the settings turn off."""
-    compared = answer_context(state, context)
+def guards_of(state: TurnState, context: TurnContext, *, reads_prompt: bool = True) -> list[Guard]:
+    """Return the guards of the turn's next answer, without those that the settings turn off.
+
+    Args:
+        state: the turn.
+        context: what the turn runs with.
+        reads_prompt: whether they compare sentences, with the prompt too; it is rendered for them.
+    """
+    compared = answer_context(state, context, reads_prompt=reads_prompt)
     return [guard(compared) for guard in GUARDS if guard.key not in context.guards_off]
 
 
 async def prepared_guards(state: TurnState, context: TurnContext) -> list[Guard]:
     """Return the guards after they have read in a thread what they compare with."""
     guards = guards_of(state, context)
-    await asyncio.to_thread(_prepare, guards)
+    compared = guards[0].context if guards else None
+    if compared and sum(map(len, (*compared.passages, *compared.results, compared.system_context))) <= _BRIEF_CHARS:
+        _prepare(guards)
+    else:
+        await asyncio.to_thread(_prepare, guards)
     return guards
 
 
@@ -46,8 +58,8 @@ def _prepare(guards: list[Guard]) -> None:
         guard.prepare()
 
 
-def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
-    """Return what an answer of the turn is compared with."""
+def answer_context(state: TurnState, context: TurnContext, *, reads_prompt: bool = True) -> AnswerContext:
+    """Return what an answer of the turn is compared with, the system prompt only if it is read."""
     history = state["history"]
     uses = tuple(state.get("tool_uses", ()))
     documents, retrieval = state.get("documents", ""), state.get("retrieval")
@@ -69,7 +81,7 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
         uses=uses,
         passages=tuple(_QUOTE_MARKS.sub("", text) for text in read if text),
         background=state.get("background", ""),
-        system_prompt=f"{system_prompt(state, role_definition(decision.role).prompt, context)}\n{FEEDBACK}",
+        system_prompt=_instructions(state, context) if reads_prompt else "",
         system_context=context.system_context or "",
         tool_names=tuple(context.toolbox.all_names),
         trusted_names=context.toolbox.trusted_names,
@@ -77,6 +89,10 @@ def answer_context(state: TurnState, context: TurnContext) -> AnswerContext:
         # a small model's numbers are compared with its results by a check, which adds the result
         skips_figures=is_about_others or (bool(uses) and is_small(chosen_model(state).card)),
     )
+
+
+def _instructions(state: TurnState, context: TurnContext) -> str:
+    return f"{system_prompt(state, role_definition(state['decision'].role).prompt, context)}\n{FEEDBACK}"
 
 
 def may_try_again(state: TurnState, context: TurnContext) -> bool:
@@ -98,7 +114,7 @@ async def without_orders(texts: Sequence[str], state: TurnState, context: TurnCo
     """Return texts of tools and documents for the person without the orders to the model that they may hold."""
     if not texts or OrderGuard.key in context.guards_off:
         return list(texts)
-    guard = OrderGuard(answer_context(state, context))
+    guard = OrderGuard(answer_context(state, context, reads_prompt=False))
     return await asyncio.to_thread(lambda: [what_stands(text, [guard]).text for text in texts])
 
 
@@ -113,14 +129,18 @@ async def judge_answer(
         text: the answer.
         fault: the fault that its sentences showed.
     """
-    guards = guards_of(state, context)
-
-    def judge() -> tuple[Fault, str] | None:
-        found = find_whole_fault(guards, text) if fault is None else None
-        known = found.fault if found else fault
-        return (known, what_stands(text, guards, with_whole=True).text) if known else None
-
-    return await asyncio.to_thread(judge)
+    known = fault
+    if known is None:
+        whole = guards_of(state, context, reads_prompt=False)
+        if len(text) <= _BRIEF_CHARS:
+            found = find_whole_fault(whole, text)
+        else:
+            found = await asyncio.to_thread(find_whole_fault, whole, text)
+        known = found.fault if found else None
+    if known is None:
+        return None
+    stands = await asyncio.to_thread(what_stands, text, guards_of(state, context), with_whole=True)
+    return known, stands.text
 
 
 def what_stands(text: str, guards: list[Guard], *, with_whole: bool = False) -> GuardedStream:

@@ -27,6 +27,11 @@ ANSWERED_PARTS = "answers each part"
 _MAX_QUESTION_CHARS = 1500
 _MAX_PARTS = 8
 _MAX_SHOWN_CHARS = 80
+_MAY_HAVE_PARTS = re.compile(
+    r"[^\w\s\"'’()\[\]/%$€£-]\s*\w|\n|[/&和与與と及、，]|(?:와|과|및|그리고|وا|و)\s?\S|"
+    r"\b(?:[Aa]nd|[Uu]nd|et|y|e|ed|en|i|oraz|и|та|ve|och|og|dan|và|[Aa]lso|as well as|sowie)\b"
+)
+"""Signs and words between two parts."""
 _STEM = 5
 """Letters by which two words are the same in spite of their endings."""
 _MIN_STEM = 3
@@ -87,7 +92,9 @@ class _Part:
 
 async def check_parts(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Check that each part of a message is answered; a message of one part, and a refusal, are not judged."""
-    if inbound is None or not text.strip() or is_refusal(text) or len(inbound.text) > _MAX_QUESTION_CHARS:
+    if inbound is None or len(inbound.text) > _MAX_QUESTION_CHARS or not _MAY_HAVE_PARTS.search(inbound.text.strip()):
+        return []
+    if not text.strip() or is_refusal(text):
         return []
     number, missing = await asyncio.to_thread(lambda: find_missing(text, inbound.text, identify_language(inbound.text)))
     if missing:
@@ -139,9 +146,7 @@ def _missing_requests(text: str, requests: Sequence[str], language: str | None, 
     if not open_parts:
         return []
     blocks = len(CODE.findall(text))
-    sentences = [
-        one for one in SENTENCES.split(_prose(text)) if letters_in(one) or _has_digit(one)
-    ]
+    sentences = [one for one in SENTENCES.split(_prose(text)) if letters_in(one) or _has_digit(one)]
     if len(sentences) + blocks > len(parts) + 1:
         if is_translated or len(open_parts) == len(parts):
             return []

@@ -34,7 +34,7 @@ _STEP = re.compile(r"\s*(?:[.):]|\*\*[.:])(?!\d)")
 _LINE_START = re.compile(r"(?:^|\n)[\s#*>-]*(?:\w+ )?\Z")
 _BOX = re.compile(r"\\boxed\s?\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
 _TOUCHING = re.compile(r"[\w\-/:@#]")
-_SAYS_EQUAL = re.compile(r"[=＝≈≃≒]|\\approx|\\simeq")
+SAYS_EQUAL = re.compile(r"[=＝≈≃≒]|\\approx|\\simeq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Corrected:
 
 async def check_arithmetic(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Recompute statements such as ``37 * 91 + 4 = 3371``; one check each, in the answer's order."""
-    if not _SAYS_EQUAL.search(text):
+    if not SAYS_EQUAL.search(text):
         return []
     if inbound and inbound.has_ended_a_run:
         return [Check(ARITHMETIC, "skipped", NOT_RERUN)]

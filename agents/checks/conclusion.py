@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 
-from qwendesk.agents.checks.arithmetic import shown_number
+from qwendesk.agents.checks.arithmetic import SAYS_EQUAL, shown_number
 from qwendesk.agents.checks.derived_numbers import TIME_FACTORS
 from qwendesk.agents.checks.equation_tokens import (
     CONVENTIONS,
@@ -61,6 +61,8 @@ class Conclusion:
 
 async def check_conclusion(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Compare the concluding number with the last calculated result; an answer without either is not judged."""
+    if not SAYS_EQUAL.search(text):
+        return []
     question = inbound.text if inbound else ""
     found = await asyncio.to_thread(lambda: find_conclusion(text, question, identify_language(question)))
     if found is None:
@@ -94,7 +96,7 @@ def find_conclusion(text: str, question: str, language: str | None) -> Conclusio
 
     None: there is no concluding number behind a calculation, or it cannot be compared.
     """
-    if len(text) > _MAX_CHARS or "=" not in plain_text(text):
+    if len(text) > _MAX_CHARS:
         return None
     equations = find_equations(text)
     calculations = [one for one in equations if one.left.calculates and one.right.number]

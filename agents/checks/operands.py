@@ -6,6 +6,7 @@ share of a percentage, in another unit of time, or as a constant such as the day
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from fractions import Fraction
 from math import ceil, floor
 
 from qwendesk.agents.checks.answer_language import word_problem_language
+from qwendesk.agents.checks.arithmetic import SAYS_EQUAL
 from qwendesk.agents.checks.derived_numbers import TIME_FACTORS, is_computed
-from qwendesk.agents.checks.equation_tokens import CONVENTIONS, Token, decimals_of, number_value, plain_text, tokens_of
+from qwendesk.agents.checks.equation_tokens import CONVENTIONS, Token, decimals_of, number_value, tokens_of
 from qwendesk.agents.checks.equations import Equation, find_equations
 from qwendesk.agents.checks.expressions import EquationSide, value_of
 from qwendesk.agents.checks.number_words import values_in_words
@@ -51,9 +53,9 @@ class ComparedOperands:
 
 async def check_operands(text: str, sandbox: PythonSandbox, inbound: Inbound | None = None) -> list[Check]:
     """Check the numbers of the calculations in the answer to a word problem; other answers are not judged."""
-    if inbound is None or "=" not in plain_text(text) or (language := word_problem_language(inbound.text)) is None:
+    if inbound is None or not SAYS_EQUAL.search(text) or (language := word_problem_language(inbound.text)) is None:
         return []
-    compared = compare_operands(text, inbound.text, language)
+    compared = await asyncio.to_thread(compare_operands, text, inbound.text, language)
     if compared is None or not compared.number:
         return []
     if compared.strange:

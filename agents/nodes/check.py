@@ -25,6 +25,7 @@ from qwendesk.agents.checks.tool_results import (
     report_unchecked,
 )
 from qwendesk.agents.guarded_answer import FEEDBACK, feedback_on, judge_answer, may_try_again
+from qwendesk.agents.guards.echo import EchoGuard
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
 from qwendesk.agents.nodes.mend import ending
@@ -75,8 +76,9 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         checks += await asyncio.to_thread(_compare_with_results, text, state, context.toolbox.all_names)
     for checker in role_definition(state["decision"].role).checkers:
         checks += await checker(text, context.sandbox, inbound)
-    # in a thread: the tables of the identification may not be loaded yet
-    checks += await asyncio.to_thread(_compare_languages, text, state)
+    if state.get("asked_language") or state["decision"].role == "math":
+        # in a thread: the tables of the identification may not be loaded yet
+        checks += await asyncio.to_thread(_compare_languages, text, state)
     second = await _retry_request(state, context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
 
@@ -90,12 +92,24 @@ def _compare_languages(text: str, state: TurnState) -> list[Check]:
 
 
 def _withdraw(state: TurnState, context: TurnContext, kept: str, fault: Fault) -> dict[str, Any]:
-    """Replace an answer by what stands of it, and return the state with it."""
+    """Replace an answer by what stands of it, and return the state with it.
+
+    The result of a tool says more than that nothing can be said: it is left to the reply.
+    """
     context.emit(AnswerReset(fault.detail, chosen_model(state).card.name))
+    if fault.check == EchoGuard.name and _has_told_result(state):
+        note = f"{fault.detail}; the tool's result stands instead"
+        return {"kept_answer": "", "notes": [note], "try_start": len(state["messages"])}
     context.emit(TextDelta(kept))
     withdrawn: dict[str, Any] = {"kept_answer": kept, "notes": [f"{fault.detail}; it was replaced"]}
     # nothing stands beside the desk's own line about a call that was not approved
     return withdrawn if kept else {**withdrawn, "try_start": len(state["messages"])}
+
+
+def _has_told_result(state: TurnState) -> bool:
+    """Return whether a tool of a small model returned a text that is written for people."""
+    results = [use.result for use in state["tool_uses"] if use.ok]
+    return bool(results) and not results[-1].lstrip().startswith(("{", "[")) and is_small(chosen_model(state).card)
 
 
 async def _guard_retry(state: TurnState, context: TurnContext, kept: str, fault: Fault) -> RetryRequest:

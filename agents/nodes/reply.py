@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
 from qwendesk.agents.algebra_answers import shown_result
@@ -23,11 +24,9 @@ from qwendesk.agents.checks.tool_results import (
 )
 from qwendesk.agents.guarded_answer import guards_of, what_stands, without_orders
 from qwendesk.agents.guards.all_guards import GUARD_CHECKS
-from qwendesk.agents.guards.echo import EchoGuard
 from qwendesk.agents.model_call import answer_text, chosen_model
 from qwendesk.agents.nodes.retrieve import source_link
 from qwendesk.agents.phrases import phrase
-from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
 from qwendesk.messages import AnswerReset, Check, DocumentSearch, Held, PendingCall, Role, Source, TextDelta
 from qwendesk.redaction import redact
@@ -58,10 +57,6 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     """Finish the model's answer; if it gave none, answer with the last tool's result."""
     emit = runtime.context.emit
     text = answer_text(state)
-    if _only_repeats_question(state, text):
-        # the result itself says more than that nothing can be said
-        emit(AnswerReset("the answer did not state the result", chosen_model(state).card.name))
-        text = ""
     if text:
         cited = "\n".join(cited_sources(text, state.get("searches", ())))
         parts = await without_orders(_appended_paragraphs(state, runtime.context), state, runtime.context)
@@ -76,16 +71,8 @@ async def reply(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     said = "\n\n".join(filter(None, [*results, *failed, held_calls(state)]))
     instead = said or phrase("no_answer", answer_language(state))
     emit(TextDelta(instead))
-    return {"text": instead, "notes": ["the model itself gave no text"]}
-
-
-def _only_repeats_question(state: TurnState, text: str) -> bool:
-    """Return whether a small model found nothing to say but the question, and a tool returned a text for people."""
-    results = [use.result for use in state["tool_uses"] if use.ok]
-    if not results or results[-1].lstrip().startswith(("{", "[")) or not is_small(chosen_model(state).card):
-        return False
-    repeats = any(check.name == EchoGuard.name and check.outcome == "failed" for check in state["checks"])
-    return repeats and text.strip() == phrase("no_answer", answer_language(state))
+    has_said = any(isinstance(message, AIMessage) and message.text.strip() for message in state["messages"])
+    return {"text": instead, "notes": [] if has_said else ["the model itself gave no text"]}
 
 
 def _appended_paragraphs(state: TurnState, context: TurnContext) -> list[str]:

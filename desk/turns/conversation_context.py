@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cachetools import FIFOCache
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import KnownFact, StoredContext, StoredMessage, StoredTurn
-from qwendesk.messages import Role, as_role
+from qwendesk.messages import Inbound, Role, as_role
 from qwendesk.prompt_quoting import quoted
 from qwendesk.prompts import render
 from qwendesk.routing.base import ConversationContext
@@ -17,6 +19,8 @@ from qwendesk.routing.base import ConversationContext
 _NOUNS = {"image": "picture", "audio": "recording", "document": "document"}
 _MAX_FACTS_CHARS = 2000
 """Characters of all facts; the newest ones are kept."""
+_MAX_CACHED_CONVERSATIONS = 1000
+"""Conversations whose last turn is cached."""
 _MAX_QUESTIONS = 5
 """Last messages of the person that the router gets."""
 
@@ -49,7 +53,41 @@ class LastTurn:
     """Tools whose calls wait for an approval."""
 
 
-def last_turn_of(turn: StoredTurn | None) -> LastTurn:
+class LastTurns:
+    """The last turns of conversations, from a cache or the memory.
+
+    Args:
+        memory: stores conversations.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._cached = FIFOCache[tuple[str, str], LastTurn](_MAX_CACHED_CONVERSATIONS)
+
+    async def find(self, inbound: Inbound, history: Sequence[StoredMessage]) -> LastTurn:
+        """Return the last turn of a message's conversation."""
+        if not history:
+            return LastTurn()
+        key = (inbound.channel, inbound.conversation)
+        if key not in self._cached:
+            stored = await self._memory.history.last_turn(inbound.conversation, channel=inbound.channel)
+            self._cached[key] = _last_turn_of(stored)
+        return self._cached[key]
+
+    def keep(self, inbound: Inbound, turn: LastTurn) -> None:
+        """Keep the turn that has become the last one."""
+        self._cached[inbound.channel, inbound.conversation] = turn
+
+    def drop(self, inbound: Inbound) -> None:
+        """Drop the turn of a conversation."""
+        self._cached.pop((inbound.channel, inbound.conversation), None)
+
+    def clear(self) -> None:
+        """Drop all turns."""
+        self._cached.clear()
+
+
+def _last_turn_of(turn: StoredTurn | None) -> LastTurn:
     """Return what the next turn uses of a stored one."""
     receipt = turn.receipt if turn else None
     if not receipt:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
-from weakref import WeakValueDictionary
 
-from cachetools import FIFOCache
 from langgraph.types import Command
 
 from qwendesk.agents.graph import TurnGraph
@@ -23,33 +21,30 @@ from qwendesk.agents.state import ConversationInput, TurnContext, TurnInput, Tur
 from qwendesk.desk.turns.background import BackgroundJobs, FinishedTurn
 from qwendesk.desk.turns.conversation_context import (
     LastTurn,
+    LastTurns,
     as_messages,
     background_prompt,
-    last_turn_of,
     routing_context,
 )
 from qwendesk.desk.turns.knowledge import DeskKnowledge, IngestedDocuments, MessageDocuments
 from qwendesk.desk.turns.language_wishes import LanguageWishes
 from qwendesk.desk.turns.pending import NOTHING_PENDING, Approvals, interrupted_calls, pending_calls, thread
 from qwendesk.desk.turns.receipt import Stopwatch, write_pending, write_reply
+from qwendesk.desk.turns.running import EventCollector, EventQueue, RunningTurns
 from qwendesk.engines.context_window import estimate_text_tokens
-from qwendesk.errors import EngineError, EngineTimeout, InputError, QwendeskError
+from qwendesk.errors import EngineError, EngineTimeout, InputError
 from qwendesk.memory.memory import Memory
-from qwendesk.memory.records import StoredContext, StoredMessage
+from qwendesk.memory.records import StoredContext
 from qwendesk.messages import (
-    AnswerReset,
     Approval,
     ApprovalNeeded,
     Event,
     Finished,
     Inbound,
-    Notice,
     PendingCall,
     Reply,
     Role,
-    Routed,
     TextDelta,
-    ToolFinished,
     ToolUse,
     resolve_virtual_model,
     storable_text,
@@ -58,38 +53,8 @@ from qwendesk.redaction import redact
 from qwendesk.routing.signals.language import identify_language
 from qwendesk.text_caches import Forgotten
 
-_MAX_CACHED_CONVERSATIONS = 1000
-"""Conversations whose last turn is cached."""
 Answered = tuple[Reply, FinishedTurn | None]
 """A reply, and the background jobs' view of the turn; None while it is pending."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventCollector:
-    """Passes events on, collects the text, and restarts the turn's time limit while a model is fetched or loaded."""
-
-    events: asyncio.Queue[Event | None]
-    text: list[str]
-    limit: asyncio.Timeout
-    seconds: float
-    started: float
-    """``time.perf_counter()`` when the turn began."""
-    done: list[ToolUse]
-    """Calls that have ended."""
-
-    def add(self, event: Event) -> None:
-        """Add an event."""
-        if isinstance(event, TextDelta):
-            self.text.append(event.text)
-        elif isinstance(event, ToolFinished):
-            self.done.append(event.use)
-        elif isinstance(event, Notice | Routed | AnswerReset):
-            if isinstance(event, AnswerReset):
-                self.text.clear()
-            # the loading of a model may outlast this turn
-            with suppress(RuntimeError):
-                self.limit.reschedule(asyncio.get_running_loop().time() + self.seconds)
-        self.events.put_nowait(event)
 
 
 class TurnRunner:
@@ -132,10 +97,8 @@ class TurnRunner:
         self._documents = documents
         self._knowledge = knowledge
         self._wishes = LanguageWishes(memory, keeps_facts)
-        self._last_turns = FIFOCache[tuple[str, str], LastTurn](_MAX_CACHED_CONVERSATIONS)
-        self._running: set[asyncio.Task[None]] = set()
-        self._is_closing = False
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._last_turns = LastTurns(memory)
+        self._running = RunningTurns(self.background)
 
     async def run(self, inbound: Inbound) -> AsyncGenerator[Event, None]:
         """Yield the events of a turn; the last one carries the stored reply.
@@ -150,7 +113,7 @@ class TurnRunner:
             await self._knowledge.refresh()
         role, model = resolve_virtual_model(inbound.role, inbound.model)
         inbound = replace(inbound, text=storable_text(inbound.text), role=role, model=model)
-        async with aclosing(self._events(inbound, partial(self._run_turn, inbound))) as events:
+        async with aclosing(self._running.events(inbound, partial(self._run_turn, inbound))) as events:
             async for event in events:
                 yield event
 
@@ -165,7 +128,7 @@ class TurnRunner:
             InputError: the conversation's newest turn waits for no approval, or for one of a tool that is gone.
             QwendeskError: the turn failed; it is not pending any more.
         """
-        async with aclosing(self._events(inbound, partial(self._resume_turn, inbound, approval))) as events:
+        async with aclosing(self._running.events(inbound, partial(self._resume_turn, inbound, approval))) as events:
             async for event in events:
                 yield event
 
@@ -174,26 +137,6 @@ class TurnRunner:
         found = await self._memory.pending.find(conversation, channel=channel)
         return pending_calls(found.calls) if found and found.expires_at > datetime.now(UTC) else ()
 
-    async def _events(
-        self, inbound: Inbound, work: Callable[[asyncio.Queue[Event | None]], Awaitable[None]]
-    ) -> AsyncGenerator[Event, None]:
-        """Yield the events of work that runs alone in its conversation."""
-        events: asyncio.Queue[Event | None] = asyncio.Queue()
-        task = asyncio.create_task(self._alone(inbound, events, work))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda _: events.put_nowait(None))
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-            if task.cancelled():
-                raise EngineError("The desk was closed while it answered.")
-            task.result()
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError, QwendeskError):
-                await task
-
     async def drop(self, forgotten: Forgotten) -> None:
         """Drop the cached data and scheduled jobs of a deleted person."""
         self._last_turns.clear()
@@ -201,28 +144,15 @@ class TurnRunner:
 
     async def aclose(self) -> None:
         """Stop the running turns; their text until now is stored."""
-        self._is_closing = True
+        self._running.is_closing = True
         await self.background.aclose()
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._running.aclose()
 
-    async def _alone(
-        self,
-        inbound: Inbound,
-        events: asyncio.Queue[Event | None],
-        work: Callable[[asyncio.Queue[Event | None]], Awaitable[None]],
-    ) -> None:
-        lock = self._locks.setdefault((inbound.channel, inbound.conversation), asyncio.Lock())
-        async with lock:
-            with self.background.turn():
-                await work(events)
-
-    async def _run_turn(self, inbound: Inbound, events: asyncio.Queue[Event | None]) -> None:
+    async def _run_turn(self, inbound: Inbound, events: EventQueue) -> None:
         stopwatch = Stopwatch()
         stored = await self._memory.turns.context(inbound)
         # read before this turn is stored and becomes the last one
-        last = await self._last_turn(inbound, stored.messages)
+        last = await self._last_turns.find(inbound, stored.messages)
         turn = await self._memory.turns.begin(inbound)
         lasting = await self._wishes.current(inbound, stored)
 
@@ -242,7 +172,7 @@ class TurnRunner:
 
         await self._finish(turn, inbound, events, stopwatch.started, answer)
 
-    async def _resume_turn(self, inbound: Inbound, approval: Approval, events: asyncio.Queue[Event | None]) -> None:
+    async def _resume_turn(self, inbound: Inbound, approval: Approval, events: EventQueue) -> None:
         stopwatch, approvals = Stopwatch(), self._approvals
         if approvals is None:
             raise InputError(NOTHING_PENDING)
@@ -250,7 +180,7 @@ class TurnRunner:
             await self._knowledge.refresh()
         resumed = await approvals.claim(inbound, approval)
         turn, checkpoint, asked = resumed.turn, resumed.checkpoint, resumed.inbound
-        self._last_turns.pop((asked.channel, asked.conversation), None)
+        self._last_turns.drop(asked)
         # the settings may have changed meanwhile; the decision holds for these calls all the same
         context = replace(self._context, asked=resumed.asked)
 
@@ -268,7 +198,7 @@ class TurnRunner:
         self,
         turn: str,
         inbound: Inbound,
-        events: asyncio.Queue[Event | None],
+        events: EventQueue,
         started: float,
         answer: Callable[[EventCollector], Awaitable[Answered]],
     ) -> None:
@@ -286,13 +216,13 @@ class TurnRunner:
             async with asyncio.timeout(self._timeout) as limit:
                 reply, finished = await answer(EventCollector(events, text, limit, self._timeout, started, done))
             receipt = reply.receipt
-            self._remember(inbound, LastTurn(receipt.language, receipt.role, receipt.waits_for))
+            self._last_turns.keep(inbound, LastTurn(receipt.language, receipt.role, receipt.waits_for))
             await self._memory.turns.finish(turn, reply)
             if finished:
                 self.background.schedule(finished)
         except asyncio.CancelledError:
             await asyncio.shield(
-                fail("stopped", "the desk was closed" if self._is_closing else "stopped by the person")
+                fail("stopped", "the desk was closed" if self._running.is_closing else "stopped by the person")
             )
             raise
         except TimeoutError as error:
@@ -360,19 +290,6 @@ class TurnRunner:
         question = "\n\n".join(filter(None, (problems, add(approval_question(state, calls)))))
         collector.add(ApprovalNeeded(calls))
         return write_pending(state, calls, question, stopwatch), None
-
-    async def _last_turn(self, inbound: Inbound, history: list[StoredMessage]) -> LastTurn:
-        """Return the conversation's last turn, from the cache or the memory."""
-        if not history:
-            return LastTurn()
-        key = (inbound.channel, inbound.conversation)
-        if key not in self._last_turns:
-            stored = await self._memory.history.last_turn(inbound.conversation, channel=inbound.channel)
-            self._remember(inbound, last_turn_of(stored))
-        return self._last_turns[key]
-
-    def _remember(self, inbound: Inbound, turn: LastTurn) -> None:
-        self._last_turns[inbound.channel, inbound.conversation] = turn
 
 
 def check_limits(inbound: Inbound, *, max_chars: int) -> None:

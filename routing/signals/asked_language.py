@@ -105,10 +105,18 @@ def asked_languages(text: str) -> tuple[str, ...]:
     plain = request_text(text)
     for found in _CLAUSE.finditer(plain.replace(",", " ")):
         words = words_of(found[0])
+        if sum(word in _name_words() for word in words) < _MIN_LISTED:
+            continue
         for asking in _spaced():
             if codes := _listed_languages(words, asking):
                 return codes
-    return _listed_in_unspaced(plain)
+    return () if plain.isascii() else _listed_in_unspaced(plain)
+
+
+@cache
+def _name_words() -> frozenset[str]:
+    """Return the words that the names of languages hold, in all languages with spaces between words."""
+    return frozenset(word for asking in _spaced() for name in _names(asking) for word in name)
 
 
 def _listed_languages(words: list[str], asking: str) -> tuple[str, ...]:

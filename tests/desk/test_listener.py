@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from qwendesk.desk.turns.turn import EventCollector
+from qwendesk.desk.turns.running import EventCollector
 from qwendesk.messages import Event, Notice
 
 

@@ -19,6 +19,7 @@ from qwendesk.agents.checks.tool_results import is_refusal
 from qwendesk.messages import Check, Inbound
 from qwendesk.routing.policy.subquestions import list_items, requests_in
 from qwendesk.routing.signals.asked_language import asked_languages
+from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
 from qwendesk.routing.signals.language import identify_language, is_function_word
 from qwendesk.search_terms import query_terms
 from qwendesk.tools.sandbox import PythonSandbox
@@ -44,6 +45,18 @@ _LONG_QUESTION = 15
 _CAPITALISED = re.compile(r"(?<!\w)(?=[^\W\d_])[^\Wa-zà-ÿа-я\d_]\w+")
 _MAX_LEAD_CHARS = 12
 """Characters before the first request of a sentence."""
+_TALK = 1 << KINDS.index("talk")
+_OF_HELP = re.compile(
+    r"\b(?:help(?:en)?|helfen|hilf|aider|aidez|aide|ayudar\w*|ayuda|ajudar|ajuda|aiutar\w*|aiuto|помочь|помог\w*|pomóc|"
+    r"yardım|your (?:reasoning|answer|work|working|steps|thinking|calculations?|solution)|all (?:the )?(?:work|steps)|"
+    r"(?:deine?n?|ihre?n?) (?:antwort|rechnung|lösung|überlegung\w*|schritte)|rechenweg|begründe\w*|justifi\w+|"
+    r"raisonnement|razonamiento|raciocínio|ragionamento|ход решения|step by step|schritt für schritt|étape par étape|"
+    r"paso a paso|passo a passo|шаг за шагом)\b|一步|过程|理由|途中式|풀이|帮|幫|助け|手伝|도와|مساعد|मदद",
+    re.IGNORECASE,
+)
+_MAX_TALK_CHARS = 30
+"""Words of a request that asks for an answer to the others."""
+_MIN_IMPERATIVE_STEMS, _MIN_DENSE_STEMS = 3, 5
 _QUESTION_MARKS = ("?", "？", "؟", ";")
 _MAX_UNMARKED_CHARS = 200
 """Length of a message without question marks whose sentences may be questions all the same."""
@@ -116,7 +129,7 @@ def find_missing(text: str, question: str, language: str | None) -> tuple[int, l
     languages = asked_languages(question)
     if languages:
         return len(languages), list(missing_languages(text, languages))
-    requests = list(_own_requests(question, language))
+    requests = _own_requests(question, language)
     if len(requests) > _MAX_PARTS:
         return 0, []
     found = list(missing_units(text, question))
@@ -191,11 +204,19 @@ def _has_digit(text: str) -> bool:
     return any(sign.isdigit() for sign in text)
 
 
-def _own_requests(question: str, language: str | None) -> Iterator[str]:
-    """Yield the requests of a message, each of them whole: what a comma cuts off a sentence belongs to it."""
+def _own_requests(question: str, language: str | None) -> list[str]:
+    """Return the requests of a message, or the items of a list of requests."""
     if items := list_items(question):
-        yield from (item for item in items if item.rstrip().endswith(_QUESTION_MARKS) or requests_in(item, language))
-        return
+        return [one for one in items if one.rstrip().endswith(_QUESTION_MARKS) or requests_in(one, language)]
+    found = _requests_of(question, language)
+    return [one for one, is_question in found if _asks_something(one, is_question=is_question)]
+
+
+def _requests_of(question: str, language: str | None) -> Iterator[tuple[str, bool]]:
+    """Yield the requests of a message, and whether they are questions.
+
+    Each is whole: what a comma cuts off a sentence belongs to it.
+    """
     asks_without_marks = len(question) <= _MAX_UNMARKED_CHARS and not any(mark in question for mark in _QUESTION_MARKS)
     for sentence in _sentences(question, language):
         found = requests_in(sentence, language)
@@ -203,7 +224,7 @@ def _own_requests(question: str, language: str | None) -> Iterator[str]:
         is_question = sentence.rstrip(" \"')»”*_").endswith(_QUESTION_MARKS) or (opens and asks_without_marks)
         if not found:
             if is_question:
-                yield sentence
+                yield sentence, True
             continue
         starts = [sentence.find(request) for request in found]
         if not is_question and (opens or starts[0] > _MAX_LEAD_CHARS):
@@ -211,9 +232,22 @@ def _own_requests(question: str, language: str | None) -> Iterator[str]:
             continue
         cut = [request for request, start in zip(found, starts, strict=True) if _begins_request(sentence, start)]
         if len(cut) < 2 or starts[0] > _MAX_LEAD_CHARS or (not is_question and any(map(_OPENS_CLAUSE.match, cut[1:]))):
-            yield sentence
+            yield sentence, is_question
         else:
-            yield from cut
+            yield from ((request, is_question) for request in cut)
+
+
+def _asks_something(request: str, *, is_question: bool) -> bool:
+    """Return whether a request asks for a thing of its own: small talk, and "explain your answer", do not."""
+    if _OF_HELP.search(request):
+        return False
+    if len(request) <= _MAX_TALK_CHARS and any(bits & _TALK for _, bits in load_cues().find(words_of(fold(request)))):
+        return False
+    stems = _stems(request)
+    is_dense = any(stem >= "\u2e80" for stem in stems)
+    if is_question:
+        return bool(stems)
+    return len(stems) >= (_MIN_DENSE_STEMS if is_dense else _MIN_IMPERATIVE_STEMS)
 
 
 def _begins_request(sentence: str, start: int) -> bool:

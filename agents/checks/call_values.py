@@ -14,7 +14,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Literal
 
-from qwendesk.agents.checks.derived_numbers import is_computed, is_converted, significant_digits
+from qwendesk.agents.checks.derived_numbers import is_computed, may_be_converted, significant_digits
 from qwendesk.agents.checks.number_words import has_number_words
 from qwendesk.agents.checks.numbers import numbers_in
 from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
@@ -164,7 +164,7 @@ class KnownValues:
         if number <= 1 and number.denominator == 1:
             return "open"
         is_implied = number.denominator == 1 and number <= _MAX_IMPLIED
-        if not is_implied and (significant_digits(number) in self._digits or is_converted(number, known)):
+        if not is_implied and (significant_digits(number) in self._digits or may_be_converted(number, known)):
             return "known"
         if self._has_number_words or number == self._today.year or (is_implied and known):
             return "open"

@@ -236,18 +236,24 @@ def _currency(plain: str, start: int, end: int) -> str:
     return next((sign for sign in (before, behind) if sign and sign in _CURRENCIES), "")
 
 
-def scale_of(word: str) -> int:
-    """Return what a word such as "million" multiplies with; 1 for other words."""
-    known = _scales()
+def scale_of(word: str, *, with_large: bool = False) -> int:
+    """Return what a word such as "million" multiplies with; 1 for other words.
+
+    Args:
+        word: the word, or a run of a script without blanks that begins with it.
+        with_large: whether words for a thousand millions count, which have two meanings.
+    """
+    known = _scales(with_large=with_large)
     # scripts without blanks write the unit behind it
     lengths = range(len(word), 0, -1) if word[:1] >= FIRST_DENSE else (len(word),)
     return next((known[part] for end in lengths if (part := word[:end].casefold().rstrip(".")) in known), 1)
 
 
 @cache
-def _scales() -> dict[str, int]:
+def _scales(*, with_large: bool) -> dict[str, int]:
     table = tomllib.loads(resources.files("qwendesk.agents").joinpath("equation_words.toml").read_text("utf-8"))
-    return {word: 10 ** int(power) for power, words in table["scales"].items() for word in words}
+    powers = [*table["scales"].items(), *(table["large_scales"].items() if with_large else ())]
+    return {word: 10 ** int(power) for power, words in powers for word in words}
 
 
 @cache

@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import combinations, pairwise
 from typing import ClassVar
 
+from qwendesk.agents.checks.derived_numbers import CURRENCIES, is_converted
+from qwendesk.agents.checks.equation_tokens import scale_of
 from qwendesk.agents.checks.human_claims import normalize
 from qwendesk.agents.checks.number_words import with_digits
 from qwendesk.agents.checks.numbers import StatedNumber, numbers_in, times_in, without_times
@@ -20,8 +22,6 @@ from qwendesk.agents.guards.languages import is_common_word
 from qwendesk.agents.guards.quantities import (
     ABOUT,
     CODES,
-    CURRENCIES,
-    is_converted,
     without_illustrations,
 )
 from qwendesk.tools.number_formats import plain_digits
@@ -29,11 +29,7 @@ from qwendesk.tools.number_formats import plain_digits
 _LIST_NUMBER = re.compile(r"^\s*(?:[*_#>-]+\s*)*\(?\d{1,3}[.)]\s", re.MULTILINE)
 _NO_FIGURE = re.compile(r"\[\d{1,3}\]|`[^`\n]*`|https?://\S+|[\w.+-]+@[\w.-]+|(?:UTC|GMT)\s?[+-]\d{1,2}(?::?\d{2})?")
 """Citations, code and addresses."""
-_SCALE = re.compile(r"\s?(?:(thousand|tausend|mille|mil|mila|duizend|tusen|тыс\w*|bin|千|천|हज़ार)|"
-                    r"(million|millions|millionen|mio|millones|milhoes|milhões|milioni|miljoen|milj\w*|млн|миллион\w*|"
-                    r"milyon|मिलियन|مليون|juta|triệu)|(万|萬|만)|(亿|億|억)|(billion|billions|milliarden?|mrd|млрд|miljard\w*|milyar))",
-                    re.IGNORECASE)  # fmt: skip
-_SCALES = (10**3, 10**6, 10**4, 10**8, 10**9)
+_WORD_BEHIND = re.compile(r"\s?([^\s\d.,;:!?()]+)")
 _MAX_COUNT = 12
 """Whole numbers without a unit up to this may count what is said."""
 _MAX_OPERANDS, _MAX_FACTOR = 40, 100
@@ -212,11 +208,11 @@ class NumberGuard(Guard):
 
     def _is_scaled(self, number: StatedNumber, text: str) -> bool:
         """Return whether a number such as "1.5 million" is known in digits, or the other way."""
-        found = _SCALE.match(text[text.find(number.shown) + len(number.shown) :])
-        factors = [_SCALES[index] for index, word in enumerate(found.groups()) if word] if found else []
+        behind = _WORD_BEHIND.match(text[text.find(number.shown) + len(number.shown) :])
+        factor = scale_of(behind[1], with_large=True) if behind else 1
         if number.unit == "%" and any(self._has_number(value / 100) for value in number.values):
             return True
-        return any(self._has_number(value * factor) for value in number.values for factor in factors)
+        return factor > 1 and any(self._has_number(value * factor) for value in number.values)
 
     def _is_rounded(self, number: StatedNumber, text: str) -> bool:
         """Return whether a figure rounds a known one; the rounded price is a wrong one, but for "about 5 euros"."""

@@ -28,14 +28,14 @@ from qwendesk.agents.guarded_answer import FEEDBACK, feedback_on, judge_answer, 
 from qwendesk.agents.guards.echo import EchoGuard
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
-from qwendesk.agents.nodes.mend import ending
+from qwendesk.agents.nodes.mend import ending, told_result
 from qwendesk.agents.roles import is_small, role_definition
 from qwendesk.agents.state import Fault, GuardReport, RetryRequest, RetryStep, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice, TextDelta
 from qwendesk.prompt_quoting import one_line
 from qwendesk.routing.policy.policy_file import EscalationPolicy
-from qwendesk.routing.signals.language import english_name
+from qwendesk.routing.signals.language import english_name, identify_language
 
 _LANGUAGE_FEEDBACK = "Write the whole answer again in {language}, and only in {language}."
 _SAME_MODEL_FEEDBACK = {
@@ -76,7 +76,7 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         checks += await asyncio.to_thread(_compare_with_results, text, state, context.toolbox.all_names)
     for checker in role_definition(state["decision"].role).checkers:
         checks += await checker(text, context.sandbox, inbound)
-    if state.get("asked_language") or state["decision"].role == "math":
+    if state.get("asked_language") or state["decision"].role == "math" or told_result(state):
         # in a thread: the tables of the identification may not be loaded yet
         checks += await asyncio.to_thread(_compare_languages, text, state)
     second = await _retry_request(state, context, text, checks)
@@ -84,10 +84,16 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 
 
 def _compare_languages(text: str, state: TurnState) -> list[Check]:
-    """Compare the answer's language with the one asked for, or with that of a word problem."""
+    """Compare the answer's language with the one asked for, or with that of a word problem or a tool's result.
+
+    A small model tells a result in English, or in words of no language, where the question is in another one.
+    """
     if asked := state.get("asked_language"):
         return check_answer_language(text, asked)
-    own = word_problem_language(state["inbound"].text) if state["decision"].role == "math" else None
+    if told_result(state):
+        own = identify_language(state["inbound"].text)
+    else:
+        own = word_problem_language(state["inbound"].text) if state["decision"].role == "math" else None
     return check_answer_language(text, own, was_asked=False) if own else []
 
 
@@ -97,19 +103,13 @@ def _withdraw(state: TurnState, context: TurnContext, kept: str, fault: Fault) -
     The result of a tool says more than that nothing can be said: it is left to the reply.
     """
     context.emit(AnswerReset(fault.detail, chosen_model(state).card.name))
-    if fault.check == EchoGuard.name and _has_told_result(state):
+    if fault.check == EchoGuard.name and told_result(state):
         note = f"{fault.detail}; the tool's result stands instead"
         return {"kept_answer": "", "notes": [note], "try_start": len(state["messages"])}
     context.emit(TextDelta(kept))
     withdrawn: dict[str, Any] = {"kept_answer": kept, "notes": [f"{fault.detail}; it was replaced"]}
     # nothing stands beside the desk's own line about a call that was not approved
     return withdrawn if kept else {**withdrawn, "try_start": len(state["messages"])}
-
-
-def _has_told_result(state: TurnState) -> bool:
-    """Return whether a tool of a small model returned a text that is written for people."""
-    results = [use.result for use in state["tool_uses"] if use.ok]
-    return bool(results) and not results[-1].lstrip().startswith(("{", "[")) and is_small(chosen_model(state).card)
 
 
 async def _guard_retry(state: TurnState, context: TurnContext, kept: str, fault: Fault) -> RetryRequest:

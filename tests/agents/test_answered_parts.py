@@ -33,6 +33,7 @@ def test_nearly_each_omission_is_found() -> None:
             "when was the telephone invented?",
         ),
         ("1. What is 3 + 4?\n2. Name the largest planet.", "1. 7", "Name the largest planet."),
+        ("What is 37*91+4, and when do you open?", "We open at nine.", "What is 37*91+4"),
         ("How long is a marathon in miles and kilometres?", "It is 42.2 km long.", "miles"),
         ("Explain in English and French what a proxy is.", "A proxy forwards requests for other computers.", "French"),
         (
@@ -62,6 +63,12 @@ def test_the_missing_part_is_named(question: str, answer: str, missing: str) -> 
         ("Write a poem in English about German bread.", "Bread of rye, so dark and warm, rises in the morning storm."),
         ("Compare the height and the weight of both.", "They differ."),
         ("Grüß Gott! Wie geht es Ihnen? Können Sie mir helfen?", "Danke, gut. Gern, worum geht es?"),
+        ("How are you? What is the capital of France?", "Paris."),
+        ("Can you help me? How long does a parcel to Spain take?", "Three days."),
+        ("How far is it to Rome? Please calculate.", "600 km."),
+        ("How many eggs are 4 dozen? Explain your reasoning.", "4 * 12 = 48"),
+        ("How many eggs are 4 dozen? Show all your work step by step.", "4 * 12 = 48"),
+        ("Hello there! I have a question. What is the capital of France? Thank you!", "Paris."),
         ("", "Hello."),
     ],
 )

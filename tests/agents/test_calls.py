@@ -9,6 +9,7 @@ from PIL import Image
 from qwendesk.agents.guards.base import Sentence
 from qwendesk.agents.guards.promises import claims_completion, looks_up
 from qwendesk.agents.nodes.review_calls import NO_TOOL
+from qwendesk.agents.phrases import phrase
 from qwendesk.messages import Finished, Role, TextDelta
 from qwendesk.models.card import ModelCard
 from qwendesk.tools.toolbox import risky
@@ -85,10 +86,10 @@ async def test_a_small_model_is_shown_tools_of_the_desk_that_the_message_calls_f
 
 
 async def test_what_a_small_model_writes_in_place_of_a_call_is_the_answer(make_desk: MakeDesk) -> None:
-    async with make_desk(["We open at nine."], cards=SMALL, tools=[order_status]) as desk:
+    async with make_desk(["It is 3371, and we open at nine."], cards=SMALL, tools=[order_status]) as desk:
         events = [event async for event in desk.stream("What is 37*91+4, and when do you open?", role="general")]
-    assert isinstance(events[-1], Finished) and events[-1].reply.text == "We open at nine."
-    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "We open at nine."
+    assert isinstance(events[-1], Finished) and events[-1].reply.text == "It is 3371, and we open at nine."
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "It is 3371, and we open at nine."
     assert len(desk.script.calls) == 1 and desk.script.calls[0][2].json_schema is None
 
 
@@ -491,3 +492,41 @@ async def test_a_result_that_says_so_may_be_told_after_a_dropped_call(make_desk:
     async with make_desk(script, cards=LARGE, tools=[parcel_status]) as desk:
         reply = await desk.ask("Is my parcel 4711 there yet?")
     assert reply.text == "Your parcel is completed."
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Wo ist denn meine Bestellung B-77 geblieben?", "de"),
+        ("¿Dónde está ahora mi pedido B-77, por favor?", "es"),
+        ("Où se trouve maintenant ma commande B-77 ?", "fr"),
+        ("Где сейчас находится мой заказ B-77?", "ru"),
+        ("我的订单 B-77 现在在哪里？", "zh"),
+        ("أين طلبي رقم B-77 الآن من فضلك؟", "ar"),
+    ],
+)
+async def test_a_result_that_is_told_in_another_language_stands_alone(
+    make_desk: MakeDesk, text: str, language: str
+) -> None:
+    english = "The order with the number B-77 has been shipped to you yesterday, so it will be there soon."
+    script = [call("order_status", number="B-77"), english, english]
+    async with make_desk(script, cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask(text)
+    assert english not in reply.text and reply.text.startswith(phrase("looked_up", language))
+    assert "shipped" in reply.text and any("result stands" in note for note in reply.receipt.notes)
+
+
+async def test_a_result_that_is_told_in_the_language_of_the_message_stays(make_desk: MakeDesk) -> None:
+    german = "Die Bestellung B-77 wurde gestern verschickt und ist bald bei Ihnen zu Hause."
+    async with make_desk([call("order_status", number="B-77"), german], cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask("Wo ist denn meine Bestellung B-77 geblieben?")
+    assert reply.text == german
+
+
+async def test_no_note_says_that_nothing_was_said_where_a_result_stands_for_an_echo(make_desk: MakeDesk) -> None:
+    text = "Where is my order B-77?"
+    async with make_desk([call("order_status", number="B-77"), text, text], cards=SMALL, tools=[order_status]) as desk:
+        reply = await desk.ask(text)
+    assert "shipped" in reply.text
+    assert not any("gave no text" in note for note in reply.receipt.notes)
+    assert any("result stands instead" in note for note in reply.receipt.notes)

@@ -6,18 +6,14 @@ A request counts only if each word of the message is known: one that asks for so
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
+from qwendesk.agents.algebra_words import fillers, is_ambiguous, operation_cues
 from qwendesk.tools.algebra import Operation
 from qwendesk.tools.notation import FUNCTIONS
 from qwendesk.tools.number_formats import plain_digits
 
 MAX_REQUEST_CHARS = 400
-_DENSE = re.compile(r"[\u0600-\u06ff\u0900-\u097f\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af∫]")
 _FUNCTION_NAMES = "|".join(
     sorted({*FUNCTIONS, "ln", "lg", "log10", "arcsin", "arccos", "arctan", "mod"}, key=len, reverse=True)
 )
@@ -87,9 +83,6 @@ _DEFINITION = re.compile(r"^(?P<name>[a-z]\s*\(\s*(?P<argument>[a-z])\s*\)|y)\s*
 _TIMES = re.compile(r"(?<=[\d)])\s+[xX]\s+(?=[\d(])")
 _CALCULATES = re.compile(r"[-+*/^√×·÷−–%!(]|\\")
 _HAS_FORMULA = re.compile(r"\d|[a-zθ]\s*[-+*/^²³]|\(\s*[a-z]\s*\)|∫|√", re.IGNORECASE)
-_OF_VARIABLE = re.compile(
-    r"\b[a-z]\s?\^|\b[a-z]\(\s*[a-z]\s*\)|\d[a-z](?![^\W_])\s*[-+]|[-+]\s*\d[a-z](?![^\W_])", re.IGNORECASE
-)
 _LATEX = {"\\(": " ", "\\)": " ", "\\[": " ", "\\]": " ", "\\int": "∫", "\\lim": "lim", "$": " "}
 _UNKNOWN = re.compile(r"(?<![a-z])[a-df-hj-z](?![a-z])", re.IGNORECASE)
 _ORDER: tuple[Operation, ...] = (
@@ -109,18 +102,6 @@ class AlgebraRequest:
     variable: str = "x"
     name: str = ""
     """How the message names the function, such as ``f(x)``."""
-
-
-_SOLUTION = r"\b[a-z]\s*(?:=|≈|\\approx)\s*[-−±]?\s*(?:[√(\\]|\d+(?:[.,/]\d+)?(?![\w²³^(*·]|[.,/]\d))"
-_EVIDENCE = {
-    "derivative": re.compile(r"[a-z]\s*['′’]|d[a-z]?\s*/\s*d[a-z]|\\frac\{d", re.IGNORECASE),
-    "integral": re.compile(r"∫|\\int|\+\s*C\b"),
-    "critical points": re.compile(rf"{_SOLUTION}|minim|maxim", re.IGNORECASE),
-    "limit": re.compile(r"\blim\b|\\lim|→", re.IGNORECASE),
-    "roots": re.compile(_SOLUTION, re.IGNORECASE),
-    "factor": re.compile(r"\)\s*[*·]?\s*\(|\)\^"),
-}
-"""Signs by which an answer states the result of an operation without its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +167,7 @@ def _details(text: str) -> tuple[str, _Details]:
         variable, derives, text = found[1], True, f"{text[: found.start()]} {text[found.end() :]}"
     if found := _VARIABLE.search(text):
         variable, text = found[1], f"{text[: found.start()]} ; {text[found.end() :]}"
-    if (found := _DIFFERENTIAL.search(text)) and _cues()["integral"].search(text):
+    if (found := _DIFFERENTIAL.search(text)) and operation_cues()["integral"].search(text):
         variable, text = found[1], f"{text[: found.start()]} ; {text[found.end() :]}"
     limit = re.sub(r"\s*(?:→|\\to|⟶|->)\s*", "->", limit).replace("−", "-")
     return text, _Details(
@@ -236,36 +217,17 @@ def _operations(words: str) -> tuple[list[str], str]:
     found: list[str] = []
     rest = words
     # words such as the Chinese one for "solve" are parts of others
-    for name in ("critical points", *(name for name in _cues() if name not in ("critical points", "solve")), "solve"):
-        pattern = _cues()[name]
+    for name in (
+        "critical points",
+        *(name for name in operation_cues() if name not in ("critical points", "solve")),
+        "solve",
+    ):
+        pattern = operation_cues()[name]
         if pattern.search(rest if name == "critical points" else words):
             found.append(name)
         rest = pattern.sub(" ", rest)
-    found = [name for name in found if not _is_part(name, words)]
-    return found, re.sub(r"[\W\d_]+", "", _fillers().sub(" ", rest))
-
-
-def asked_operations(text: str) -> dict[str, str]:
-    """Return the operations with results of their own that a request with a formula names, with their words."""
-    plain = _RAISED.sub(_power, plain_digits(text))
-    if len(text) > MAX_REQUEST_CHARS or not _OF_VARIABLE.search(plain):
-        return {}
-    named = {name: found[0] for name in _EVIDENCE if (found := _cues()[name].search(text)) and not _is_part(name, text)}
-    if "critical points" in named and "roots" in named and _cues()["critical points"].search(named["roots"]):
-        del named["roots"]
-    return named
-
-
-def states_operation(name: str, text: str) -> bool:
-    """Return whether an answer states the result of an operation, by its name or its signs."""
-    return bool(_cues()[name].search(text) or _EVIDENCE[name].search(text))
-
-
-def _is_part(name: str, words: str) -> bool:
-    """Return whether only an ambiguous word, such as the German "ab", stands for an operation."""
-    own = {"derivative": {"ab"}, "solve": {"op", "los", "system"}, "expand": {"aus", "uit", "werk"}}.get(name, set())
-    hits = {hit.casefold() for hit in _cues()[name].findall(words)}
-    return bool(hits) and hits <= own
+    found = [name for name in found if not is_ambiguous(name, words)]
+    return found, re.sub(r"[\W\d_]+", "", fillers().sub(" ", rest))
 
 
 def _requests(expressions: tuple[str, ...], operations: list[str], details: _Details) -> list[AlgebraRequest]:
@@ -354,29 +316,3 @@ def _power(found: re.Match[str]) -> str:
 
 def _plain(expression: str) -> str:
     return " ".join(_TIMES.sub(" * ", expression).replace("×", "*").split())
-
-
-def word_pattern(entries: Iterable[str]) -> re.Pattern[str]:
-    """Return the pattern for words; a star stands for the rest of one, and dense scripts are searched for parts."""
-    entries = list(entries)
-    spaced = [entry for entry in entries if not _DENSE.search(entry)]
-    parts = [re.escape(entry) for entry in sorted(set(entries) - set(spaced), key=len, reverse=True)]
-    whole = sorted(spaced, key=len, reverse=True)
-    ends = {True: r"[^\W\d_]*", False: ""}
-    parts += [rf"(?<![^\W\d_]){re.escape(one.rstrip('*'))}{ends[one.endswith('*')]}(?![^\W\d_])" for one in whole]
-    return re.compile("|".join(parts), re.IGNORECASE)
-
-
-@cache
-def _words() -> dict[str, dict[str, list[str]]]:
-    return tomllib.loads(resources.files("qwendesk.agents").joinpath("algebra_words.toml").read_text("utf-8"))
-
-
-@cache
-def _cues() -> dict[str, re.Pattern[str]]:
-    return {name: word_pattern(entries) for name, entries in _words()["operations"].items()}
-
-
-@cache
-def _fillers() -> re.Pattern[str]:
-    return word_pattern([entry for entries in _words()["fillers"].values() for entry in entries])

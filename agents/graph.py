@@ -16,7 +16,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from qwendesk.agents.nodes.answer import after_answer, answer
 from qwendesk.agents.nodes.calculate import after_calculate, calculate
-from qwendesk.agents.nodes.check import after_check, after_retry, check, retry
+from qwendesk.agents.nodes.check import after_check, after_retry, after_vote, check, retry
 from qwendesk.agents.nodes.mend import mend
 from qwendesk.agents.nodes.reply import decline, reply
 from qwendesk.agents.nodes.retrieve import after_retrieve, quote, retrieve
@@ -24,6 +24,7 @@ from qwendesk.agents.nodes.review_calls import after_review, review_calls
 from qwendesk.agents.nodes.route import after_route, perceive, route, route_subquestion
 from qwendesk.agents.nodes.subquestion import SubquestionInput, merge, subquestion_node
 from qwendesk.agents.nodes.tools import after_tools, tools
+from qwendesk.agents.nodes.vote import vote
 from qwendesk.agents.state import TurnContext, TurnInput, TurnState
 
 TurnGraph = CompiledStateGraph[TurnState, TurnContext, TurnInput, TurnState]
@@ -81,6 +82,7 @@ def _add_answer_nodes(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> No
     graph.add_node(tools)
     graph.add_node(check)
     graph.add_node(retry)
+    graph.add_node(vote)
     graph.add_node(mend)
     graph.add_node(reply)
     graph.add_conditional_edges("retrieve", after_retrieve)
@@ -91,6 +93,7 @@ def _add_answer_nodes(graph: StateGraph[TurnState, TurnContext, Any, Any]) -> No
     graph.add_conditional_edges("tools", after_tools)
     graph.add_conditional_edges("check", after_check)
     graph.add_conditional_edges("retry", after_retry)
+    graph.add_conditional_edges("vote", after_vote)
     graph.add_edge("mend", "reply")
     graph.add_edge("reply", END)
     graph.add_edge("decline", END)

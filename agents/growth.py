@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 
 from qwendesk.agents.algebra_answers import format_number
-from qwendesk.agents.algebra_requests import word_pattern
+from qwendesk.agents.algebra_words import word_pattern
 from qwendesk.agents.checks.equation_tokens import Token, number_value, plain_text, scale_of, tokens_of
 from qwendesk.agents.phrases import phrase
 from qwendesk.tools.number_formats import Convention, convention_of

@@ -260,6 +260,8 @@ class TurnContext:
     """Routing policy of the user."""
     think_budget: int | None = None
     """Tokens after which thinking is closed; None: no limit."""
+    self_consistency: int = 0
+    """Most answers to a word problem that are compared where its calculation is in doubt; less than 2: one answer."""
     prompts: Path | None = None
     """Folder whose templates override the built-in ones."""
     system_context: str | None = None

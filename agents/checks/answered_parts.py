@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from qwendesk.agents.algebra_requests import asked_operations, states_operation
+from qwendesk.agents.algebra_words import asked_operations, states_operation
 from qwendesk.agents.checks.answer_forms import CODE, SENTENCES, letters_in, missing_languages, missing_units
 from qwendesk.agents.checks.tool_results import is_refusal
 from qwendesk.messages import Check, Inbound

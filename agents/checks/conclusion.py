@@ -134,6 +134,15 @@ def find_conclusion(text: str, question: str, language: str | None) -> Conclusio
     )
 
 
+def concluding_value(text: str, language: str | None) -> Fraction | None:
+    """Return the number that an answer concludes with; None if there is none."""
+    number = (stated := _stated(text, 0, tokens_of(text))) and stated[0]
+    if not number:
+        return None
+    value = next((one for way in conventions_for(language) if (one := number_value(number, way)) is not None), None)
+    return None if value is None else value * number.scale
+
+
 def _stated(text: str, end: int, tokens: Sequence[Token]) -> tuple[Token, tuple[int, int]] | None:
     """Return the concluding number behind a place, and its sentence; None if there is none, or several.
 
@@ -145,7 +154,7 @@ def _stated(text: str, end: int, tokens: Sequence[Token]) -> tuple[Token, tuple[
         number = _only(tokens, *final.span("content"))
         return (number, _sentence(text, *final.span())) if number and final.start() >= end else None
     sentences = [span for span in _sentences(text) if _numbers(tokens, *span)]
-    if not sentences or sentences[-1][0] < _sentence(text, end - 1, end)[1]:
+    if not sentences or (end and sentences[-1][0] < _sentence(text, end - 1, end)[1]):
         return None
     place = sentences[-1]
     sentence = text[slice(*place)]

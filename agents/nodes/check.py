@@ -29,6 +29,7 @@ from qwendesk.agents.guards.echo import EchoGuard
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
 from qwendesk.agents.nodes.mend import ending, told_result
+from qwendesk.agents.nodes.vote import is_in_doubt
 from qwendesk.agents.roles import is_small, role_definition
 from qwendesk.agents.state import Fault, GuardReport, RetryRequest, RetryStep, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
@@ -127,9 +128,16 @@ async def _guard_retry(state: TurnState, context: TurnContext, kept: str, fault:
     )
 
 
-async def after_check(state: TurnState) -> Literal["retry", "mend", "reply"]:
-    """Retry if the check asks for it; otherwise mend what a program can."""
-    return "retry" if state.get("retry_request") else ending(state)
+async def after_check(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["retry", "vote", "mend", "reply"]:
+    """Retry if the check asks for it, compare further answers if they are wanted, or mend what a program can."""
+    if state.get("retry_request"):
+        return "retry"
+    return "vote" if is_in_doubt(state, runtime.context, state["checks"]) else ending(state)
+
+
+async def after_vote(state: TurnState) -> Literal["mend", "reply"]:
+    """Mend what a program can in the answer that stands."""
+    return ending(state)
 
 
 def _compare_with_results(text: str, state: TurnState, tools: list[str]) -> list[Check]:

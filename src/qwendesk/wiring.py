@@ -138,6 +138,7 @@ def build_turns(
         thinking=settings.thinking,
         policy=policy,
         think_budget=settings.think_budget,
+        self_consistency=settings.self_consistency,
         prompts=prompts,
         system_context=settings.system_context,
         seed=settings.seed,

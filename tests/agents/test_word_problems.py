@@ -4,6 +4,7 @@ import pytest
 
 from qwendesk.agents.checks.conclusion import correct_conclusion
 from qwendesk.agents.checks.operands import compare_operands
+from qwendesk.messages import Role
 from tests.conftest import MakeDesk
 
 SHEEP = "A farmer has 17 sheep and buys 23 more. Each sheep eats 3 kg of hay a day. How much hay do they eat in a week?"
@@ -154,3 +155,37 @@ async def test_a_conclusion_behind_a_line_that_cannot_be_proved_is_withheld(make
     async with make_desk([answer]) as desk:
         reply = await desk.ask("How many apples are in 4 boxes of 12?", role="math")
     assert "46." not in reply.text.partition("⚠")[0] and "The answer is ?." in reply.text and "⚠" in reply.text
+
+
+PROBLEM = "A farmer has 17 sheep and buys 23 more. Each of them eats 3 kg of hay a day. How much hay is that a day?"
+
+
+@pytest.mark.parametrize(
+    ("answers", "shown", "calls"),
+    [
+        (["The answer is 90.", "The answer is 90.", "The answer is 120."], "The answer is 90.", 2),
+        (["The answer is 90.", "The answer is 120.", "The answer is 120 kg."], "The answer is 120.", 3),
+        (["The answer is 90.", "The answer is 100.", "The answer is 120."], "The answer is 90.", 3),
+        (["The answer is 90.", "I cannot tell.", "The answer is 90."], "The answer is 90.", 3),
+        (["17 + 23 = 40. 40 * 3 = 120.", "The answer is 90."], "17 + 23 = 40. 40 * 3 = 120.", 1),
+    ],
+)
+async def test_an_answer_that_nothing_checks_is_compared_with_others(
+    answers: list[str], shown: str, calls: int, make_desk: MakeDesk
+) -> None:
+    async with make_desk(answers, self_consistency=3) as desk:
+        reply = await desk.ask(PROBLEM, role="math")
+    assert reply.text == shown and len(desk.script.calls) == calls
+
+
+@pytest.mark.parametrize(("text", "role"), [("What is 3 times 4?", "math"), (PROBLEM, "general")])
+async def test_other_answers_are_not_compared(text: str, role: Role, make_desk: MakeDesk) -> None:
+    async with make_desk(["The answer is 90.", "The answer is 90."], self_consistency=3) as desk:
+        await desk.ask(text, role=role)
+    assert len(desk.script.calls) == 1
+
+
+async def test_answers_are_compared_only_where_the_setting_says_so(make_desk: MakeDesk) -> None:
+    async with make_desk(["The answer is 90.", "The answer is 90."]) as desk:
+        await desk.ask(PROBLEM, role="math")
+    assert len(desk.script.calls) == 1

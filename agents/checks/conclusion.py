@@ -27,7 +27,7 @@ from qwendesk.agents.checks.equation_tokens import (
 )
 from qwendesk.agents.checks.equation_values import conventions_for, judge, note_rounding
 from qwendesk.agents.checks.equations import Equation, find_equations
-from qwendesk.agents.checks.numbers import numbers_in
+from qwendesk.agents.checks.numbers import numbers_in, unit_of_word
 from qwendesk.agents.checks.sum_meanings import SENTENCE_END
 from qwendesk.messages import Check, Inbound
 from qwendesk.routing.signals.language import identify_language
@@ -38,6 +38,14 @@ CONCLUSION = "concludes with its last result"
 _BOX = re.compile(r"\\boxed\s?\{(?P<content>(?:[^{}]|\{[^{}]*\})*)\}")
 _BOLD = re.compile(r"\*\*(?P<content>[^*\n]{1,60})\*\*")
 _HASHES = re.compile(r"^####\s*(?P<content>[^\n]{1,60})$", re.MULTILINE)
+_MARKED = re.compile(
+    r"\s*(?:\\approx|≈|~|[a-zA-Z]\s*=)?\s*(?:\\(?:text|math)[a-z]*\s*\{)?\s*(?:\\?\$|[€£¥₹₩₽฿])?\s?[-−]?\s?\(?"
+    r"(?P<number>\d{1,3}(?:(?:[.,' ]|\{,\}|\\,)\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)?)"
+    r"(?P<unit>(?:[^\d+*×·=<>^!\\-]|\^\{?(?:[23]|\\circ)\}?|\\(?:text|math)[a-z]*|\\[,;:! %$])*)"
+)
+"""The content of a box: a number, perhaps with its name before and its unit behind it."""
+_SIGN = re.compile(r"(?:^|[\s{($€£¥*])([-−]\s?)\Z")
+_TWO_VALUES = re.compile(r"/\s*\d|:\s*\d")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _UNIT_RATIOS = frozenset(map(Fraction, (100, 1000, 1_000_000, *TIME_FACTORS)))
 """Ratios of units such as cents, metres, grams and minutes to larger ones."""
@@ -87,7 +95,9 @@ def correct_conclusion(text: str, question: str, language: str | None) -> tuple[
         return text, True
     for token in reversed(found.tokens):
         shown = shown_number(found.value, token, text, found.convention) if found.is_proven else "?"
-        text = text[: token.start] + shown + text[token.end :]
+        sign = _SIGN.search(text[: token.start])
+        # a number that is replaced takes its sign with it
+        text = text[: sign.start(1) if sign else token.start] + shown + text[token.end :]
     return text, found.is_proven
 
 
@@ -124,8 +134,11 @@ def find_conclusion(text: str, question: str, language: str | None) -> Conclusio
     if _has_step(text[last.right.end : number.start], {result, exact}):
         return None
     right = exact * unit / number.scale
+    if number.scale > 1 and abs(right) < Fraction(1, 10):
+        # it would have to be written without its word
+        return None
     return Conclusion(
-        tuple(one for one in tokens if one.start >= last.right.end and _is_same(one, number, judged.convention)),
+        _places(tokens, number, last.right.end, judged.convention),
         shown,
         right,
         " ".join(text[last.left.start : last.right.end].split()),
@@ -151,7 +164,7 @@ def _stated(text: str, end: int, tokens: Sequence[Token]) -> tuple[Token, tuple[
     marked = [*_BOX.finditer(text), *_HASHES.finditer(text)]
     if marked:
         final = max(marked, key=lambda one: one.start())
-        number = _only(tokens, *final.span("content"))
+        number = _only_marked(text, *final.span("content"))
         return (number, _sentence(text, *final.span())) if number and final.start() >= end else None
     sentences = [span for span in _sentences(text) if _numbers(tokens, *span)]
     if not sentences or (end and sentences[-1][0] < _sentence(text, end - 1, end)[1]):
@@ -189,6 +202,21 @@ def _only(tokens: Sequence[Token], start: int, end: int) -> Token | None:
     is_percent = behind is not None and behind.kind == "%"
     unit = "%" if is_percent else number.unit
     return Token("number", number.text, number.start, number.end, scale, unit)
+
+
+def _only_marked(text: str, start: int, end: int) -> Token | None:
+    """Return the single number of a box or a line of its own; None if it holds something else."""
+    found = _MARKED.fullmatch(plain_text(text[start:end]))
+    if found is None or _TWO_VALUES.search(found[0]):
+        return None
+    words = re.findall(r"[^\W\d_]+", re.sub(r"\\[A-Za-z]+", " ", found["unit"]))
+    if found["unit"][:1].isascii() and found["unit"][:1].isalpha() and not unit_of_word(words[0]):
+        # a variable
+        return None
+    scale = scale_of(words[0]) if words else 1
+    unit = "%" if "%" in found["unit"] else ""
+    place = start + found.start("number"), start + found.end("number")
+    return Token("number", found["number"], *place, scale, unit)
 
 
 def _agrees(number: Token, convention: Convention, value: Fraction) -> bool:
@@ -271,6 +299,12 @@ def _readings(token: Token) -> Iterator[Fraction]:
     for convention in CONVENTIONS:
         if (value := number_value(token, convention)) is not None:
             yield from (value, value * token.scale)
+
+
+def _places(tokens: Sequence[Token], number: Token, start: int, convention: Convention) -> tuple[Token, ...]:
+    """Return the number wherever it stands behind the last calculation."""
+    found = {one.start: one for one in tokens if one.start >= start and _is_same(one, number, convention)}
+    return tuple(one for _, one in sorted({**found, number.start: number}.items()))
 
 
 def _is_same(token: Token, other: Token, convention: Convention) -> bool:

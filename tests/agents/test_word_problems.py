@@ -3,6 +3,7 @@
 import pytest
 
 from qwendesk.agents.checks.conclusion import correct_conclusion
+from qwendesk.agents.checks.final_answer import fill_boxes
 from qwendesk.agents.checks.operands import compare_operands
 from qwendesk.messages import Role
 from tests.conftest import MakeDesk
@@ -107,6 +108,54 @@ CONCLUSIONS = [
 def test_a_conclusion_is_the_last_result(language: str, answer: str, corrected: str) -> None:
     assert correct_conclusion(answer, "", language) == (corrected, True)
     assert correct_conclusion(corrected, "", language) == (corrected, True)
+
+
+@pytest.mark.parametrize(
+    ("box", "corrected"),
+    [
+        (r"\boxed{46 \text{ apples}}", r"\boxed{48 \text{ apples}}"),
+        (r"\boxed{\text{46 apples}}", r"\boxed{\text{48 apples}}"),
+        (r"\boxed{46\%}", r"\boxed{48\%}"),
+        (r"\boxed{46^\circ}", r"\boxed{48^\circ}"),
+        (r"\boxed{46 \, \mathrm{cm}^2}", r"\boxed{48 \, \mathrm{cm}^2}"),
+        (r"\boxed{46 km/h}", r"\boxed{48 km/h}"),
+        (r"\boxed{x = 46}", r"\boxed{x = 48}"),
+        (r"\boxed{-46}", r"\boxed{48}"),
+        (r"\boxed{46元}", r"\boxed{48元}"),
+        (r"\boxed{٤٦}", r"\boxed{٤٨}"),
+        (r"$$\boxed{4{,}600}$$", r"$$\boxed{48}$$"),
+        (r"\boxed{46x}", r"\boxed{46x}"),
+        (r"\boxed{46\pi}", r"\boxed{46\pi}"),
+        (r"\boxed{46\sqrt{2}}", r"\boxed{46\sqrt{2}}"),
+        (r"\boxed{46/2}", r"\boxed{46/2}"),
+        (r"\boxed{46!}", r"\boxed{46!}"),
+        (r"\boxed{4.6 \times 10^1}", r"\boxed{4.6 \times 10^1}"),
+        (r"\boxed{4 \text{ hours and } 6 \text{ minutes}}", r"\boxed{4 \text{ hours and } 6 \text{ minutes}}"),
+        (r"\boxed{\text{no}}", r"\boxed{\text{no}}"),
+    ],
+)
+def test_a_box_keeps_its_unit(box: str, corrected: str) -> None:
+    answer, right = (f"12 * 4 = 48.\nTherefore the answer is {one}." for one in (box, corrected))
+    assert correct_conclusion(answer, "", "en") == (right, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "filled"),
+    [
+        (r"3 * 4 = 12 km, so \boxed{\text{ km}}", r"3 * 4 = 12 km, so \boxed{12\text{ km}}"),
+        (r"3 * 4 = 12 so the final answer is: \[ \boxed{} \]", r"3 * 4 = 12 so the final answer is: \[ \boxed{12} \]"),
+        (r"3 * 4 = 12. \boxed{\,\text{cm}^2}", r"3 * 4 = 12. \boxed{12\,\text{cm}^2}"),
+        (r"3 * 4 = 12。所以答案是 \boxed{}", r"3 * 4 = 12。所以答案是 \boxed{12}"),
+        (r"3 * 4 = 12. Die Antwort ist \boxed{ }", r"3 * 4 = 12. Die Antwort ist \boxed{12}"),
+        (r"3 * 4 = 12. La respuesta es \boxed{}", r"3 * 4 = 12. La respuesta es \boxed{12}"),
+        (r"3 * 4 = 12. So \boxed{\text{yes}}", r"3 * 4 = 12. So \boxed{\text{yes}}"),
+        (r"3 * 4 = 12. So \boxed{\text{no solution}}", r"3 * 4 = 12. So \boxed{\text{no solution}}"),
+        (r"3 * 4 = 12. \boxed{\text{A}}", r"3 * 4 = 12. \boxed{\text{A}}"),
+        (r"3 * 4 = 12. This is wrong: \boxed{}", "3 * 4 = 12. This is wrong: "),
+    ],
+)
+def test_an_empty_box_is_filled_and_a_word_is_no_unit(answer: str, filled: str) -> None:
+    assert fill_boxes(answer) == filled
 
 
 @pytest.mark.parametrize(

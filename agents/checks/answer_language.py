@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from qwendesk.messages import Check
+from qwendesk.quotations import ADDRESS, CODE, QUOTED, QUOTED_LINE
 from qwendesk.routing.signals.asked_language import mentions_language
 from qwendesk.routing.signals.language import are_similar, english_name, identify_language
 
 ANSWER_LANGUAGE = "is in the asked language"
 _NOT_PROSE = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$.*?\$\$|\\\[.{0,2000}?\\\]|\\\(.{0,500}?\\\)|\$[^$\n]{0,500}\$|https?://\S+|"
-    r"^>[^\n]*$|^[ \t]*\|[^\n]*$|\"[^\"\n]{0,500}\"|“[^”\n]{0,500}”|„[^“”\n]{0,500}[“”]|«[^»\n]{0,500}»|"
-    r"「[^」\n]{0,500}」|『[^』\n]{0,500}』|\*\*[^*\n]{0,500}\*\*",
+    r"\$\$.*?\$\$|\\\[.{0,2000}?\\\]|\\\(.{0,500}?\\\)|\$[^$\n]{0,500}\$|^[ \t]*\|[^\n]*$|\*\*[^*\n]{0,500}\*\*|"
+    rf"{CODE}|{ADDRESS}|{QUOTED_LINE}|{QUOTED}",
     re.DOTALL | re.MULTILINE,
 )
 """Code, formulas, addresses, tables, quotations and titles, which may be in any language."""

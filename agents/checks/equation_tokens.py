@@ -16,6 +16,7 @@ from importlib import resources
 from itertools import pairwise
 from typing import Literal
 
+from qwendesk.quotations import ADDRESS, CODE, QUOTED
 from qwendesk.tools.number_formats import Convention
 
 Kind = Literal["number", "sign", "(", ")", "=", "%", "fraction", "root", "word", "gap", "unknown", "end"]
@@ -24,11 +25,7 @@ MAX_TEXT_CHARS = 20_000
 CONVENTIONS: tuple[Convention, Convention] = ("point", "comma")
 FIRST_DENSE = "\u2e80"
 """First letter of the scripts that are written without blanks."""
-_NO_STATEMENT = re.compile(
-    r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]+`|https?://\S+|\"[^\"\n]{1,300}\"|“[^”\n]{1,300}”|„[^“”\n]{1,300}[“”]|"
-    r"«[^»\n]{1,300}»|「[^」\n]{1,300}」",
-    re.DOTALL,
-)
+_NO_STATEMENT = re.compile(rf"~~~.*?(?:~~~|\Z)|{CODE}|{ADDRESS}|{QUOTED}", re.DOTALL)
 """Code, addresses and quotations, which are no statements of the text about numbers."""
 _CURRENCIES = "$€£¥₹₩₽฿"
 _UNITS_WITHOUT_BLANK = frozenset(

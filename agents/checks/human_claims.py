@@ -11,11 +11,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-_QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|^>.*$|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|»[^«\n]*«|「[^」\n]*」|『[^』\n]*』|"
-    r"‚[^‘’\n]*[‘’]|‹[^›\n]*›|(?<!\w)['‘][^'’\n]*['’](?!\w)",
-    re.DOTALL | re.MULTILINE,
-)
+from qwendesk.quotations import CODE, QUOTED, QUOTED_LINE, SINGLE_QUOTED
+
+_QUOTED = re.compile(rf"{CODE}|{QUOTED_LINE}|{QUOTED}|{SINGLE_QUOTED}", re.DOTALL | re.MULTILINE)
 _SENTENCE = re.compile(r"[^.?!;\n。？！؟।]+[.?!;。？！؟।]*|[.]")
 _SPACES = re.compile(r"[^\S\n]+")
 _ASKS = re.compile(r"[?？؟]|;\s*\Z|หรอ|ไหม|มย|[吗嗎呢]|か\W*\Z|(?:까|나요|가요|니|냐|지)\W*\Z")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import regex
 
 from qwendesk.agents.guards.base import Sentence
+from qwendesk.quotations import QUOTED
 
 _CLOSERS = r"[\"'”’»)\]」』）】*_]*"
 _END = regex.compile(
@@ -15,9 +16,7 @@ _END = regex.compile(
 )
 _END_SIGNS = frozenset("\n.!?…؟۔।॥፧‼⁇;。！？｡")
 _UNSPACED = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
-_QUOTATION = regex.compile(
-    r"\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』|‚[^‘’\n]*[‘’]|‹[^›\n]*›"
-)
+_QUOTATION = regex.compile(QUOTED)
 _OPEN_QUOTE = regex.compile(r"[\"“„«「『‚‹]")
 _ABBREVIATION = regex.compile(
     r"(?:^|[\s(])(?:\p{L}|\d{1,2}|(?:\p{L}\.)+\p{L}|"

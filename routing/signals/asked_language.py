@@ -11,15 +11,12 @@ from importlib import resources
 from typing import Any
 
 from qwendesk.prompt_quoting import without_quoted_lines
+from qwendesk.quotations import ADDRESS, CODE, QUOTED, SINGLE_QUOTED
 from qwendesk.routing.signals.cues import CueMatcher, fold, words_of
 from qwendesk.routing.signals.language import is_function_word, language_codes
 
-_QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\"[^\"\n]*\"|“[^“”\n]*”|„[^„“”\n]*[“”]|«[^«»\n]*»|「[^「」\n]*」|"
-    r"『[^『』\n]*』|(?<!\w)['‘][^'‘’\n]*['’](?!\w)",
-    re.DOTALL,
-)
-"""Code, addresses and quotations, which ask for nothing. No run contains its opening sign: the search is linear."""
+_QUOTED = re.compile(rf"{CODE}|{ADDRESS}|{QUOTED}|{SINGLE_QUOTED}", re.DOTALL)
+"""Code, addresses and quotations, which ask for nothing."""
 _CLAUSE = re.compile(r"[^.!?;:,\n()–—。！？।؟،؛、]+")
 _MAX_EDGE_CHARS = 600
 """Characters that are examined at each end of a message; what stands between them is material."""

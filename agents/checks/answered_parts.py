@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from qwendesk.agents.algebra_words import asked_operations, states_operation
 from qwendesk.agents.checks.answer_forms import CODE, SENTENCES, letters_in, missing_languages, missing_units
+from qwendesk.agents.checks.human_claims import is_text_task, without_quotations
 from qwendesk.agents.checks.tool_results import is_refusal
 from qwendesk.messages import Check, Inbound
 from qwendesk.routing.policy.subquestions import list_items, requests_in
@@ -91,6 +92,7 @@ _PAIR = re.compile(
     r"[的の](?P<one_d>[\u3040-\u30ff\u3400-\u9fff]{2,8}?)[和与と](?P<two_d>[\u3040-\u30ff\u3400-\u9fff]{2,8}?)(?:是什么|是多少|分别|各|は何|はいくつ|を教え)",
     re.IGNORECASE,
 )
+_MATERIAL = re.compile(r"[:：]\s*[^\s\d]")
 _BETWEEN = re.compile(
     r"\b(?:between|zwischen|entre|tra|fra|tussen|między|между|arasında|compare|vergleich)", re.IGNORECASE
 )
@@ -129,6 +131,10 @@ def find_missing(text: str, question: str, language: str | None) -> tuple[int, l
     languages = asked_languages(question)
     if languages:
         return len(languages), list(missing_languages(text, languages))
+    if _MATERIAL.search(question) and is_text_task(question):
+        # what is to be translated or corrected may hold questions
+        return 0, []
+    question = without_quotations(question)
     requests = _own_requests(question, language)
     if len(requests) > _MAX_PARTS:
         return 0, []

@@ -69,6 +69,12 @@ def test_the_missing_part_is_named(question: str, answer: str, missing: str) -> 
         ("How many eggs are 4 dozen? Explain your reasoning.", "4 * 12 = 48"),
         ("How many eggs are 4 dozen? Show all your work step by step.", "4 * 12 = 48"),
         ("Hello there! I have a question. What is the capital of France? Thank you!", "Paris."),
+        (
+            "Translate into German: Who are you? Where do you live? What do you want?",
+            "Wer bist du? Wo wohnst du? Was willst du.",
+        ),
+        ('He asked "Who are you? Where do you live?" and left. What is that called?', "Direct speech."),
+        ("> Who are you?\n> Where do you live?\nWho may have asked this?", "A neighbour."),
         ("", "Hello."),
     ],
 )

@@ -76,7 +76,7 @@ def test_each_node_is_seen() -> None:
     nodes = set(build_graph().get_graph().nodes)
     assert nodes == {
         "__start__", "perceive", "route", "calculate", "answer", "review_calls", "tools", "check", "retry", "mend",
-        "reply", "decline", "retrieve", "quote", "subquestion", "merge", "__end__",
+        "reply", "decline", "retrieve", "quote", "subquestion", "merge", "vote", "__end__",
     }  # fmt: skip
 
 

@@ -196,6 +196,35 @@ class TicketSettings(BaseModel):
     """Whether a customer whom an operator helped is asked once, after the ticket is resolved, how the help was."""
 
 
+def _language_pairs(values: dict[str, str]) -> dict[str, str]:
+    code = r"(?:[a-z]{2,3}(?:_[a-z0-9]{2,8})*|\*)"
+    for pair in values:
+        if not re.fullmatch(f"{code}-{code}", pair):
+            raise ValueError("pairs of language codes such as 'ja-de', or '*-de' for all to German, each with a model")
+    return values
+
+
+class TranslationSettings(BaseModel):
+    """Translation between a customer and an operator: the table ``[translation]``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = True
+    """Whether messages are translated where the customer and the operator have different languages."""
+    model: str | None = None
+    """Model that translates, as ``engine:name`` or a catalogue name; None: that of the role ``general``."""
+    pairs: Annotated[dict[str, str], AfterValidator(_language_pairs)] = Field(default_factory=dict)
+    """Models of language pairs, such as ``{"ja-de" = "ollama:qwen3:8b"}``; ``*`` stands for any language."""
+    languages: tuple[str, ...] = ()
+    """Languages of customers that are translated, as codes; empty: all that are recognised."""
+    glossary: Path | None = None
+    """File of terms and names (CSV or TOML); None: ``glossary.csv`` in the data folder."""
+    timeout: float = Field(default=120, gt=0)
+    """Seconds for the translation of a message; after it, the original is shown."""
+    max_chars: int = Field(default=8192, ge=1)
+    """Longest message that is translated, in characters."""
+
+
 class GuardSettings(BaseModel):
     """Which guards look at every answer: the table ``[guards]``. One that is off finds nothing."""
 
@@ -317,6 +346,8 @@ class Settings(BaseSettings):
     """Limits of the web server."""
     hours: HoursSettings = HoursSettings()
     """Opening hours of the desk and of its teams."""
+    translation: TranslationSettings = TranslationSettings()
+    """Translation between customers and operators."""
     operators: OperatorSettings = OperatorSettings()
     """Operators and their pages."""
     service_times: ServiceTimesSettings = ServiceTimesSettings()
@@ -440,6 +471,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "fallback": FallbackSettings,
     "guards": GuardSettings,
     "hours": HoursSettings,
+    "translation": TranslationSettings,
     "operators": OperatorSettings,
     "service_times": ServiceTimesSettings,
     "follow_ups": FollowUpSettings,

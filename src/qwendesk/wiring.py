@@ -28,6 +28,7 @@ from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
 from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.inbox.repository import InboxRepository, conversation_key
+from qwendesk.desk.interpreter.translator import ModelTranslator
 from qwendesk.desk.runtime import WorkerSetup
 from qwendesk.desk.service_times.timed_rules import TimedRules
 from qwendesk.desk.tickets.records import TicketRules
@@ -81,6 +82,11 @@ def build_pool(settings: Settings, engines: Mapping[str, Engine] | None = None) 
         engines: engines by name that replace the installed ones.
     """
     return ModelPool(engine_parts(settings), engines)
+
+
+def build_translator(settings: Settings, pool: ModelPool) -> ModelTranslator:
+    """Return the translator between customers and operators."""
+    return ModelTranslator(pool, settings.translation, settings.data_dir / "prompts", settings.data_dir)
 
 
 def build_router(settings: Settings) -> TrainedRouter:

@@ -17,6 +17,7 @@ COMMANDS = {
     "hours": "Show the opening hours, and whether the desk is open.",
     "pairing": "Decide who may use the desk.",
     "operators": "Manage the accounts of the people who answer customers.",
+    "translate": "Translate a text as the desk does, and manage the glossary.",
     "messages": "List and retry failed messages.",
     "webhooks": "List outbound webhooks, test them, and retry failed deliveries.",
     "memory": "Show, export and delete stored data about people.",

@@ -1,0 +1,247 @@
+"""Check a model's translation: tokens, language, chatter, answers in place of translations, length, lines, markup."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import regex
+
+from qwendesk.desk.interpreter.marks import Masked, Restored, is_reordered
+from qwendesk.desk.interpreter.scripts import is_in_script_of, shares_script
+from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
+from qwendesk.routing.signals.language import are_similar, english_name, identify_language
+
+FaultKind = Literal[
+    "empty", "token", "order", "term", "language", "untranslated", "chatter", "answer", "length", "lines", "markup"
+]
+_DENSE = (
+    (regex.compile(r"\p{Han}"), 3.0),
+    (regex.compile(r"[\p{Hiragana}\p{Katakana}]"), 1.7),
+    (regex.compile(r"\p{Hangul}"), 2.2),
+)
+"""How many Latin letters say as much as one sign of a script."""
+_MAX_RATIO, _MAX_MORE = 2.4, 30.0
+_MIN_RATIO, _MIN_LESS = 0.38, 8.0
+"""Most and least weight of a translation: a share of the original's, and letters."""
+_MIN_WEIGHT = 24.0
+"""Weight from which the language of a text is identified."""
+_MIN_KEPT_WEIGHT = 18.0
+"""Weight from which a translation that equals its original is a fault."""
+_QUESTION = regex.compile(r"[?？؟;՞⁇⁈]|\u037e")
+_STATES = regex.compile(r"[.!。！।։۔][\"'»”’)）」』\s]*\Z")
+"""The end of a text that asks nothing; without a full stop, it may be a question."""
+_SENTENCE = regex.compile(r"[.!?…。！？।؟။։]+(?=[\s\"'»”’)）」』]|\Z|(?<=[。！？]))")
+_EMPHASIS = ("**", "__", "~~", "*")
+_BRACKETS = regex.compile(r"[(（]")
+_COLON = regex.compile(r"[:：]")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a translation."""
+
+    kind: FaultKind
+    text: str
+    """In words, for the reader and for the model's second try."""
+    is_fatal: bool = True
+    """Whether the translation may not be shown; otherwise it is shown with the text as a doubt."""
+
+
+def check_unit(
+    source: str, masked: Masked, restored: Restored, source_language: str | None, language: str
+) -> list[Fault]:
+    """Return the faults of the translation of one line.
+
+    Args:
+        source: the line.
+        masked: the line as the model was given it.
+        restored: the translation with its tokens put back.
+        source_language: the language of the line; None if it is not known.
+        language: the language of the translation.
+    """
+    text = restored.text.strip()
+    if not text:
+        return [Fault("empty", "the translation is empty")]
+    plain = _without_marks(masked)
+    faults = [*_tokens(source, masked, restored), *_lines(restored.text)]
+    faults += _chatter(source, restored.prose)
+    faults += _language(plain, restored.prose, source_language, language)
+    faults += _question(plain, restored.prose, language)
+    faults += _length(plain, restored.prose)
+    faults += _markup(source, text)
+    return faults
+
+
+def _without_marks(masked: Masked) -> str:
+    text = masked.text
+    for number, original in enumerate(masked.originals, 1):
+        # a term is translated, a token is not
+        text = text.replace(f"[{number}]", original if masked.kinds[number - 1] is None else " ", 1)
+    return text
+
+
+def _tokens(source: str, masked: Masked, restored: Restored) -> Iterator[Fault]:
+    for at in restored.missing:
+        kind: FaultKind = "term" if masked.kinds[at] is None else "token"
+        yield Fault(kind, f"{masked.restored[at]!r} is missing")
+    for at in restored.repeated:
+        yield Fault("token", f"{masked.restored[at]!r} stands there more than once")
+    for token in restored.extra:
+        is_number = token.kind in ("number", "time", "date")
+        if is_number and has_numbers_in_words(source):
+            yield Fault("token", f"{token.text!r} stands in words in the original", is_fatal=False)
+        else:
+            yield Fault("token", f"{token.text!r} does not stand in the original")
+    if not restored.missing and not restored.repeated and is_reordered(restored.order, masked):
+        shown = ", ".join(repr(masked.restored[at]) for at in restored.order)
+        yield Fault("order", f"codes or numbers have changed places: {shown}")
+
+
+def _lines(output: str) -> Iterator[Fault]:
+    if len(output.strip().splitlines()) > 1:
+        yield Fault("lines", "the translation of one line has several lines")
+
+
+def _chatter(source: str, prose: str) -> Iterator[Fault]:
+    before, after = fold(source), fold(prose)
+    if _has_any("translation", after) and not _has_any("translation", before):
+        yield Fault("chatter", "it speaks of a translation, the original does not")
+    if _has_any("refusal", after) and not _has_any("refusal", before):
+        yield Fault("answer", "it refuses something")
+    if _has_any("assistant", after) and not _has_any("assistant", before):
+        yield Fault("chatter", "the model speaks of itself")
+    if len(_COLON.findall(prose)) > len(_COLON.findall(source)):
+        yield Fault("chatter", "it has a colon that the original does not have", is_fatal=False)
+    if len(_BRACKETS.findall(prose)) > len(_BRACKETS.findall(source)):
+        yield Fault("chatter", "it has a remark in brackets that the original does not have", is_fatal=False)
+
+
+def _language(plain: str, prose: str, source_language: str | None, language: str) -> Iterator[Fault]:
+    name = english_name(language) or language
+    if not is_in_script_of(language, prose):
+        yield Fault("language", f"it is not written in the script of {name}")
+        return
+    # also where only a word of the original is left, as of "Reply only with OK"
+    is_kept = set(words_of(fold(prose))) <= set(words_of(fold(plain)))
+    if is_kept and source_language != language:
+        is_long = weight(plain) >= _MIN_KEPT_WEIGHT
+        if is_long or (source_language and not shares_script(source_language, language)):
+            yield Fault("untranslated", "it is the original text")
+            return
+    if weight(prose) < _MIN_WEIGHT:
+        return
+    found = identify_language(prose)
+    if found and found != language and not are_similar(found, language):
+        yield Fault("language", f"it is in {english_name(found) or found}, not in {name}")
+
+
+def _question(plain: str, prose: str, language: str) -> Iterator[Fault]:
+    asked, asks = len(_QUESTION.findall(plain)), len(_QUESTION.findall(prose))
+    if language == "el":
+        asks += prose.count(";")
+    if asked and not asks and not _ends_as_question(prose):
+        yield Fault("answer", "the original asks a question, the translation does not")
+    if not asked and asks and (_STATES.search(plain.strip()) or _sentences(prose) > _sentences(plain)):
+        yield Fault("answer", "it asks a question that the original does not ask")
+    more = _sentences(prose) - max(_sentences(plain), 1)
+    if more > 1 + _sentences(plain) // 3:
+        yield Fault("answer", "it has more sentences than the original")
+    elif more > 0 and weight(prose) > 1.5 * weight(plain) + 10:
+        yield Fault("answer", "it says more than the original")
+
+
+def _length(plain: str, prose: str) -> Iterator[Fault]:
+    before, after = weight(plain), weight(prose)
+    if after > before * _MAX_RATIO + _MAX_MORE:
+        yield Fault("length", "it is much longer than the original")
+    if after < before * _MIN_RATIO - _MIN_LESS or (before >= 2 and not after):
+        yield Fault("length", "it is much shorter than the original")
+
+
+def _markup(source: str, text: str) -> Iterator[Fault]:
+    before, after = source, text
+    for sign in _EMPHASIS:
+        if before.count(sign) != after.count(sign):
+            yield Fault("markup", f"the marks {sign!r} are not those of the original", is_fatal=False)
+            return
+        before, after = before.replace(sign, ""), after.replace(sign, "")
+    if _quotations(source) > 0 == _quotations(text):
+        yield Fault("markup", "the quotation marks of the original are missing", is_fatal=False)
+
+
+def _quotations(text: str) -> int:
+    return len(regex.findall(r"[\"“”„«»「」『』‹›《》]", text))
+
+
+def weight(text: str) -> float:
+    """Return the length of a text in letters, those of dense scripts counted as several."""
+    letters = regex.findall(r"\p{L}", text)
+    return sum(next((value for script, value in _DENSE if script.match(sign)), 1.0) for sign in letters)
+
+
+def _sentences(text: str) -> int:
+    return max(
+        1, len([piece for piece in _SENTENCE.split(text) if regex.search(r"\p{L}{2}|\p{Han}|\p{Hangul}", piece)])
+    )
+
+
+def _ends_as_question(prose: str) -> bool:
+    end = regex.sub(r"[\p{P}\p{S}\s]+\Z", "", prose)
+    return bool(end[-1:] >= "\u0e00" and end.endswith(tuple(_words()["question"])))
+
+
+def has_numbers_in_words(text: str) -> bool:
+    """Return whether a text writes a number or a month in words, which a translation may write in digits."""
+    bit = 1 << KINDS.index("numbers")
+    words = words_of(fold(text))
+    return any(mask & bit for _, mask in load_cues().find(words)) or not _month_names().isdisjoint(words)
+
+
+@cache
+def _month_names() -> frozenset[str]:
+    from babel import Locale
+
+    codes = (
+        "en",
+        "de",
+        "fr",
+        "es",
+        "pt",
+        "it",
+        "nl",
+        "pl",
+        "cs",
+        "ru",
+        "uk",
+        "tr",
+        "ar",
+        "hi",
+        "id",
+        "vi",
+        "sv",
+        "fi",
+        "el",
+    )
+    names = (
+        name
+        for code in codes
+        for form in ("format", "stand-alone")
+        for name in Locale.parse(code).months[form]["wide"].values()
+    )
+    return frozenset(words[0] for name in names if (words := words_of(fold(str(name)))))
+
+
+def _has_any(key: str, folded: str) -> bool:
+    return any(stem in folded for stem in _words()[key])
+
+
+@cache
+def _words() -> dict[str, tuple[str, ...]]:
+    table = tomllib.loads(resources.files(__package__).joinpath("chatter.toml").read_text("utf-8"))
+    folded = {key: tuple(fold(stem.strip()) for stem in line.split(",")) for key, line in table.items()}
+    return folded | {"question": tuple(stem.strip() for stem in table["question"].split(","))}

@@ -92,6 +92,8 @@ class TicketReport:
     """From the handover to an operator's first answer."""
     resolution: Times
     """From the opening to the resolution."""
+    broken_promises: dict[str, int]
+    """Promised times that were exceeded in the period: ``first_response``, ``resolution``."""
     asked_for_rating: int
     ratings: dict[int, int]
     satisfaction: float | None
@@ -158,6 +160,7 @@ async def make_report(
         reopened=len({event.ticket_id for event in read.events if event.kind == "reopened"}),
         first_response=Times.of(responses),
         resolution=Times.of(resolutions),
+        broken_promises=_ordered(Counter(row.changes["clock"] for row in read.events if row.kind == "sla_breached")),
         asked_for_rating=len(read.ratings),
         ratings=dict(sorted(Counter(row.score for row in given).items())),
         satisfaction=_satisfaction(given),

@@ -26,9 +26,8 @@ class Clock:
     target: timedelta
     elapsed: timedelta
     due: datetime | None
-    """When the time is over if nothing changes, or when it was; None: the clock is paused, or the desk never opens."""
-    warns_at: datetime | None
-    """When the warning comes if nothing changes, or when it came; None as for ``due``."""
+    """When the time is over if nothing changes, or when it was; None: the clock is paused, has ended in time, or the
+    desk never opens."""
     is_done: bool
     """Whether it has ended: the operator has answered, or the ticket is resolved."""
     is_paused: bool
@@ -36,7 +35,7 @@ class Clock:
     is_breached: bool
     """Whether the time was over before it ended."""
     is_warned: bool
-    """Whether the share of the warning was reached before it ended."""
+    """Whether the share of the warning has passed."""
 
     @property
     def remaining(self) -> timedelta:
@@ -74,6 +73,8 @@ def sla_of(
     settings: ServiceTimesSettings,
     hours: DeskHours,
     now: datetime,
+    *,
+    with_due: bool = True,
 ) -> ServiceTimes:
     """Return the service times of a ticket.
 
@@ -87,6 +88,7 @@ def sla_of(
         settings: the promised times.
         hours: the opening hours.
         now: the time at which it is looked at.
+        with_due: whether due times are worked out; those of long promises take the longest.
     """
     targets, opening_hours = settings.of(ticket.team), hours.of(ticket.team)
     history = phases(ticket, events)
@@ -100,7 +102,20 @@ def sla_of(
     def clock(name: ClockName, target: timedelta | None, counted: list[Phase], *, is_done: bool) -> Clock | None:
         if target is None:
             return None
-        return _clock(name, target, counted, opening_hours, settings.warn_at, now, is_done=is_done)
+        spans = [(phase.begin, phase.end) for phase in counted if phase.begin <= now]
+        elapsed = _open_time(spans, opening_hours, now)
+        is_close = elapsed == target  # over or not, by what comes next
+        due = _reached(spans, opening_hours, target) if with_due or is_close else None
+        return Clock(
+            name,
+            target,
+            elapsed,
+            due,
+            is_done=is_done,
+            is_paused=not is_done and not any(end is None for _, end in spans),
+            is_breached=due is not None and due <= now if is_close else elapsed > target,
+            is_warned=elapsed >= target * settings.warn_at,
+        )
 
     return ServiceTimes(
         clock("first_response", response, asked, is_done=was_answered or is_resolved),
@@ -108,46 +123,25 @@ def sla_of(
     )
 
 
-def _clock(
-    name: ClockName,
-    target: timedelta,
-    counted: Sequence[Phase],
-    hours: OpeningHours,
-    warn_at: float,
-    now: datetime,
-    *,
-    is_done: bool,
-) -> Clock:
-    spans = [(phase.begin, phase.end) for phase in counted if phase.begin <= now]
-    elapsed = sum(
-        (hours.open_time_between(begin, now if end is None else min(end, now)) for begin, end in spans), timedelta()
-    )
-    due, warns_at = _reached(spans, hours, target), _reached(spans, hours, target * warn_at)
-    return Clock(
-        name,
-        target,
-        elapsed,
-        due,
-        warns_at,
-        is_done=is_done,
-        is_paused=not is_done and not any(end is None for _, end in spans),
-        is_breached=due is not None and due <= now,
-        is_warned=warns_at is not None and warns_at <= now,
-    )
+Spans = Sequence[tuple[datetime, datetime | None]]
+"""Times in which a clock runs; the last one may go on."""
 
 
-def _reached(
-    spans: Sequence[tuple[datetime, datetime | None]], hours: OpeningHours, duration: timedelta
-) -> datetime | None:
+def _open_time(spans: Spans, hours: OpeningHours, now: datetime) -> timedelta:
+    ended = ((begin, now if end is None else min(end, now)) for begin, end in spans)
+    return sum((hours.open_time_between(begin, end) for begin, end in ended), timedelta())
+
+
+def _reached(spans: Spans, hours: OpeningHours, duration: timedelta) -> datetime | None:
     """Return when the open time of the spans reaches a duration; None if it does not, as long as nothing changes."""
     left = duration
     for begin, end in spans:
-        reached = hours.add_open_time(begin, left)
-        if reached is not None and (end is None or reached < end):  # what ends in the last moment ends in time
-            return reached
-        if end is None:
-            return None
-        left -= hours.open_time_between(begin, end)
+        passed = left if end is None else hours.open_time_between(begin, end)
+        if passed >= left:
+            reached = hours.add_open_time(begin, left)
+            if reached is None or end is None or reached < end:  # what ends in the last moment ends in time
+                return reached
+        left -= passed
     return None
 
 

@@ -28,7 +28,7 @@ from qwendesk.periodic import PeriodicTask
 from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
 
 _INTERVAL_SECONDS = 30.0
-_BATCH = 100
+_BATCH = 25
 _CHANGED_LATELY = timedelta(minutes=30)
 """For how long a ticket is still looked at after its last change, whatever its state: a promise may have been broken
 just before it was resolved."""
@@ -94,7 +94,7 @@ class TimedRules:
             now: the time that counts; None: the clock's.
         """
         now = now or datetime.now(UTC)
-        tickets = await self._candidates(now)
+        tickets = [ticket for ticket in await self._candidates(now) if self._may_be_due(ticket, now)]
         for batch in _batches(tickets):
             events = await self._queries.events_of([ticket.id for ticket in batch])
             for ticket in batch:
@@ -115,6 +115,18 @@ class TimedRules:
         async with self._database.read() as connection:
             return [ticket_record(row) for row in await connection.execute(statement.order_by(Ticket.id))]
 
+    def _may_be_due(self, ticket: TicketRecord, now: datetime) -> bool:
+        """Return whether a rule may apply to a ticket; its events tell whether one does."""
+        rules, targets = self._follow_ups, self._service_times.of(ticket.team)
+        if ticket.priority in targets.first_response or ticket.priority in targets.resolution:
+            return True
+        awaits_customer = ticket.last_from == "operator"
+        return {
+            "snoozed": (ticket.snoozed_until or now) <= now or (bool(rules.reminders) and awaits_customer),
+            "waiting": bool(rules.escalate_after or rules.waiting_timeout),
+            "human": bool(rules.reminders) if awaits_customer else bool(rules.holder_timeout),
+        }.get(ticket.state, False)
+
     async def _apply(self, ticket: TicketRecord, events: Events, now: datetime) -> None:
         for step in self._steps:
             try:
@@ -125,7 +137,7 @@ class TimedRules:
                 return
 
     async def _note_service_times(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
-        times = sla_of(ticket, events, self._service_times, self._hours, now)
+        times = sla_of(ticket, events, self._service_times, self._hours, now, with_due=False)
         for clock in times.clocks:
             noted = {(event.kind, event.changes.get("clock")) for event in events}
             kind = BREACH if clock.is_breached else WARNING

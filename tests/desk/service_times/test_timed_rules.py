@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from qwendesk.desk.handover.texts import handed_back_text, resolved_text
 from qwendesk.desk.hours.desk_hours import DeskHours
+from qwendesk.desk.reports.ticket_report import make_report
 from qwendesk.desk.service_times.timed_rules import TimedRules
 from qwendesk.desk.tickets.records import CUSTOMER, TicketRecord
 from qwendesk.desk.translations import say
@@ -97,6 +98,8 @@ async def test_promises_are_warned_of_and_broken_once_each(counter_on_both: Coun
         assert sorted((await noted())[1:]) == [("sla_breached", "first_response"), ("sla_breached", "resolution")]
     event = (await counter.queries.thread(ticket.id)).events[-1]
     assert (event.actor, event.reason) == ("rule", "service_times")
+    report = await make_report(counter.memory.scope, begin - HOUR, begin + HOUR)
+    assert report.broken_promises == {"first_response": 1, "resolution": 1}
 
 
 async def test_a_promise_broken_just_before_the_end_is_noted(counter: Counter) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -255,6 +257,42 @@ async def test_what_a_killed_process_was_sending_is_sent_again(counter_on_both: 
             await receiver.until(1)  # and the process ends here
         async with sending(counter, hook):
             await finished(counter, 1, done=1)
+    assert len({request.header("webhook-id") for request in receiver.requests}) == 1
+
+
+SENDING_PROCESS = """
+import asyncio, sys
+from datetime import timedelta
+from qwendesk.desk.webhooks.sender import WebhookSender
+from qwendesk.memory.memory import Memory
+from qwendesk.webhook_settings import WebhookSettings
+
+async def main():
+    memory = Memory(f"sqlite+aiosqlite:///{sys.argv[1]}")
+    await memory.open()
+    hook = WebhookSettings.model_validate_json(sys.argv[2])
+    await WebhookSender(memory.scope, [hook], poll_seconds=0.02, lease_margin=timedelta(0)).start()
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+async def test_kill_9_while_it_sends(counter: Counter) -> None:
+    file = counter.memory.database.file
+    async with receiving(hang) as receiver:
+        values = {"url": receiver.url, "secret": SECRET, "allow_private": True, "timeout": 1, "events": "opened"}
+        await Deliveries(counter.memory.scope).register(receiver.url, datetime.now(UTC) - timedelta(minutes=1))
+        await write(counter)
+        arguments = (sys.executable, "-c", SENDING_PROCESS, str(file), json.dumps(values))
+        for run in (1, 2):
+            process = await asyncio.create_subprocess_exec(*arguments)
+            await receiver.until(run)
+            if run == 2:
+                await finished(counter, 1, done=1)
+            process.kill()
+            assert await process.wait() == -signal.SIGKILL
     assert len({request.header("webhook-id") for request in receiver.requests}) == 1
 
 

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from qwendesk.channels.base import Channel, ShownMessage
 from qwendesk.channels.web.channel import WebChannel
-from qwendesk.channels.web.pages import best_language
+from qwendesk.channels.web.pages import best_language, readable_ink
 from qwendesk.channels.web.sessions import MAX_MESSAGES, MAX_PAGES, FrameQueue, VisitorSession, VisitorSessions
 from qwendesk.channels.web.socket import (
     MAX_FILE_BYTES,
@@ -26,8 +26,10 @@ from qwendesk.channels.web.socket import (
     MessageFrame,
     read_frame,
 )
+from qwendesk.channels.web.visitors import visitor_name
+from qwendesk.desk.translations import say
 from qwendesk.errors import ChannelError, ConfigError, StoreError
-from qwendesk.messages import Admission, Outbound
+from qwendesk.messages import Admission, Outbound, ReplyAddress
 from qwendesk.server.web import MAX_FRAME_BYTES as MOST_READ
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.testing.conformance.channel import ChannelConformance
@@ -331,6 +333,17 @@ def test_settings_that_would_reach_into_headers_are_refused(values: dict[str, st
         {"type": "message", "text": "a", "files": [None]},
         {"type": "press", "value": "x" * 65},
         {"type": "shown", "id": "1", "text": "<b>"},
+        {"type": "hello", "session": TOKEN, "identity": 5},
+        {"type": "hello", "session": TOKEN, "identity": "x" * 5000},
+        {"type": "hello", "session": TOKEN, "conversation": ["c"]},
+        {"type": "address", "id": "a"},
+        {"type": "address", "id": "a", "email": 7},
+        {"type": "address", "id": "a", "phone": "1234"},
+        {"type": "address", "id": "a", "phone": "1234567 or so"},
+        {"type": "address", "id": "a", "email": "ann@localhost"},
+        {"type": "address", "id": "a", "email": "a@b.example\r\nBcc: c@d.example"},
+        {"type": "address", "id": "a", "email": "Ann <a@b.example>"},
+        {"type": "address", "id": "a", "email": "a@b.example", "name": "x" * 101},
         [],
         "text",
     ],
@@ -354,6 +367,49 @@ def test_a_page_learns_which_of_its_messages_was_refused(frame: Any, name: str |
     with pytest.raises(InvalidFrame) as caught:
         read_frame(json.dumps(frame))
     assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    ("given", "address", "text"),
+    [
+        ({"email": " a@b.example "}, ReplyAddress("", "a@b.example"), say("web_left_address", "de")),
+        ({"phone": "+49 (0)30 / 123-45.6", "text": "Bitte"}, ReplyAddress(phone="+49 (0)30 / 123-45.6"), "Bitte"),
+        ({"phone": "٠٢١٢٣٤٥٦"}, ReplyAddress(phone="٠٢١٢٣٤٥٦"), say("web_left_address", "de")),
+        ({"email": "用户@例子.公司", "name": "山田\n太郎"}, ReplyAddress("山田\ufffd太郎", "用户@例子.公司"), "私です"),
+    ],
+)
+def test_an_address_is_read_in_any_script(given: dict[str, str], address: ReplyAddress, text: str) -> None:
+    more = {"text": text} if text == "私です" else {}
+    frame = read_frame(json.dumps({"type": "address", "id": "a", "locale": "de", **given, **more}))
+    assert isinstance(frame, MessageFrame) and (frame.address, frame.text) == (address, text)
+
+
+async def test_a_page_stops_an_answer_without_showing_a_command() -> None:
+    channel, desk = WebChannel.create(WebChannel.manifest.read({})), RecordingDesk()
+
+    async def health() -> dict[str, Any]:
+        return {}
+
+    server = WebServer(build_app(health, {"web": channel.routes()}), "127.0.0.1", 0)
+    await server.start()
+    running = asyncio.create_task(channel.start(desk.accept))
+    try:
+        async with connect(f"ws://127.0.0.1:{server.port}/channels/web/socket") as socket:
+            assert await hello(socket) == "welcome"
+            await socket.send(json.dumps({"type": "stop"}))
+            (inbound,) = await desk.received()
+            assert (inbound.text, inbound.person) == ("/stop", visitor_name(TOKEN))
+            await socket.send(json.dumps({"type": "message", "id": "m", "text": "hello"}))
+            assert json.loads(await socket.recv())["text"] == "hello"
+    finally:
+        await channel.stop()
+        await running
+        await server.stop()
+
+
+@pytest.mark.parametrize("colour", ["#000000", "#ffffff", "#ffd400", "#9669c3", "#5b4bd6", "#777777"])
+def test_the_text_on_the_accent_can_be_read(colour: str) -> None:
+    assert readable_ink(colour) == ("#ffffff" if colour in ("#000000", "#5b4bd6") else "#000000")
 
 
 def test_deep_json_and_broken_text_do_no_harm() -> None:

@@ -1,0 +1,1 @@
+"""``qwendesk tickets``: tickets of the support desk."""

@@ -26,7 +26,7 @@ _DENSE = (
 )
 """How many Latin letters say as much as one sign of a script."""
 _MAX_RATIO, _MAX_MORE = 2.4, 30.0
-_MIN_RATIO, _MIN_LESS = 0.38, 8.0
+_MIN_RATIO, _MIN_LESS = 0.4, 3.0
 """Most and least weight of a translation: a share of the original's, and letters."""
 _MIN_WEIGHT = 24.0
 """Weight from which the language of a text is identified."""

@@ -59,7 +59,7 @@ _NUMBER = (
     r"(?:\p{Nd}{1,3}(?:[ \u00a0\u2009\u202f'’]\p{Nd}{3}){1,6}(?!\p{Nd})(?:[.,٫]\p{Nd}{1,12})?"
     r"|\p{Nd}{1,40}(?:[.,٫٬·⁄/:]\p{Nd}{1,12}){0,8}|[¼½¾⅓⅔⅛⅜⅝⅞])"
 )
-_SIGN = r"(?:(?<![\p{L}\p{N}])[-−+±])?"
+_SIGN = rf"(?:{_LEFT}[-−+±])?"
 _URL_SIGN = r"[!-;=?-_a-~]"
 _BEYOND_ASCII = r"[\p{L}\p{M}\p{Nd}]"
 _URL_TAIL = rf"(?:{_URL_SIGN}|(?<=[/=_%-]){_BEYOND_ASCII}(?:{_BEYOND_ASCII}|[_-])*)*"
@@ -88,14 +88,15 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
         "file",
         rf"(?:~|\.{{1,2}})?(?<![\p{{L}}\p{{N}}_<])(?:/[A-Za-z0-9._-]+){{2,}}/?{_URL_END}|(?<!\p{{L}})[A-Za-z]:\\[^\s<>\"|?*，。]+{_URL_END}",
     ),
+    ("file", rf"{_LEFT}(?<!\.)(?:{_WORD}|[.-](?={_WORD})){{1,120}}\.(?i:{_FILE_ENDINGS}){_RIGHT}(?!\.?{_WORD})"),
+    ("file", rf"(?<![\p{{L}}\p{{N}}_])[\p{{L}}\p{{N}}_-]{{1,60}}(?<!{_WORD})\.(?i:{_FILE_ENDINGS}){_RIGHT}"),
+    ("handle", rf"{_LEFT}(?<![.@/-])@(?:{_WORD}|[.-](?={_WORD})){{1,60}}"),
     (
-        "file",
-        rf"(?<![\p{{L}}\p{{M}}\p{{N}}_.-])(?:[\p{{L}}\p{{M}}\p{{N}}_-]|\.(?=[\p{{L}}\p{{N}}_-]))+(?<=.)\.(?i:{_FILE_ENDINGS}){_RIGHT}(?!\.?[\p{{L}}\p{{N}}])",
+        "hashtag",
+        rf"{_LEFT}(?<![&#/])#(?:\p{{Nd}}|{_WORD}){{1,60}}(?:-{_WORD}{{1,60}}){{0,8}}|{_LEFT}(?<![&#/])#[\p{{L}}\p{{M}}_]{{1,40}}",
     ),
-    ("handle", rf"(?<![\p{{L}}\p{{N}}_.@/-])@(?:{_WORD}|[.-](?={_WORD})){{1,60}}"),
-    ("hashtag", r"(?<![\p{L}\p{N}_&#/])#[\p{L}\p{M}\p{N}_][\p{L}\p{M}\p{N}_-]{0,60}"),
-    ("phone", r"(?<![\p{L}\p{N}])\+\p{Nd}(?:[\p{Nd}\u00a0]|[ ()/.-](?=[\p{Nd}(])|\)(?=[ /-]?\p{Nd})){6,22}(?!\p{Nd})"),
-    ("identifier", r"(?<![\p{L}\p{N}])[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?(?![\p{L}\p{N}])"),
+    ("phone", rf"{_LEFT}\+{_D}(?:[\p{{Nd}}\u00a0]|[ ()/.-](?=[\p{{Nd}}(])|\)(?=[ /-]?{_D})){{6,22}}(?!{_D})"),
+    ("identifier", rf"{_LEFT}[A-Z]{{2}}\d{{2}}(?: [A-Z0-9]{{4}}){{2,7}}(?: [A-Z0-9]{{1,4}})?{_RIGHT}"),
     ("identifier", r"(?<![\p{Nd}])(?:\d{4}[ -]){3}\d{4}(?!\p{Nd})"),
     ("date", rf"(?<!{_D}){_D}{{4}}-{_D}{{2}}-{_D}{{2}}(?:[T ]{_CLOCK}{_ZONE})?(?!{_D})"),
     ("date", rf"(?<![\p{{Nd}}.,]){_D}{{1,4}}(?P<dot>[./-]){_D}{{1,2}}(?P=dot){_D}{{2,4}}(?!{_D})"),
@@ -103,12 +104,12 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("date", rf"{_D}{{1,2}} ?[月월] ?{_D}{{1,2}} ?[日号號일]"),
     ("time", rf"(?<![\p{{Nd}}:.,]){_CLOCK}(?:[ \u00a0]?(?i:[ap]\.?m\b\.?))?(?![\p{{Nd}}:])"),
     ("time", rf"{_LEFT}{_D}{{1,2}}[hH]{_D}{{2}}{_RIGHT}|{_LEFT}{_D}{{1,2}} ?(?i:[ap]m){_RIGHT}"),
-    ("phone", r"(?<![\p{L}\p{N}.,/-])\(?0\p{Nd}{1,5}\)?(?:[ /-]\p{Nd}{2,9}){1,6}(?![\p{Nd}])"),
+    ("phone", rf"{_LEFT}(?<![.,/-])\(?0{_D}{{1,5}}\)?(?:[ /-]{_D}{{2,9}}){{1,6}}(?!{_D})"),
     (
         "money",
-        rf"{_SIGN}(?:(?<!\p{{L}})(?:(?:US|CA|A|HK|R)?\$|{_ISO_CURRENCIES})[ \u00a0]?{_NUMBER}"
+        rf"{_SIGN}(?:(?<!{_LETTER})(?:(?:US|CA|A|HK|R)?\$|{_ISO_CURRENCIES})[ \u00a0]?{_NUMBER}"
         rf"|[\p{{Sc}}--$][ \u00a0]?{_NUMBER}"
-        rf"|(?<![\p{{L}}\p{{N}}_-]){_NUMBER}[ \u00a0]?(?:[\p{{Sc}}元円圆圓원]|(?:{_ISO_CURRENCIES}){_RIGHT}))",
+        rf"|{_LEFT}(?<!-){_NUMBER}[ \u00a0]?(?:[\p{{Sc}}元円圆圓원]|(?:{_ISO_CURRENCIES}){_RIGHT}))",
     ),
     # a code: letters and digits, or parts joined by signs of which one has a digit, or capitals joined by signs
     (

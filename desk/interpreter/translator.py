@@ -44,8 +44,10 @@ _MIN_IDENTIFIED_WEIGHT = 20.0
 """Weight of a text from which its own language is trusted before the one that its author is known to write."""
 _MIN_KEPT_WEIGHT = 40.0
 """Weight of a line from which it stays as it is if it is in the language of the translation."""
-_MAX_PIECES = 6
+_MAX_PIECES = 4
 """Most texts between tokens that are translated one by one."""
+_MIN_PIECE_WEIGHT = 5.0
+"""Least weight of such a text: a preposition has no translation of its own."""
 _TOKENS_PER_CHAR = 3
 _TAGS = re.compile(r"</?text>")
 _END_SIGNS = regex.compile(r"[.!?,;:。！？，、；：؟।]+\Z")
@@ -269,15 +271,18 @@ class ModelTranslator:
         """Translate the texts between the marks one by one, so that the marks stay where they are."""
         pieces = regex.split(r"(\[\d+\])", masked.text)
         wanted = [at for at, piece in enumerate(pieces) if not at % 2 and regex.search(r"\p{L}", piece)]
-        if not 0 < len(wanted) <= _MAX_PIECES:
+        if not 0 < len(wanted) <= _MAX_PIECES or min(weight(pieces[at]) for at in wanted) < _MIN_PIECE_WEIGHT:
             return None
         model: str | None = None
+        made = dict[str, str]()
         for at in wanted:
             before, core, after = _CORE.match(pieces[at]).groups()
             output, model = await self._ask(core, job)
             alone = mask(core, (), {}, job.glossary.names)
             faults = check_unit(core, alone, restore(output, alone), job.source, job.language)
-            if any(fault.is_fatal for fault in faults):
+            # one answer for different texts is none of their translations
+            is_repeated = made.setdefault(output.strip().casefold(), core) != core
+            if is_repeated or any(fault.is_fatal for fault in faults):
                 return None
             pieces[at] = before + _END_SIGNS.sub("", output.strip()) + after
         line = self._checked(text, masked, restore("".join(pieces), masked), job, model)

@@ -1,6 +1,7 @@
 """The database tables; importing the package registers all of them in ``Base.metadata``."""
 
 from qwendesk.memory.tables import (
+    canned,
     conversations,
     documents,
     facts,
@@ -12,4 +13,15 @@ from qwendesk.memory.tables import (
     workspace,
 )
 
-__all__ = ["conversations", "documents", "facts", "inbox", "operators", "reports", "tickets", "webhooks", "workspace"]
+__all__ = [
+    "canned",
+    "conversations",
+    "documents",
+    "facts",
+    "inbox",
+    "operators",
+    "reports",
+    "tickets",
+    "webhooks",
+    "workspace",
+]

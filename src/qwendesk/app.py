@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from qwendesk.desk.commands.memory import MemoryCommands
+    from qwendesk.desk.interpreter.interpreter import Interpreter
     from qwendesk.desk.turns.knowledge import DeskKnowledge
     from qwendesk.desk.turns.turn import TurnRunner
     from qwendesk.engines.base import Engine
@@ -97,6 +98,11 @@ class Desk:
     def pool(self) -> ModelPool:
         """The models of an open desk."""
         return self._parts.pool
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The translation between customers and operators of an open desk."""
+        return self._parts.interpreter
 
     @property
     def knowledge(self) -> DeskKnowledge:

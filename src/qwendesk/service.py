@@ -205,7 +205,8 @@ class Service:
 
         commands = build_commands(desk.memory, desk.commands, check_model)
         outlets: dict[str, Outlet] = {name: DeliveryAdapter(channel) for name, channel in self.channels.items()}
-        return build_worker_setup(self.settings, desk.turns.run, commands, outlets, self._channels_with_text_notice())
+        noticed = self._channels_with_text_notice()
+        return build_worker_setup(self.settings, desk.turns.run, commands, outlets, noticed, desk.interpreter)
 
     async def _accept(self, stack: AsyncExitStack) -> None:
         served = {name: channel for name, channel in self.channels.items() if self._is_served_here(name)}

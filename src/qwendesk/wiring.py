@@ -27,7 +27,9 @@ from qwendesk.desk.delivery.deliver import Outlet, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
 from qwendesk.desk.hours.desk_hours import DeskHours
-from qwendesk.desk.inbox.repository import InboxRepository, conversation_key
+from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, conversation_key
+from qwendesk.desk.interpreter.interpreter import Interpreter
+from qwendesk.desk.interpreter.stored import StoredTranslations
 from qwendesk.desk.interpreter.translator import ModelTranslator
 from qwendesk.desk.runtime import WorkerSetup
 from qwendesk.desk.service_times.timed_rules import TimedRules
@@ -191,6 +193,12 @@ class DeskParts:
     turns: TurnRunner
 
     @cached_property
+    def interpreter(self) -> Interpreter:
+        """Translates between customers and operators."""
+        translator = build_translator(self.settings, self.pool)
+        return Interpreter(translator, StoredTranslations(self.memory.scope), self.settings.translation)
+
+    @cached_property
     def direct_access(self) -> DirectAccess:
         """The rules for people on whose behalf a program asks the desk.
 
@@ -260,6 +268,7 @@ def _register_text_caches(parts: DeskParts) -> None:
     """Register the caches whose texts are dropped when their person is forgotten."""
     text_caches = parts.memory.text_caches
     text_caches.register("turns", parts.turns.drop)
+    text_caches.register("translations", parts.interpreter.drop)
     text_caches.register("timers", drop_cancelled_timers)
     text_caches.register("engines", parts.pool.forget_prompts)
     text_caches.register("readers", parts.knowledge.drop)
@@ -308,6 +317,7 @@ def build_worker_setup(
     commands: ChatCommands,
     outlets: Mapping[str, Outlet],
     noticed: Iterable[str] = (),
+    interpreter: Interpreter | None = None,
 ) -> WorkerSetup:
     """Return the setup of a worker.
 
@@ -317,10 +327,17 @@ def build_worker_setup(
         commands: the chat commands.
         outlets: where answers are delivered, by the channel's name.
         noticed: the channels on which the first answer carries the machine notice.
+        interpreter: translates operators' messages for customers; None: they are sent as they were written.
     """
     unrated = frozenset(name for name in outlets if not asks_for_feedback(name, settings))
     notices = MachineNotices({name: machine_notice(name, settings) for name in noticed})
     at_once = settings.max_concurrent_conversations
+
+    async def outgoing_text(claimed: ClaimedMessage) -> str:
+        assert interpreter
+        text = await interpreter.outgoing_text(claimed.conversation_id, claimed.inbound.sequence)
+        return claimed.inbound.text if text is None else text
+
     return WorkerSetup(
         run_turn,
         outlets,
@@ -329,6 +346,7 @@ def build_worker_setup(
         unrated_channels=unrated,
         notices=notices,
         opens=DeskHours(settings.hours).opens,
+        outgoing_text=outgoing_text if interpreter else None,
     )
 
 

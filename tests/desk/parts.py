@@ -120,6 +120,7 @@ async def running(
     cards: Iterable[ModelCard] = SCRIPTED_MODELS,
     notices: MachineNotices | None = None,
     explain: Explain | None = None,
+    translates: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a whole desk in this process."""
@@ -134,7 +135,13 @@ async def running(
         if explain:
             commands = ChatCommands(InboxRepository(desk.memory.scope), explain, _any_model)
         setup = replace(
-            build_worker_setup(made, desk.turns.run, commands, {"test": outlet}),
+            build_worker_setup(
+                made,
+                desk.turns.run,
+                commands,
+                {"test": outlet},
+                interpreter=desk.interpreter if translates else None,
+            ),
             retry_schedule=schedule or RetrySchedule(first_pause=0.05),
             unrated_channels=unrated_channels,
             notices=notices or MachineNotices(),

@@ -18,6 +18,7 @@ COMMANDS = {
     "pairing": "Decide who may use the desk.",
     "operators": "Manage the accounts of the people who answer customers.",
     "translate": "Translate a text as the desk does, and manage the glossary.",
+    "canned": "Manage canned answers: written once, translated, reviewed.",
     "messages": "List and retry failed messages.",
     "webhooks": "List outbound webhooks, test them, and retry failed deliveries.",
     "memory": "Show, export and delete stored data about people.",

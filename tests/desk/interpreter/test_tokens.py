@@ -45,6 +45,37 @@ def test_codes_numbers_and_addresses_are_found(text: str, expected: list[str]) -
     assert [token.text for token in find_tokens(text, ["Lumora Sync"])] == expected
 
 
+@pytest.mark.parametrize("around", ["我{}的", "は{}が", "라{}는", "ที่{}ค่ะ", "ລະ{}ແມ່ນ"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "B-77",
+        "#99736",
+        "+37 361 636 687",
+        "030 1234567",
+        "490,94 €",
+        "$59.90",
+        "365 CHF",
+        "1.294,91 €",
+        "log_191.png",
+        "2026-12-28",
+        "25/10/2026",
+        "18:46",
+        "anna.k@example.com",
+        "https://shop.example.org/track?id=25716",
+        "@anna",
+        "iPhone",
+        "{name}",
+        "`x = 1`",
+        "DE89 3704 0044 0532 0130 00",
+        "👍",
+        "192.168.1.1",
+    ],
+)
+def test_a_token_is_found_between_letters_of_a_script_without_spaces(around: str, token: str) -> None:
+    assert [one.text for one in find_tokens(around.format(token))] == [token]
+
+
 @pytest.mark.parametrize(
     "text",
     [

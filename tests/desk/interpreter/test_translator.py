@@ -106,13 +106,13 @@ async def test_a_second_try_mends_the_first(tmp_path: Path) -> None:
 
 
 async def test_what_is_between_the_codes_is_translated_where_the_model_drops_them(tmp_path: Path) -> None:
-    words = {"My order": "Meine Bestellung", "and": "und", "are lost": "sind verloren"}
+    words = {"My order": "Meine Bestellung", "together with": "zusammen mit", "are lost": "sind verloren"}
 
     def model(text: str) -> str:
         return words.get(text, "Meine Bestellung ist verloren")
 
-    found = await translator(tmp_path, model).translate("My order B-77 and C-88 are lost.", "de", "en")
-    assert found.text == "Meine Bestellung B-77 und C-88 sind verloren."
+    found = await translator(tmp_path, model).translate("My order B-77 together with C-88 are lost.", "de", "en")
+    assert found.text == "Meine Bestellung B-77 zusammen mit C-88 sind verloren."
     assert any("in pieces" in doubt for doubt in found.doubts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 
 from qwendesk.desk.operators.audit import Actor, add_entry
 from qwendesk.desk.operators.lockout import LockOut, Try
@@ -76,9 +76,12 @@ class LogIn:
             counted = await self._lockout.begin_try(connection, condition)
             by = await _actor(connection, condition, address)
             step = _step(counted, code)
-            if counted is None or step is None or not await _take_step(connection, counted.operator, step):
+            if counted is None or step is None:
                 await add_entry(connection, by, "login.refused", _subject(by), {"factor": "code"})
                 return None
+            # the count of the try locks the account's row, so that no other request uses the code meanwhile
+            used = update(Operator).where(Operator.id == counted.operator).values(totp_last_step=step)
+            await connection.execute(used)
             pending = OperatorSession.id == session.id, OperatorSession.needs_totp
             if not (await connection.execute(delete(OperatorSession).where(*pending))).rowcount:
                 return None  # the password was changed, or another request has used the session
@@ -115,13 +118,6 @@ def _step(counted: Try | None, code: str) -> int | None:
     if counted is None or not counted.is_totp_confirmed or counted.totp_secret is None:
         return None
     return SecondFactor(counted.totp_secret, counted.totp_last_step).step_of(code)
-
-
-async def _take_step(connection: TenantConnection, operator: str, step: int) -> bool:
-    """Note the time step of an accepted code; False if another request has used it meanwhile."""
-    is_new = or_(Operator.totp_last_step.is_(None), Operator.totp_last_step < step)
-    taking = update(Operator).where(Operator.id == operator, is_new).values(totp_last_step=step)
-    return bool((await connection.execute(taking)).rowcount)
 
 
 async def _actor(connection: TenantConnection, condition: Any, address: str | None) -> Actor:

@@ -28,6 +28,7 @@ HOME = "/desk"
 LOGIN = "/desk/login"
 _TITLES = {
     400: "That was not understood",
+    401: "Logged out",
     403: "Not allowed",
     404: "Not found",
     405: "Not possible",
@@ -37,6 +38,7 @@ _TITLES = {
     500: "Something went wrong",
     503: "Not possible at the moment",
 }
+_LOGGED_OUT = "You are not logged in any more. Copy what you wrote, and log in again."
 _NO_TOKEN = "This form is out of date. Load the page again and repeat what you did."
 _POST_TO = Markup('method="post" action="{0}" hx-post="{0}" hx-nonce="{1}"')
 log = logging.getLogger(__name__)
@@ -194,10 +196,10 @@ class PageEndpoint:
     def _to_login(self, request: PageRequest) -> Response:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         address = LOGIN if request.method != "GET" or here == HOME else f"{LOGIN}?next={quote(here)}"
+        if request.method not in security.SAFE_METHODS:
+            raise HTTPException(401, _LOGGED_OUT)  # a page that asks by itself stays, with what is being written
         if request.is_htmx:
             return Response(status_code=401, headers={"HX-Redirect": LOGIN})
-        if request.method not in security.SAFE_METHODS:
-            raise HTTPException(401, "You are not logged in any more; what you sent was not carried out.")
         return RedirectResponse(address, 303)
 
     def _first_steps(self, request: PageRequest) -> Response:

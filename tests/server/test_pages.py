@@ -74,7 +74,12 @@ def refuse(error: Exception) -> Page:
     [
         (InputError("The name is empty."), 400, "The name is empty.", "Traceback"),
         (HTTPException(409, "It was <taken>."), 409, "It was &lt;taken&gt;.", "<taken>"),
-        (StoreError("The database 'postgresql://desk/pw' is away.", reason="it is locked"), 503, "it is locked", "pw"),
+        (
+            StoreError("The database 'postgresql://desk/pw' is away.", reason="it is locked"),
+            503,
+            "it is locked",
+            "postgresql:",
+        ),
         (ValueError("secret of a library"), 500, "fault of the program", "secret"),
     ],
 )

@@ -61,6 +61,7 @@ async def opened(browser: Any, problems: list[str], **context: Any) -> Any:
 async def log_in(page: Any, service: Service) -> None:
     assert service.web
     await page.goto(f"{service.web.url}/desk")
+    await page.wait_for_function("document.activeElement.id === 'name'")
     await page.keyboard.type("ann")
     await page.keyboard.press("Tab")
     await page.keyboard.type(PASSWORD)

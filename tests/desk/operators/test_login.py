@@ -196,6 +196,13 @@ async def test_a_code_is_asked_for_and_counts_once(memory: Memory) -> None:
     assert await give(operators, now) == [False], "a code that was seen over a shoulder"
 
 
+async def test_a_code_that_two_browsers_give_at_once_counts_once(memory: Memory) -> None:
+    operators, factor, _ = await with_second_factor(memory, login_tries=50)
+    now = code(factor)
+    done = await asyncio.gather(*(give(operators, now) for _ in range(4)))
+    assert sorted(done) == [[False]] * 3 + [[True]]
+
+
 async def test_wrong_codes_lock_although_the_password_is_right_each_time(memory: Memory) -> None:
     operators, factor, ann = await with_second_factor(memory, login_tries=4)
     for _ in range(3):
@@ -246,6 +253,16 @@ async def test_sessions_end_by_time_and_by_disuse(memory: Memory) -> None:
     assert await operators.sessions.prune() == 2
     await operators.sessions.end_all(ann.id)
     assert await operators.sessions.of(ann.id) == []
+
+
+async def test_a_session_does_not_outlive_its_account(memory: Memory) -> None:
+    operators = operators_in(memory)
+    await add(operators, "ann")
+    begun = await operators.log_in.with_password("ann", PASSWORD, None)
+    assert begun and await operators.sessions.find(begun.token)
+    async with memory.scope.write() as connection:
+        await connection.execute(update(Operator).values(disabled_at=datetime.now(UTC)))
+    assert await operators.sessions.find(begun.token) is None
 
 
 async def test_an_open_page_keeps_its_operator_online_but_not_its_session_alive(memory: Memory) -> None:

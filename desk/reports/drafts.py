@@ -26,7 +26,7 @@ _MAX_CHARS = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class ArticleDraft:
     """A question with an operator's answer."""
 
     id: str
@@ -39,7 +39,7 @@ class Draft:
     created_at: datetime
 
 
-class Drafts:
+class KnowledgeDrafts:
     """The drafts of one tenant."""
 
     def __init__(self, database: TenantDatabase) -> None:
@@ -62,16 +62,16 @@ class Drafts:
                 count += await _write(connection, ticket)
         return count
 
-    async def listed(self, status: DraftStatus | None = "open", limit: int = 100) -> list[Draft]:
+    async def listed(self, status: DraftStatus | None = "open", limit: int = 100) -> list[ArticleDraft]:
         """Return drafts, oldest first; None: of every status."""
         statement = _select()
         if status:
             statement = statement.where(KnowledgeDraft.status == status)
         statement = statement.order_by(KnowledgeDraft.created_at, KnowledgeDraft.id).limit(limit)
         async with self._database.read() as connection:
-            return [Draft(**row._mapping) for row in await connection.execute(statement)]
+            return [ArticleDraft(**row._mapping) for row in await connection.execute(statement)]
 
-    async def get(self, id_: str) -> Draft:
+    async def get(self, id_: str) -> ArticleDraft:
         """Return a draft.
 
         Raises:
@@ -81,7 +81,7 @@ class Drafts:
             row = (await connection.execute(_select().where(KnowledgeDraft.id == id_))).one_or_none()
         if row is None:
             raise TicketError(f"There is no draft {id_!r}; 'qwendesk tickets drafts' lists them.")
-        return Draft(**row._mapping)
+        return ArticleDraft(**row._mapping)
 
     @unit_of_work
     async def edit(self, id_: str, *, question: str | None = None, answer: str | None = None) -> None:
@@ -121,7 +121,7 @@ class Drafts:
         """
         await self._decide(await self.get(id_), "dismissed", operator, None)
 
-    async def _decide(self, draft: Draft, status: DraftStatus, operator: Actor, document: str | None) -> None:
+    async def _decide(self, draft: ArticleDraft, status: DraftStatus, operator: Actor, document: str | None) -> None:
         changes = {"status": status, "document": document, "operator_id": operator.operator_id}
         await self._database.shield(self._change(draft.id, {**changes, "decided_at": datetime.now(UTC)}))
 

@@ -26,7 +26,9 @@ from qwendesk.channels.relay import Relay
 from qwendesk.desk.access import PairingRequest
 from qwendesk.desk.delivery.deliver import Outlet
 from qwendesk.desk.delivery.transcript import Transcript
+from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.operators.operators import Operators
+from qwendesk.desk.reports.drafts import AddDocument
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
 from qwendesk.desk.visitors import Visitors
 from qwendesk.errors import ConfigError, EngineUnavailable
@@ -38,6 +40,7 @@ from qwendesk.server.limits import WebLimits
 from qwendesk.server.pages.all_pages import build_pages
 from qwendesk.server.pages.desk_pages import HOME
 from qwendesk.server.pages.inbox.inbox import Inbox
+from qwendesk.server.pages.overview import OverviewPages
 from qwendesk.server.web import WebServer, build_app
 from qwendesk.settings import Settings
 from qwendesk.wiring import (
@@ -116,6 +119,7 @@ class Service:
         self.models: ModelMonitor | None = None
         """Watches the model of the role ``general``; None where this process does not answer."""
         self.supervisors: dict[str, ChannelSupervisor] = {}
+        self._add_document: AddDocument | None = None
         if component in ("ingress", "worker"):
             check_component(self.channels, component)
         if component != "all" and settings.database.startswith("sqlite"):
@@ -183,6 +187,7 @@ class Service:
             await _warn_if_no_model(desk)
             self.models = ModelMonitor(desk.pool)
             memory = desk.memory
+            self._add_document = desk.knowledge.base.add_bytes
         else:
             memory = build_memory(settings)
             await memory.open()
@@ -242,7 +247,18 @@ class Service:
         pruning.start()
         stack.push_async_callback(pruning.stop)
         self._inbox = Inbox.of(self._memory, self.runtime.tickets)
-        return build_pages(operators, inbox=self._inbox).routes()
+        return build_pages(operators, self._overview().pages(), self._inbox).routes()
+
+    def _overview(self) -> OverviewPages:
+        hours = DeskHours(self.settings.hours).of(None)
+        return OverviewPages(
+            self.runtime.database,
+            self.runtime.ticket_queries,
+            self.health,
+            self._add_document,
+            self.settings.hours.zone or "UTC",
+            hours.open_time_between,
+        )
 
     @property
     def desk_address(self) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qwendesk.desk.reports.drafts import Drafts
+from qwendesk.desk.reports.drafts import KnowledgeDrafts
 from qwendesk.desk.reports.export import export_tickets
 from qwendesk.desk.reports.ticket_report import TicketReport, UnansweredQuestion, group_questions, make_report
 from qwendesk.desk.tickets.records import BOT, CUSTOMER, TicketError
@@ -83,7 +83,7 @@ def test_questions_alike_are_one() -> None:
     assert groups[0].examples == ("Do you ship to Norway?", "do you SHIP to norway")
 
 
-async def drafted(counter: Counter) -> Drafts:
+async def drafted(counter: Counter) -> KnowledgeDrafts:
     ada = await counter.operator("ada")
     ticket = (await counter.write("Do you ship to Norway?")).ticket
     await counter.tickets.hand_over(ticket.id, BOT, "unknown")
@@ -93,7 +93,7 @@ async def drafted(counter: Counter) -> Drafts:
     await counter.tickets.hand_over(known.id, CUSTOMER, "asked")
     await counter.tickets.reply(known.id, ada, "Hello.")
     await counter.tickets.resolve(known.id, ada)
-    return Drafts(counter.memory.scope)
+    return KnowledgeDrafts(counter.memory.scope)
 
 
 async def test_what_an_operator_answered_becomes_a_draft_once(counter: Counter) -> None:

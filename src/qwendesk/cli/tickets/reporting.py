@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 from zoneinfo import ZoneInfo
 
 import typer
@@ -210,18 +210,13 @@ async def _export(file: Path | None, since: str | None, until: str | None) -> No
     from qwendesk.cli.memory import opened
     from qwendesk.desk.operators.audit import Actor, OperatorAuditLog
     from qwendesk.desk.reports.export import export_tickets
-    from qwendesk.settings import PRIVATE_FILE_MODE, load_settings
+    from qwendesk.settings import load_settings
 
     settings, now, count = load_settings(), datetime.now(UTC), 0
     begin = read_time(since, now, _zone(settings)) if since else None
     end = read_time(until, now, _zone(settings)) if until else None
+    out = _create(file) if file else None
     async with opened() as memory:
-        if file:
-            try:
-                file.touch(PRIVATE_FILE_MODE, exist_ok=False)
-            except OSError as error:
-                raise ConfigError(f"The file {str(file)!r} cannot be written: {error.strerror}.") from None
-        out = file.open("w", encoding="utf-8") if file else None
         try:
             async for line in export_tickets(memory.scope, begin, end):
                 count += 1
@@ -235,6 +230,21 @@ async def _export(file: Path | None, since: str | None, until: str | None) -> No
                 out.close()
         await OperatorAuditLog(memory.scope).add(Actor(), "export", "tickets", {"tickets": count})
     typer.echo(f"{count} tickets exported.", err=True)
+
+
+def _create(file: Path) -> TextIO:
+    """Create a file that only its owner reads.
+
+    Raises:
+        ConfigError: there is one, or it cannot be written.
+    """
+    from qwendesk.settings import PRIVATE_FILE_MODE
+
+    try:
+        file.touch(PRIVATE_FILE_MODE, exist_ok=False)
+        return file.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"The file {str(file)!r} cannot be written: {error.strerror}.") from None
 
 
 async def _simulate(scenarios: Path, only: str, *, quiet: bool, as_json: bool) -> None:
@@ -274,11 +284,11 @@ def _shower(said: list[dict[str, str]], *, is_printed: bool) -> Callable[[str, s
 
 async def _list_drafts(status: str, since: str, as_json: bool) -> None:
     from qwendesk.cli.memory import opened
-    from qwendesk.desk.reports.drafts import Drafts, draft_status
+    from qwendesk.desk.reports.drafts import KnowledgeDrafts, draft_status
 
     wanted, begin = draft_status(status), read_time(since, datetime.now(UTC))
     async with opened() as memory:
-        found = Drafts(memory.scope)
+        found = KnowledgeDrafts(memory.scope)
         await found.collect(begin)
         listed = await found.listed(wanted)
     if as_json:
@@ -295,16 +305,16 @@ async def _list_drafts(status: str, since: str, as_json: bool) -> None:
 
 async def _edit(id_: str, question: str | None, answer: str | None) -> None:
     from qwendesk.cli.memory import opened
-    from qwendesk.desk.reports.drafts import Drafts
+    from qwendesk.desk.reports.drafts import KnowledgeDrafts
 
     async with opened() as memory:
-        await Drafts(memory.scope).edit(id_, question=question, answer=answer)
+        await KnowledgeDrafts(memory.scope).edit(id_, question=question, answer=answer)
     typer.echo("The draft is changed.")
 
 
 async def _approve(id_: str, operator: str) -> None:
     from qwendesk.cli.memory import opened
-    from qwendesk.desk.reports.drafts import Drafts
+    from qwendesk.desk.reports.drafts import KnowledgeDrafts
     from qwendesk.settings import load_settings
     from qwendesk.wiring import build_knowledge
 
@@ -313,7 +323,7 @@ async def _approve(id_: str, operator: str) -> None:
         knowledge = build_knowledge(settings, memory)
         try:
             actor = await _operator(memory, settings, operator)
-            name = await Drafts(memory.scope).approve(id_, actor, knowledge.base.add_bytes)
+            name = await KnowledgeDrafts(memory.scope).approve(id_, actor, knowledge.base.add_bytes)
         finally:
             await knowledge.aclose()
     typer.echo(f"The knowledge base has the document {name!r} now.")
@@ -321,11 +331,11 @@ async def _approve(id_: str, operator: str) -> None:
 
 async def _dismiss(id_: str, operator: str) -> None:
     from qwendesk.cli.memory import opened
-    from qwendesk.desk.reports.drafts import Drafts
+    from qwendesk.desk.reports.drafts import KnowledgeDrafts
     from qwendesk.settings import load_settings
 
     async with opened() as memory:
-        await Drafts(memory.scope).dismiss(id_, await _operator(memory, load_settings(), operator))
+        await KnowledgeDrafts(memory.scope).dismiss(id_, await _operator(memory, load_settings(), operator))
     typer.echo("The draft is dismissed.")
 
 

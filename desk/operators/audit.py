@@ -63,30 +63,26 @@ class AuditRecord:
 async def add_entry(
     connection: TenantConnection, by: Actor, action: str, subject: str, details: Details | None = None
 ) -> None:
-    """Add an entry in the transaction of the action.
-
-    Raises:
-        ValueError: the details contain a text that is longer than a name.
-    """
+    """Add an entry in the transaction of the action; of a text that is longer than a name only the length is kept."""
     row = {
         "id": str(uuid7()),
         "operator_id": by.id,
         "operator_name": by.name,
         "action": action,
         "subject": subject,
-        "details": _checked(details or {}),
+        "details": {name: _without_texts(value) for name, value in (details or {}).items()},
         "address": by.address,
         "at": datetime.now(UTC),
     }
     await connection.execute(insert(OperatorAudit), row)
 
 
-def _checked(details: Details) -> dict[str, Any]:
-    for name, value in details.items():
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and len(text) > _MAX_TEXT_CHARS:
-                raise ValueError(f"The detail {name!r} is longer than {_MAX_TEXT_CHARS} characters: log no texts.")
-    return dict(details)
+def _without_texts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_texts(item) for item in value]
+    if isinstance(value, str) and len(value) > _MAX_TEXT_CHARS:
+        return f"({len(value)} characters)"
+    return value
 
 
 class OperatorAuditLog:

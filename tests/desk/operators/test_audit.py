@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import update
 
 from qwendesk.desk.operators.audit import Actor
@@ -34,10 +33,9 @@ async def test_changes_are_logged_with_who_made_them(memory: Memory) -> None:
 
 async def test_texts_do_not_get_into_the_log(memory: Memory) -> None:
     log = operators_in(memory).audit
-    for value in ("x" * 81, ["short", "y" * 81]):
-        with pytest.raises(ValueError, match="log no texts"):
-            await log.add(Actor(), "ticket.reply", "ticket:1", {"text": value})
-    assert await log.entries() == []
+    await log.add(Actor(), "ticket.reply", "ticket:1", {"text": "秘密" * 41, "tags": ["short", "y" * 81], "count": 3})
+    (entry,) = await log.entries()
+    assert entry.details == {"text": "(82 characters)", "tags": ["short", "(81 characters)"], "count": 3}
 
 
 async def test_reading_the_same_again_is_one_entry(memory: Memory) -> None:

@@ -28,7 +28,7 @@ from qwendesk.agents.checks.equation_tokens import (
 from qwendesk.agents.checks.equation_values import conventions_for, judge, note_rounding
 from qwendesk.agents.checks.equations import Equation, find_equations
 from qwendesk.agents.checks.numbers import numbers_in, unit_of_word
-from qwendesk.agents.checks.sum_meanings import SENTENCE_END
+from qwendesk.agents.checks.sum_meanings import SENTENCE_END, is_same_unit
 from qwendesk.messages import Check, Inbound
 from qwendesk.routing.signals.language import identify_language
 from qwendesk.tools.number_formats import Convention
@@ -114,7 +114,8 @@ def find_conclusion(text: str, question: str, language: str | None) -> Conclusio
         return None
     last = calculations[-1]
     tokens = tokens_of(text)
-    stated = _stated(text, max(one.right.end for one in equations), tokens)
+    unit = last.right.number.unit if last.right.number else ""
+    stated = _stated(text, max(one.right.end for one in equations), tokens, unit)
     if stated is None:
         return None
     number, place = stated
@@ -124,16 +125,19 @@ def find_conclusion(text: str, question: str, language: str | None) -> Conclusio
     said = number_value(number, judged.convention)
     if said is None or result is None or judged.verdict == "unknown":
         return None
-    unit = last.right.number.scale if last.right.number else 1
+    scale = last.right.number.scale if last.right.number else 1
     shown = text[number.start : number.end]
     exact = judged.value if judged.verdict == "differs" else result
-    if _agrees(number, judged.convention, exact * unit) or _agrees(number, judged.convention, result * unit):
+    if _agrees(number, judged.convention, exact * scale) or _agrees(number, judged.convention, result * scale):
         return shown
+    if number.unit.isalpha() and unit.isalpha() and not is_same_unit(number.unit, unit):
+        # another thing is counted
+        return None
     if _may_follow(said * number.scale, _others(text, question, tokens, equations, place)):
         return None
     if _has_step(text[last.right.end : number.start], {result, exact}):
         return None
-    right = exact * unit / number.scale
+    right = exact * scale / number.scale
     if number.scale > 1 and abs(right) < Fraction(1, 10):
         # it would have to be written without its word
         return None
@@ -149,17 +153,18 @@ def find_conclusion(text: str, question: str, language: str | None) -> Conclusio
 
 def concluding_value(text: str, language: str | None) -> Fraction | None:
     """Return the number that an answer concludes with; None if there is none."""
-    number = (stated := _stated(text, 0, tokens_of(text))) and stated[0]
+    number = (stated := _stated(text, 0, tokens_of(text), None)) and stated[0]
     if not number:
         return None
     value = next((one for way in conventions_for(language) if (one := number_value(number, way)) is not None), None)
     return None if value is None else value * number.scale
 
 
-def _stated(text: str, end: int, tokens: Sequence[Token]) -> tuple[Token, tuple[int, int]] | None:
+def _stated(text: str, end: int, tokens: Sequence[Token], unit: str | None) -> tuple[Token, tuple[int, int]] | None:
     """Return the concluding number behind a place, and its sentence; None if there is none, or several.
 
-    It stands in a box, behind hash signs, in bold letters, or in the last sentence with a word such as "answer".
+    It stands in a box, behind hash signs, in bold letters, or in the last sentence with a word such as "answer"; with
+    one such as "therefore" only if it has the unit of the last result, since another thing may follow from that.
     """
     marked = [*_BOX.finditer(text), *_HASHES.finditer(text)]
     if marked:
@@ -176,7 +181,10 @@ def _stated(text: str, end: int, tokens: Sequence[Token]) -> tuple[Token, tuple[
     if len(bold) == 1:
         number = _only(tokens, *bold[0])
     else:
-        number = _only(tokens, *place) if not bold and _has_words(sentence, "concluding") else None
+        number = _only(tokens, *place) if not bold else None
+        if number and not _has_words(sentence, "concluding"):
+            is_counted = unit is None or bool(unit and number.unit and is_same_unit(number.unit, unit))
+            number = number if is_counted and _has_words(sentence, "connecting") else None
     return (number, place) if number and not sentence.rstrip().endswith(("?", "？", "؟")) else None
 
 
@@ -200,7 +208,8 @@ def _only(tokens: Sequence[Token], start: int, end: int) -> Token | None:
     behind = next((one for one in inside if one.start >= number.end), None)
     scale = scale_of(behind.text) if behind and behind.kind == "word" else 1
     is_percent = behind is not None and behind.kind == "%"
-    unit = "%" if is_percent else number.unit
+    word = behind.text.casefold() if behind and behind.kind == "word" and scale == 1 else ""
+    unit = "%" if is_percent else number.unit or word
     return Token("number", number.text, number.start, number.end, scale, unit)
 
 
@@ -214,7 +223,7 @@ def _only_marked(text: str, start: int, end: int) -> Token | None:
         # a variable
         return None
     scale = scale_of(words[0]) if words else 1
-    unit = "%" if "%" in found["unit"] else ""
+    unit = "%" if "%" in found["unit"] else words[0].casefold() if words and scale == 1 else ""
     place = start + found.start("number"), start + found.end("number")
     return Token("number", found["number"], *place, scale, unit)
 

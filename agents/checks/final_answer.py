@@ -22,6 +22,7 @@ _NO_CONTENT = re.compile(
 )
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
 _WORD = re.compile(r"[^\W\d_]+")
+_FINAL = frozenset(("final", "finale", "endgültige"))
 _MAX_WORDS = 8
 """Words between a result and its box."""
 
@@ -78,9 +79,13 @@ def _leads_to_box(between: str, unit: str) -> bool:
     if re.search(r"\d", between) or len(words) > _MAX_WORDS:
         return False
     table = equation_words()
-    known = table["concluding"] | table["copulas"]
-    return all(
-        word in known or is_function_word(fold(word)) or is_same_unit(word, unit) or _is_unit(word)
-        or any(part in word for part in table["concluding_parts"]) or word in ("final", "finale", "endgültige")
+    known = table["concluding"] | table["connecting"] | table["copulas"] | _FINAL
+    parts = table["concluding_parts"] | table["connecting_parts"]
+    return table["disowning"].isdisjoint(words) and all(
+        word in known
+        or is_function_word(fold(word))
+        or is_same_unit(word, unit)
+        or _is_unit(word)
+        or any(part in word for part in parts)
         for word in words
-    ) and not any(word in table["disowning"] for word in words)  # fmt: skip
+    )

@@ -88,6 +88,7 @@ CONCLUSIONS = [
     ("en", "12 * 4 = 48\n\n**50 apples**", "12 * 4 = 48\n\n**48 apples**"),
     ("en", "12 * 4 = 48\n#### 49", "12 * 4 = 48\n#### 48"),
     ("en", "12 * 4 = 48. 48 / 2 = 24. The answer is 48.", "12 * 4 = 48. 48 / 2 = 24. The answer is 24."),
+    ("en", "12 * 4 = 48 apples. So he has 46 apples.", "12 * 4 = 48 apples. So he has 48 apples."),
     ("de", "12 * 1.500,50 = 18.006.\nDie Antwort ist 18.060 €.", "12 * 1.500,50 = 18.006.\nDie Antwort ist 18.006 €."),
     ("fr", "12 × 4,5 = 54.\nDonc le résultat est 56 euros.", "12 × 4,5 = 54.\nDonc le résultat est 54 euros."),
     ("es", "12 × 4 = 48.\nPor lo tanto, la respuesta es 46.", "12 × 4 = 48.\nPor lo tanto, la respuesta es 48."),
@@ -179,6 +180,10 @@ def test_an_empty_box_is_filled_and_a_word_is_no_unit(answer: str, filled: str) 
         ("", r"12 * 4 = 48. So \(\boxed{3x + 5}\)."),
         ("", "12 * 4 = 48.\n```python\nprint(46)\n```\nThe answer is 46."),
         ("", "The answer is 46."),
+        ("", "12 * 4 = 48. Therefore, she needs 1 more box."),
+        ("", "12 * 4 = 48 apples. The answer is 2 carts."),
+        ("", "12 * 4 = 48 apples. So the farmer buys 2 carts for them."),
+        ("", "12 * 4 = 48 Äpfel. Also braucht er noch 2 Kisten."),
         ("", "The store opens at 7:30. 3 * 5 = 15. So it closes at 8:45."),
     ],
 )

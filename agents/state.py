@@ -104,6 +104,8 @@ class Retrieval:
     """The search and its decision; its sources are the passages for a prompt."""
     quotes: tuple[str, ...] = ()
     """The sentences or rows of the first sources that answer the message, in the documents' words."""
+    canned: str = ""
+    """A canned answer to the message, which is given as it is; empty: there is none."""
 
 
 class DocumentRetriever(Protocol):

@@ -1,4 +1,4 @@
-"""Search the documents for the message, and answer from them without a model where that is safer.
+"""Search canned answers and documents for the message, and answer from them without a model where that is safer.
 
 A model below two billion parameters changes facts when it puts a passage into its own words. In its place the passage
 is quoted, or the answer is that nothing is known. A larger model gets the passages with its question.
@@ -64,6 +64,9 @@ async def retrieve(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str,
 
 async def after_retrieve(state: TurnState, runtime: Runtime[TurnContext]) -> Literal["quote", "calculate", "answer"]:
     """Answer from the documents without a model, or let the model answer."""
+    retrieval = state.get("retrieval")
+    if retrieval and retrieval.canned:
+        return "quote"
     if is_decided(state) and not _may_need_tool(state, runtime.context):
         return "quote"
     return begin_answer(state, runtime.context)
@@ -95,9 +98,14 @@ def _may_need_tool(state: TurnState, context: TurnContext) -> bool:
 
 
 async def quote(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
-    """Answer with the words of the documents, or say that they do not tell."""
+    """Answer with a canned answer or the words of the documents, or say that they do not tell."""
     retrieval, language = state["retrieval"], answer_language(state)
     assert retrieval
+    if retrieval.canned:
+        text = "\n\n".join(filter(None, (state.get("machine_notice", ""), retrieval.canned)))
+        runtime.context.emit(TextDelta(text))
+        notes = [f"{retrieval.search.reason}; no model was asked"]
+        return {"text": text, "answered_by": "a canned answer", "notes": notes}
     quotations = _quotations(retrieval, runtime.context, language)
     match retrieval.search.outcome:
         case "answered" if quotations:

@@ -28,6 +28,7 @@ from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
 from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, conversation_key
+from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.interpreter.interpreter import Interpreter
 from qwendesk.desk.interpreter.stored import StoredTranslations
 from qwendesk.desk.interpreter.translator import ModelTranslator
@@ -37,6 +38,7 @@ from qwendesk.desk.tickets.records import TicketRules
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.turns.background import BackgroundJobs, Job
+from qwendesk.desk.turns.canned_answers import CannedRetriever
 from qwendesk.desk.turns.knowledge import DeskKnowledge, MessageDocuments
 from qwendesk.desk.turns.memory_jobs import FactLearner, Summariser
 from qwendesk.desk.turns.pending import Approvals
@@ -138,7 +140,7 @@ def build_turns(
         toolbox=toolbox,
         sandbox=sandbox,
         router=router,
-        retriever=knowledge.retrieve,
+        retriever=CannedRetriever(CannedAnswers(memory.scope), knowledge.retrieve),
         slow_router=isinstance(router, TrainedRouter) and router.uses_embeddings,
         own_tools=own_tools,
         max_tool_rounds=settings.max_tool_rounds,

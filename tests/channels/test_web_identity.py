@@ -7,6 +7,9 @@ import base64
 import hashlib
 import hmac
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 import jwt
 import pytest
+from markdown_it import MarkdownIt
 from sqlalchemy import select
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -319,3 +323,31 @@ async def test_a_customer_is_forgotten_on_every_page(tmp_path: Path) -> None:
             assert (await connection.execute(select(Conversation.id))).all() == []
         await visitor.hello(ANN, identity=token("17"), conversation="a-new-conversation")
         assert visitor.said() == []
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "web.md"
+PROGRAMS = {
+    "python": [sys.executable, "-c", "{code}\nprint(chat_token('{secret}', '17', 'Zoë', 'z@b.example'))"],
+    "javascript": ["node", "-e", "{code}\nconsole.log(chatToken('{secret}', '17', 'Zoë', 'z@b.example'));"],
+    "php": ["php", "-r", "{code}\necho chat_token('{secret}', '17', 'Zoë', 'z@b.example');"],
+}
+
+
+@pytest.mark.parametrize("language", PROGRAMS)
+def test_the_guides_programs_make_tokens_that_are_accepted(language: str) -> None:
+    (code,) = [
+        token.content
+        for token in MarkdownIt().parse(GUIDE.read_text("utf-8"))
+        if token.type == "fence" and token.info == language
+    ]
+    program, option, text = PROGRAMS[language]
+    found = shutil.which(program)
+    if language == "javascript" and not found:
+        playwright = pytest.importorskip("playwright", reason="no node")
+        found = str(Path(playwright.__file__).parent / "driver" / "node")
+    if not found or not Path(found).exists():
+        pytest.skip(f"no {program}")
+    script = text.replace("{code}", code).replace("{secret}", NEW)
+    made = subprocess.run([found, option, script], capture_output=True, text=True, check=True).stdout.strip()
+    signed = IdentityVerifier((NEW,)).verify_token(made)
+    assert signed.customer == Customer("17", "Zoë", "z@b.example") and signed.seconds_left

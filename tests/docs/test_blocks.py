@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md", *(ROOT / "docs").rglob("*.md")])
 NOT_RUN = re.compile(r"<!-- not run: \w.* -->")
 SHELLS = ("sh", "console")
-SHOWN = ("mermaid", "text", "html", "json", "yaml", "toml", "python", *SHELLS)
+SHOWN = ("mermaid", "text", "html", "javascript", "json", "php", "yaml", "toml", "python", *SHELLS)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from qwendesk.desk.access import PairingRequest
 from qwendesk.desk.delivery.deliver import Outlet
 from qwendesk.desk.delivery.transcript import Transcript
 from qwendesk.desk.hours.desk_hours import DeskHours
+from qwendesk.desk.interpreter.reading import BackgroundReader
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.reports.drafts import AddDocument
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
@@ -114,6 +115,7 @@ class Service:
         self._answers = component in ("all", "worker")
         self._open = AsyncExitStack()
         self._inbox: Inbox | None = None
+        self._reader: BackgroundReader | None = None
         self.web: WebServer | None = None
         self._has_operators = False
         self.models: ModelMonitor | None = None
@@ -188,6 +190,7 @@ class Service:
             self.models = ModelMonitor(desk.pool)
             memory = desk.memory
             self._add_document = desk.knowledge.base.add_bytes
+            self._reader = BackgroundReader(desk.interpreter)
         else:
             memory = build_memory(settings)
             await memory.open()
@@ -246,7 +249,9 @@ class Service:
         pruning = PeriodicTask(operators.prune, _PRUNE_SECONDS)
         pruning.start()
         stack.push_async_callback(pruning.stop)
-        self._inbox = Inbox.of(self._memory, self.runtime.tickets)
+        if self._reader:
+            stack.push_async_callback(self._reader.aclose)
+        self._inbox = Inbox.of(self._memory, self.runtime.tickets, self._reader)
         return build_pages(operators, self._overview().pages(), self._inbox).routes()
 
     def _overview(self) -> OverviewPages:

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from qwendesk.desk.interpreter.reading import BackgroundReader
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import Actor, TicketError, TicketGone, TicketRecord
 from qwendesk.desk.tickets.service import Tickets
@@ -39,9 +40,11 @@ class Inbox:
     drafts: Drafts
     bulk: BulkChanges
     details: MessageDetails
+    reader: BackgroundReader | None = None
+    """Translates messages for the operators who look at them; None: only stored translations are shown."""
 
     @classmethod
-    def of(cls, memory: Memory, tickets: Tickets) -> Inbox:
+    def of(cls, memory: Memory, tickets: Tickets, reader: BackgroundReader | None = None) -> Inbox:
         """Return the inbox over one tenant's memory."""
         database = memory.scope
         return cls(
@@ -55,6 +58,7 @@ class Inbox:
             Drafts(database),
             BulkChanges(database, tickets),
             MessageDetails(database),
+            reader,
         )
 
     async def ticket(self, request: PageRequest) -> TicketRecord:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from qwendesk.desk.tickets.queries import TicketThread
+from qwendesk.desk.interpreter.interpreter import OriginalMessage
+from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread
 from qwendesk.desk.tickets.records import PRIORITIES, TicketGone, TicketRecord
 from qwendesk.desk.workspace.feed import others
 from qwendesk.server.pages.inbox.inbox import Inbox, gone, presenter
@@ -19,6 +22,8 @@ from qwendesk.server.pages.page import Page, PageRequest
 _NEWEST = 200
 _ALL = 5000
 _OTHERS = 10
+_TRANSLATED = 20
+"""Newest messages that are translated for an operator who opens a ticket."""
 
 
 class TicketPages:
@@ -83,8 +88,10 @@ class TicketPages:
 
     async def _values(self, request: PageRequest, ticket: TicketRecord) -> dict[str, Any]:
         show_all = bool(request.query_params.get("all"))
+        loaded_at = monotonic()
         thread = await self._thread(ticket, _ALL if show_all else _NEWEST)
         ticket = thread.ticket
+        is_translated = self._translate(thread, request.operator.languages, loaded_at)
         accounts = [one for one in await request.services.accounts.all() if one.disabled_at is None]
         related = await self._related(ticket)
         facts = await self._inbox.memory.facts.known(ticket.person_id, limit=50) if ticket.person_id else []
@@ -93,9 +100,8 @@ class TicketPages:
             "ticket": ticket,
             "items": thread_items(thread),
             "is_cut": not show_all and len(thread.messages) >= _NEWEST,
-            "is_on_its_way": any(
-                one.role == "operator" and one.delivery not in ("sent", "failed") for one in thread.messages[-20:]
-            ),
+            "is_on_its_way": is_translated
+            or any(one.role == "operator" and one.delivery not in ("sent", "failed") for one in thread.messages[-20:]),
             "files": await self._inbox.details.files([one.id for one in thread.messages if one.attachments]),
             "operators": operator_names(one for one in accounts if one.role != "viewer"),
             "names": operator_names(accounts),
@@ -115,6 +121,18 @@ class TicketPages:
             return await self._inbox.queries.thread(ticket.id, limit=limit)
         except TicketGone:
             raise HTTPException(404, gone(ticket.number)) from None
+
+    def _translate(self, thread: TicketThread, languages: Sequence[str], loaded_at: float) -> bool:
+        """Begin to translate what the operator cannot read; return whether a translation is on its way."""
+        if self._inbox.reader is None:
+            return False
+        ticket, newest = thread.ticket, thread.messages[-_TRANSLATED:]
+        unread = [
+            OriginalMessage(one.text, one.id, ticket.language, tuple(filter(None, [ticket.delivery.display_name])))
+            for one in reversed(newest)
+            if one.role != "operator" and one.text and not _has_translation(one, languages)
+        ]
+        return self._inbox.reader.read(unread, languages, loaded_at=loaded_at)
 
     async def _related(self, ticket: TicketRecord) -> list[TicketRecord]:
         """Return the customer's other tickets, and those of the same conversation."""
@@ -137,3 +155,7 @@ class TicketPages:
         form = await request.form()
         await self._inbox.queries.report_presence(ticket.id, request.operator.id, is_typing=bool(form.get("typing")))
         return Response(status_code=204)
+
+
+def _has_translation(message: ThreadMessage, languages: Sequence[str]) -> bool:
+    return any(one.language in languages and one.status != "failed" for one in message.translations)

@@ -23,7 +23,8 @@ from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.maintenance import InboxMaintenance, PeriodicMaintenance
 from qwendesk.desk.reports.satisfaction import Satisfaction
-from qwendesk.desk.tickets.flow import HandoverRules, Opens, TicketFlow
+from qwendesk.desk.tickets.flow import Opens, TicketFlow
+from qwendesk.desk.tickets.handover_rules import SettledRules
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import TicketRules
 from qwendesk.desk.tickets.service import Tickets
@@ -31,7 +32,7 @@ from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.worker import OutgoingText, Worker
 from qwendesk.errors import ConfigError
 from qwendesk.memory.tenancy import TenantDatabase
-from qwendesk.settings import PRIVATE_FILE_MODE
+from qwendesk.settings import PRIVATE_FILE_MODE, HandoverSettings
 
 if TYPE_CHECKING:
     from qwendesk.desk.inbox.recovery import WorkerRecovery
@@ -53,7 +54,7 @@ class WorkerSetup:
     """Channels without rating buttons."""
     notices: MachineNotices = MachineNotices()
     """The notices that a machine answers."""
-    handover: HandoverRules | None = None
+    handover: HandoverSettings | None = None
     """When the bot hands a ticket over; None: only if its customer gives the command."""
     opens: Opens | None = None
     """The opening hours; None: there are none."""
@@ -189,7 +190,8 @@ class DeskRuntime:
 
     def _make_worker(self, setup: WorkerSetup) -> Worker:
         delivery = Delivery(self.inbox, self.outbox, setup.retry_schedule)
-        flow = TicketFlow(self.tickets, setup.handover, setup.opens)
+        rules = SettledRules(self.tickets, setup.handover) if setup.handover else None
+        flow = TicketFlow(self.tickets, rules, setup.opens)
         TicketCommands(self.tickets, self.ticket_queries, self.inbox).register(setup.commands)
         self.satisfaction.register(setup.commands)
         return Worker(

@@ -287,7 +287,8 @@ class Worker:
         self, claimed: ClaimedMessage, inbound: Inbound, outlet: Outlet, ticket: TicketRecord | None
     ) -> PreparedAnswer:
         """Return the bot's answer, or what the customer is told where the message is a reason to hand over."""
-        if self._tickets and ticket and (handed := await self._tickets.before_turn(claimed, ticket)):
+        said = replace(claimed, inbound=inbound)
+        if self._tickets and ticket and (handed := await self._tickets.before_turn(said, ticket)):
             return PreparedAnswer(handed.text)
         rights = await self._commands.permissions.of(claimed.inbound)
         # in a group others read the answer
@@ -351,7 +352,8 @@ class Worker:
             try:
                 reply = await self._run_with_retries(claimed, inbound, streaming)
                 await self._store_language(claimed, reply.receipt.language)
-                if self._tickets and ticket and (handed := await self._tickets.after_turn(claimed, ticket, reply)):
+                said = replace(claimed, inbound=inbound)
+                if self._tickets and ticket and (handed := await self._tickets.after_turn(said, ticket, reply)):
                     return PreparedAnswer(await self._with_answer(claimed, handed))
                 return prepared_answer.finished(reply, inbound, claimed)
             except StoreError:

@@ -141,6 +141,7 @@ async def merge(state: TurnState) -> dict[str, Any]:
         "think": any(one["think"] for one in done),
         "tool_uses": [use for one in done for use in one.get("tool_uses", ())],
         "checks": [check for one in done for check in one.get("checks", ())],
+        "mended": _mended(done),
         "thinking": "\n\n".join(one["thinking"] for one in done if one.get("thinking")),
         "usage": sum((one.get("usage", TokenUsage()) for one in done), TokenUsage()),
         "notes": [note for one in done for note in one.get("notes", ())]
@@ -149,6 +150,18 @@ async def merge(state: TurnState) -> dict[str, Any]:
         "sub_answers": sub_answers,
         "searches": [search for one in done for search in one.get("searches", ())],
     }
+
+
+def _mended(done: list[TurnState]) -> tuple[str, ...]:
+    """Return the checks that failed in some answers, and whose faults were corrected in all of them."""
+    mended = {name for one in done for name in one.get("mended", ())}
+    left = {
+        check.name
+        for one in done
+        for check in one.get("checks", ())
+        if check.outcome == "failed" and check.name not in one.get("mended", ())
+    }
+    return tuple(sorted(mended - left))
 
 
 async def _answer(

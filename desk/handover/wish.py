@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
 from typing import Literal
 
-from qwendesk.agents.checks.human_claims import normalize, without_quotations
+from qwendesk.agents.checks.human_claims import without_quotations
+from qwendesk.desk.handover.phrases import LETTER, WORD, PhraseTree, fold, phrases_of, words_of_phrase
 
 WishKind = Literal["person", "call", "presence", "no_bot"]
 """Asks for a person; asks for a call; asks whether a person is there; wants no machine."""
@@ -26,9 +27,6 @@ _MAX_JOINED_CHARS = 16
 """Maximum letters of a word in words without spaces."""
 _SENTENCE = re.compile(r"[^.!?;\n…。！？؟।]+[.!?;\n…。！？؟।]*")
 _CLAUSE = re.compile(r"[,:()\[\]，、،：–—]+| - ")
-_JOINERS = re.compile(r"(?<=\w)['`´-](?=\w)")
-_TOKEN = re.compile(r"\d+|(?:[^\W\d_]|[\u0900-\u0963\u0970-\u0dff])+")
-_DENSE_TOKEN = re.compile(r"\w")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _CLASSES = {
     "call": "C", "call_me": "B", "calls": "v", "for_me": "b", "calling": "c", "there": "P", "refuse": "X",
@@ -77,51 +75,12 @@ def wants_person(text: str, language: str | None = None) -> Wish | None:
         text: the message.
         language: the conversation's language, whose words are tried first.
     """
-    plain = _fold(without_quotations(text[:_MAX_CHARS]))
+    plain = fold(without_quotations(text[:_MAX_CHARS]))
     known = _languages()
     for code in _candidates(plain, language):
         if wish := known[code].find(plain):
             return wish
     return None
-
-
-def _fold(text: str) -> str:
-    return _JOINERS.sub(" ", normalize(text))
-
-
-@dataclass(slots=True)
-class _Node:
-    """A node of the tree of a language's phrases."""
-
-    letter: str = ""
-    words: dict[str, _Node] = field(default_factory=dict)
-    stems: dict[str, _Node] = field(default_factory=dict)
-    lengths: tuple[int, ...] = ()
-    """The lengths of the stems."""
-
-    def add(self, tokens: Sequence[str], letter: str) -> None:
-        """Add a phrase; one that is there keeps its letter."""
-        if not tokens:
-            self.letter = self.letter or letter
-            return
-        token, is_stem = tokens[0].removesuffix("*"), tokens[0].endswith("*")
-        node = (self.stems if is_stem else self.words).setdefault(token, _Node())
-        if is_stem:
-            self.lengths = tuple(sorted({*self.lengths, len(token)}, reverse=True))
-        node.add(tokens[1:], letter)
-
-    def longest(self, tokens: Sequence[str], start: int) -> tuple[int, str]:
-        """Return the end and the letter of the longest phrase that starts at a token; no letter: none does."""
-        best = (start, self.letter)
-        if start == len(tokens):
-            return best
-        token = tokens[start]
-        nodes = [self.words.get(token), *(self.stems.get(token[:n]) for n in self.lengths if n <= len(token))]
-        for node in filter(None, nodes):
-            found = node.longest(tokens, start + 1)
-            if found[1] and found[0] > best[0]:
-                best = found
-        return best
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +115,12 @@ class _Language:
         self._patterns = (*_PATTERNS, _VERB_LAST) if is_verb_last else _PATTERNS
         self.dense = dense
         self.scripts = re.compile(scripts or r"(?!)")
-        self._token = _DENSE_TOKEN if dense else _TOKEN
-        self._main, self._frames = _Node(), _Node()
+        self._token = LETTER if dense else WORD
+        self._main, self._frames = PhraseTree(), PhraseTree()
         self.keys, self.corrected = dict[str, None](), dict[str, None]()
         for name in (*_CLASSES, *_FRAMES):
             for phrase in lists.get(name, ()):
-                if not (tokens := phrase.split() if not dense else self.tokens_of(phrase)):
+                if not (tokens := words_of_phrase(phrase) if not dense else self.tokens_of(phrase)):
                     continue
                 if name in _FRAMES:
                     self._frames.add(tokens, _FRAMES[name])
@@ -239,7 +198,7 @@ class _Language:
                 letters, words = self._letters(tokens, self._main, corrects=is_short)
                 yield _Clause(letters, words, frames)
 
-    def _letters(self, tokens: list[str], tree: _Node, *, corrects: bool) -> tuple[str, tuple[str, ...]]:
+    def _letters(self, tokens: list[str], tree: PhraseTree, *, corrects: bool) -> tuple[str, tuple[str, ...]]:
         letters, words, place = list[str](), list[str](), 0
         if corrects and not self.dense:
             tokens = self._without_typos(tokens)
@@ -297,7 +256,7 @@ def _is_refused(letters: str, found: re.Match[str]) -> bool:
 
 def _candidates(plain: str, preferred: str | None) -> list[str]:
     """Return the languages with a word in a text that may stand for a person, a machine or a call."""
-    tokens = dict.fromkeys(_TOKEN.findall(plain))
+    tokens = dict.fromkeys(WORD.findall(plain))
     words, stems, lengths = _keys()
     found = dict[str, None]()
     for token in tokens:
@@ -383,8 +342,4 @@ def _languages() -> dict[str, _Language]:
 
 
 def _lists(values: dict[str, str]) -> dict[str, list[str]]:
-    return {name: list(_phrases(line)) for name, line in values.items()}
-
-
-def _phrases(line: str) -> Iterable[str]:
-    return filter(None, (_fold(phrase).strip() for phrase in line.split(",")))
+    return {name: phrases_of(line) for name, line in values.items()}

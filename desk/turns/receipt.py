@@ -82,6 +82,7 @@ def _receipt(state: TurnState, watch: Stopwatch) -> Receipt:
         lasting_language=_lasting(state),
         sub_answers=state.get("sub_answers", ()),
         searches=tuple(state.get("searches", ())),
+        mended=tuple(state.get("mended", ())),
     )
 
 

@@ -370,6 +370,8 @@ class Receipt:
     """Tools whose calls wait for an approval."""
     searches: tuple[DocumentSearch, ...] = ()
     """The turn's searches in the documents."""
+    mended: tuple[str, ...] = ()
+    """Names of the failed checks whose faults were corrected in the answer."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the receipt as plain JSON types."""

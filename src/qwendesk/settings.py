@@ -225,6 +225,41 @@ class TranslationSettings(BaseModel):
     """Longest message that is translated, in characters."""
 
 
+class HandoverSettings(BaseModel):
+    """When the bot hands a conversation over to a person: the table ``[handover]``.
+
+    It hands over where there are tickets; there a customer may always give the command ``/human``.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    asked: bool = True
+    """Whether a customer who asks for a person in words gets one."""
+    topics: dict[str, tuple[str, ...]] = {}
+    """Topics that always go to a person: words and phrases by name, such as ``legal = ["lawyer*", "GDPR"]``; ``*``
+    stands for further letters."""
+    anger: int = Field(default=2, ge=0)
+    """Angry messages in a ticket after which it is handed over; 0: never."""
+    rated_down: int = Field(default=2, ge=0)
+    """Bad ratings in a ticket after which it is handed over instead of a further try; 0: never."""
+    repeated: int = Field(default=3, ge=0)
+    """How often a customer asks the same question until the ticket is handed over; 0: never."""
+    no_approver: bool = True
+    """Whether a ticket is handed over after a call of a risky tool that nobody could approve."""
+    tool_failed: bool = True
+    """Whether it is after a failed call of a tool of your own."""
+    promise: bool = True
+    """Whether it is after a promise without an action, which the guard of promises has taken from the answer."""
+    failed_checks: bool = True
+    """Whether it is after an answer with a failed check whose fault could not be corrected."""
+    unknown: bool = True
+    """Whether it is after "I don't know": the documents are about the question's matter and do not answer it."""
+    low_confidence: int = Field(default=2, ge=0)
+    """Answers in a row of which the desk was unsure, after which it is handed over; 0: never."""
+    min_confidence: float = Field(default=0.35, ge=0, le=1)
+    """Confidence of the router in the role below which the desk counts as unsure."""
+
+
 class GuardSettings(BaseModel):
     """Which guards look at every answer: the table ``[guards]``. One that is off finds nothing."""
 
@@ -354,6 +389,8 @@ class Settings(BaseSettings):
     """Promised times of answers, counted while the desk is open."""
     follow_ups: FollowUpSettings = FollowUpSettings()
     """What happens to tickets by the clock: reminders, escalation, time-outs."""
+    handover: HandoverSettings = HandoverSettings()
+    """When the bot hands a conversation over to a person."""
     tickets: TicketSettings = TicketSettings()
     """When there are tickets, and how messages are put into them."""
     webhooks: Annotated[tuple[WebhookSettings, ...], AfterValidator(refuse_repeated)] = ()
@@ -470,6 +507,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "http": HttpSettings,
     "fallback": FallbackSettings,
     "guards": GuardSettings,
+    "handover": HandoverSettings,
     "hours": HoursSettings,
     "translation": TranslationSettings,
     "operators": OperatorSettings,

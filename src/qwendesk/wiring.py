@@ -347,6 +347,7 @@ def build_worker_setup(
         at_once,
         unrated_channels=unrated,
         notices=notices,
+        handover=settings.handover,
         opens=DeskHours(settings.hours).opens,
         outgoing_text=outgoing_text if interpreter else None,
     )

@@ -282,7 +282,7 @@ async def test_enforced_identities_refuse_everybody_else_in_a_line(tmp_path: Pat
         ):
             refused = await visitor.hello(ANN, locale="de", **credentials)
             assert refused["type"] == "unidentified" and refused["reason"] == reason, credentials
-            assert "melden Sie sich" in refused["text"] and refused["detail"]
+            assert "melde dich" in refused["text"] and refused["detail"]
             await visitor.send(type="message", id="m", text="let me in")
             assert "hello" in (await visitor.until("refused"))["text"]
         assert (await visitor.hello(ANN, identity=token("17")))["type"] == "welcome"

@@ -374,8 +374,13 @@ async def test_questions_to_begin_with_are_of_the_language_and_are_sent(browser:
 async def test_an_address_is_checked_and_left(browser: Any) -> None:
     async with chatting() as chat, opened(browser, chat.url, viewport={"width": 360, "height": 740}) as page:
         chat.channel.sessions.open(await chat.key()).set_standing(Standing(False, wants_address=True))
+        for number in range(12):
+            await chat.say(f"m{number}", f"Line {number}")
         form = page.get_by_role("form", name=say("web_form_title"))
         await form.wait_for()
+        last = await page.locator(".desk .bubble", has_text="Line 11").bounding_box()
+        above = await form.bounding_box()
+        assert last and above and last["y"] + last["height"] < above["y"], "what was said last stays in sight"
         fault = page.get_by_role("alert")
         for field, value, words in (
             (None, "", "web_one_of"),

@@ -7,7 +7,7 @@ const { texts, picture, starters } = JSON.parse(document.body.dataset.shown);
 const language = document.documentElement.lang;
 const MINUTE = 60_000, TYPING = 3000, STALLED = 60_000, MAX_TOLD = 600, NEAR = 80;
 const messages = new Map(); // by id: {row, body, status, time, at, isMine, author, isPartial, words}
-let typingEnds = 0, stalls = 0, isWriting = false, unread = 0, lastDay = "", greetingAt = Date.now(), actions;
+let typingEnds = 0, stalls = 0, isWriting = false, unread = 0, lastDay = "", wasNear = true, greetingAt = Date.now(), actions;
 
 export { texts };
 export const isKnown = (id) => messages.has(id);
@@ -17,7 +17,13 @@ export const isEmpty = () => !messages.size;
 export function prepareMessages(given) {
   actions = given;
   newest.addEventListener("click", () => jump());
-  log.addEventListener("scroll", () => { if (isNear()) unread = 0; showJump(); }, { passive: true });
+  log.addEventListener("scroll", () => {
+    wasNear = isNear();
+    if (wasNear) unread = 0;
+    showJump();
+  }, { passive: true });
+  // the form, or the keyboard of a phone, takes its place from the messages: the newest ones stay in sight
+  new ResizeObserver(() => { if (wasNear) jumpNow(); }).observe(log);
   at("greeting").append(head(null, true, greetingAt).row, bubbleOf(at("greeting").dataset.text));
   showStarters();
   setInterval(() => messages.forEach((one) => showTime(one.time, one.at)), MINUTE / 2);

@@ -24,7 +24,7 @@ class Webhook(Base):
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
     name: Mapped[str]
-    """The name in the settings, or the URL."""
+    """The name in the settings, or the host."""
     started_at: Mapped[datetime]
     """Earlier events are not sent."""
     read_until: Mapped[datetime]

@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
@@ -96,7 +97,7 @@ class WebhookSettings(BaseModel):
     ]
     """Secret that signs them, ``whsec_`` and Base64, or a list of several while a receiver changes over. Required."""
     name: str = ""
-    """Name in commands and the database; empty: the address. One that changes begins anew."""
+    """Name in commands, logs and the database; empty: the host. One that changes begins anew."""
     events: Annotated[tuple[Annotated[str, AfterValidator(_is_event)], ...], BeforeValidator(_listed)] = (ALL_EVENTS,)
     """Kinds of events that are posted, such as ``handed_over``; ``*``: all."""
     include_text: bool = False
@@ -108,8 +109,8 @@ class WebhookSettings(BaseModel):
 
     @property
     def label(self) -> str:
-        """The name, or the address where it has none."""
-        return self.name or self.url
+        """The name, or the host where it has none: an address may hold a secret."""
+        return self.name or urlsplit(self.url).netloc.rpartition("@")[2]
 
 
 def refuse_repeated(webhooks: Sequence[WebhookSettings]) -> Sequence[WebhookSettings]:
@@ -120,5 +121,5 @@ def refuse_repeated(webhooks: Sequence[WebhookSettings]) -> Sequence[WebhookSett
     """
     labels = [webhook.label for webhook in webhooks]
     if len(set(labels)) < len(labels):
-        raise ValueError("tables with different names; give those with the same address a name each")
+        raise ValueError("tables with different names; give those with the same host a name each")
     return webhooks

@@ -112,7 +112,7 @@ def test_a_test_tells_why_it_failed() -> None:
 
 def test_a_new_secret_can_be_used(tmp_path: Path) -> None:
     configure(tmp_path, f'[[webhooks]]\nurl = "https://a.example"\nsecret = "{run("secret").stdout.strip()}"\n')
-    assert load_settings().webhooks[0].label == "https://a.example"
+    assert load_settings().webhooks[0].label == "a.example"
     configure(tmp_path, "")
     assert "docs/how-to/webhooks.md" in run("list").stderr and run("test").exit_code == 1
 
@@ -129,7 +129,7 @@ def test_a_new_secret_can_be_used(tmp_path: Path) -> None:
         ('url = "https://a.example"\nsecret = "SECRET"\ntimeout = 0', "has to be more than 0."),
         (
             'url = "https://a.example"\nsecret = "SECRET"\n[[webhooks]]\nurl = "https://a.example"\nsecret = "SECRET"',
-            "give those with the same address a name each.",
+            "give those with the same host a name each.",
         ),
     ],
 )
@@ -138,6 +138,13 @@ def test_a_mistake_is_named_without_the_secret(tmp_path: Path, lines: str, words
     with pytest.raises(ConfigError) as caught:
         load_settings()
     assert words in str(caught.value) and SECRET not in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+def test_an_address_shows_no_secret(tmp_path: Path) -> None:
+    configure(
+        tmp_path, f'[[webhooks]]\nurl = "https://ann:hunter2@a.example:8443/?token=hunter2"\nsecret = "{SECRET}"\n'
+    )
+    assert "hunter2" not in json.dumps(answered("list")) and answered("list")[0]["name"] == "a.example:8443"
 
 
 def test_a_single_table_in_place_of_a_list_shows_no_secret(tmp_path: Path) -> None:

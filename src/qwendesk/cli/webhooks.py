@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 Ids = Annotated[list[str], typer.Argument(help="Ids from 'qwendesk webhooks failed', or all.")]
-Names = Annotated[list[str] | None, typer.Argument(help="Names or addresses of webhooks; default: all.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Names of webhooks; default: all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
@@ -65,11 +65,12 @@ def secret() -> None:
 
 async def _list(as_json: bool) -> None:
     from qwendesk.desk.webhooks.deliveries import WebhookCounts
+    from qwendesk.redaction import redact
 
     async with _opened() as (deliveries, settings):
         counts = await deliveries.counts()
     rows: list[dict[str, Any]] = [
-        {"name": webhook.label, "url": webhook.url, "events": list(webhook.events)}
+        {"name": webhook.label, "url": redact(webhook.url), "events": list(webhook.events)}
         | asdict(counts.get(webhook.label, WebhookCounts()))
         for webhook in settings.webhooks
     ]

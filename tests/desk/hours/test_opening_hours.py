@@ -29,6 +29,7 @@ CHANGES = [
     ("Asia/Kathmandu", date(2028, 2, 29)),  # no change; a leap day
 ]
 """Days on which the clock changes."""
+STARTS = [*range(0, 4 * 60, 15), *range(5 * 60, 23 * 60, 180), *range(23 * 60, 24 * 60, 15)]
 
 
 def berlin(*at: int) -> datetime:
@@ -47,7 +48,7 @@ def weeks(draw: st.DrawFn) -> list[list[Interval]]:
     """Intervals of weekdays, many of them at night, where clocks change."""
     days = []
     for _ in range(7):
-        starts = sorted(draw(st.sets(st.sampled_from(range(0, 24 * 60, 30)), max_size=3)))
+        starts = sorted(draw(st.sets(st.sampled_from(STARTS), max_size=3)))
         days.append([Interval(start, start + draw(st.sampled_from([10, 30, 45, 90, 300, 720]))) for start in starts])
     return days
 
@@ -116,6 +117,35 @@ def test_added_time_is_what_passes(week: list[list[Interval]], at: datetime, dur
     else:
         assert opening_hours.open_time_between(at.replace(tzinfo=UTC), reached) == duration
         assert not duration or opening_hours.is_open(reached - timedelta(microseconds=1))
+
+
+@pytest.mark.parametrize(
+    ("day", "times", "opens", "closes"),
+    [
+        # the clock goes from 02:00 to 03:00 at 01:00 UTC
+        ("2026-03-29", "02:30-03:30", "01:00", "01:30"),
+        ("2026-03-29", "01:30-02:30", "00:30", "01:00"),
+        ("2026-03-29", "02:00-03:00", None, None),
+        ("2026-03-29", "02:10-02:50", None, None),
+        ("2026-03-29", "00:00-24:00", "23:00", "22:00"),
+        # the clock goes from 03:00 to 02:00 at 01:00 UTC
+        ("2026-10-25", "02:30-03:30", "00:30", "02:30"),
+        ("2026-10-25", "01:30-02:30", "23:30", "01:30"),
+        ("2026-10-25", "01:00-02:00", "23:00", "00:00"),
+        ("2026-10-25", "02:00-03:00", "00:00", "02:00"),
+        ("2026-10-25", "03:00-04:00", "02:00", "03:00"),
+        ("2026-10-25", "00:00-24:00", "22:00", "23:00"),
+    ],
+)
+def test_the_night_in_which_the_clock_changes(day: str, times: str, opens: str | None, closes: str | None) -> None:
+    opening_hours = hours(week="closed", special={day: times})
+    begin = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(hours=6)
+    opened = opening_hours.next_opening(begin)
+    assert (opened and f"{opened:%H:%M}") == opens
+    closed = opening_hours.next_closing(opened) if opened else None
+    assert (closed and f"{closed:%H:%M}") == closes
+    if opened and closed:
+        assert opening_hours.open_time_between(begin, begin + timedelta(days=2)) == closed - opened
 
 
 def test_a_day_has_a_break() -> None:

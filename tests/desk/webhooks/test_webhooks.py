@@ -176,7 +176,7 @@ async def test_a_delivery_is_given_up_listed_and_sent_again_by_hand(counter: Cou
             deliveries = Deliveries(counter.memory.scope)
             (given_up,) = await deliveries.failed()
             assert (given_up.attempts, given_up.response_status) == (4, 503)
-            assert given_up.error == "the server answers 503: closed" and given_up.webhook == hook.url
+            assert given_up.error == "the server answers 503: closed" and given_up.webhook == hook.label
             assert await deliveries.retry(["no such id"]) == 0 and await deliveries.retry([given_up.id]) == 1
             await finished(counter, 1, done=1)
     assert {request.header("webhook-id") for request in receiver.requests} == {given_up.id}
@@ -283,7 +283,9 @@ async def test_kill_9_while_it_sends(counter: Counter) -> None:
     file = counter.memory.database.file
     async with receiving(hang) as receiver:
         values = {"url": receiver.url, "secret": SECRET, "allow_private": True, "timeout": 1, "events": "opened"}
-        await Deliveries(counter.memory.scope).register(receiver.url, datetime.now(UTC) - timedelta(minutes=1))
+        await Deliveries(counter.memory.scope).register(
+            WebhookSettings.model_validate(values).label, datetime.now(UTC) - timedelta(minutes=1)
+        )
         await write(counter)
         arguments = (sys.executable, "-c", SENDING_PROCESS, str(file), json.dumps(values))
         for run in (1, 2):

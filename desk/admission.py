@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Literal
@@ -123,6 +123,7 @@ class AdmissionController:
         queue: the durable queue.
         limits: limits of admission.
         on_stop: callback for ids of messages that a person asked to stop.
+        on_reply: callback for messages that an operator has sent to a customer on the platform itself.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class AdmissionController:
         queue: DurableQueue,
         limits: AdmissionLimits | None = None,
         on_stop: Callable[[Iterable[str]], None] = lambda ids: None,
+        on_reply: Callable[[Inbound], Awaitable[object]] | None = None,
     ) -> None:
         self._acceptance = acceptance
         self._inbox = inbox
@@ -141,6 +143,7 @@ class AdmissionController:
         self._queue = queue
         self._limits = limits or AdmissionLimits()
         self._on_stop = on_stop
+        self._on_reply = on_reply
         self._refusals = RateLimiter(1, 3600 / _REFUSAL_INTERVAL_SECONDS)
         self._forgeable_refusals = RateLimiter(1, 3600 / _FORGEABLE_REFUSAL_INTERVAL_SECONDS)
         self._stops = RateLimiter(_STOP_BURST, self._limits.per_hour)
@@ -149,6 +152,8 @@ class AdmissionController:
     async def accept(self, inbound: Inbound) -> Admission:
         """Accept or refuse a message; without a database the outcome is ``busy``."""
         try:
+            if inbound.from_operator:
+                return await self._note_reply(inbound)
             return await self._accept(inbound)
         except StoreError as error:
             log.warning("A message was not accepted: %s", error)
@@ -156,6 +161,11 @@ class AdmissionController:
                 inbound.channel, inbound.account, inbound.conversation, inbound.person, "not_stored"
             )
             return Admission("busy", text=say("not_stored", inbound.locale) if is_told else "", retry_after=1.0)
+
+    async def _note_reply(self, inbound: Inbound) -> Admission:
+        if self._on_reply:
+            await self._on_reply(inbound)
+        return Admission("accepted")
 
     async def _accept(self, inbound: Inbound) -> Admission:
         decision = await self._access.decide(inbound)

@@ -108,7 +108,9 @@ class DeskRuntime:
         self.ticket_queries = TicketQueries(database)
         self.satisfaction = Satisfaction(database, self.tickets)
         self._worker = self._make_worker(worker) if worker else None
-        admission = AdmissionController(self.acceptance, self.inbox, access, self.queue, limits, self._stop_turns)
+        admission = AdmissionController(
+            self.acceptance, self.inbox, access, self.queue, limits, self._stop_turns, self.tickets.note_reply
+        )
         self.accept = admission.accept
         self.maintenance = PeriodicMaintenance(self.inbox_maintenance, self.queue, self.access)
         self._recovery: WorkerRecovery | None = None

@@ -53,12 +53,16 @@ class ChatwootMessage:
 
 
 def parse(body: dict[str, Any]) -> ChatwootMessage | None:
-    """Return a customer's message; None for other events, private notes, agents' messages and open conversations.
+    """Return a customer's message, or an agent's to a customer; None for other events, notes and open conversations.
 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: The body does not conform to the documentation.
     """
-    if body.get("event") != "message_created" or body.get("message_type") not in ("incoming", 0) or body.get("private"):
+    if body.get("event") != "message_created" or body.get("private"):
+        return None
+    if body.get("message_type") in ("outgoing", 1):
+        return _agents_message(body)
+    if body.get("message_type") not in ("incoming", 0):
         return None
     conversation, sender = body["conversation"], body["sender"]
     if conversation.get("status", "pending") != "pending" or sender.get("type") in ("user", "agent_bot"):
@@ -82,6 +86,24 @@ def parse(body: dict[str, Any]) -> ChatwootMessage | None:
             unsupported_media=next((file.name for file in found if not file.kind), None),
         ),
         readable,
+    )
+
+
+def _agents_message(body: dict[str, Any]) -> ChatwootMessage | None:
+    """Return the message that an agent has written to a customer in Chatwoot; None for those of bots."""
+    sender, text = body.get("sender") or {}, str(body.get("content") or "")
+    if sender.get("type") != "user" or not text:
+        return None
+    return ChatwootMessage(
+        Inbound(
+            text,
+            str(int(body["conversation"]["id"])),
+            channel="chatwoot",
+            account=str(int(body["account"]["id"])),
+            event=str(int(body["id"])),
+            display_name=storable_text(str(sender.get("name") or ""))[:200],
+            from_operator=True,
+        )
     )
 
 

@@ -144,6 +144,8 @@ def parse(
     if file and int((content.get("info") or {}).get("size") or 0) > MAX_FILE_BYTES:
         file, unsupported_media = None, "large file"
     root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else None
+    # in a thread, a fallback reply names the message before it
+    pointed = None if relation.get("is_falling_back") else replied
     inbound = Inbound(
         _without_name(text, me, mention_labels(links, me.user)),
         f"{room}|{root}" if root else room,
@@ -152,11 +154,10 @@ def parse(
         account=me.user,
         event=str(event["event_id"]),
         reply_to=str(event["event_id"]),
+        quoted_id=str(pointed) if pointed else None,
         group=group,
         unsupported_media=unsupported_media,
     )
-    # in a thread, a fallback reply names the message before it
-    pointed = None if relation.get("is_falling_back") else replied
     return MatrixEvent(inbound, file, pointed, fallback) if inbound.text or file or unsupported_media else None
 
 

@@ -189,11 +189,17 @@ def _inbound(
         account=str(me.id),
         event=event,
         reply_to=str(int(message["message_id"])),
+        quoted_id=_quoted_id(message),
         locale=sender.get("language_code"),
         group=message["chat"]["type"] != "private",
         display_name=" ".join(str(name) for name in names if name),
         unsupported_media=unsupported_media,
     )
+
+
+def _quoted_id(message: dict[str, Any]) -> str | None:
+    quoted = message.get("reply_to_message") or {}
+    return str(int(quoted["message_id"])) if "message_id" in quoted else None
 
 
 def _addresses_bot(message: dict[str, Any], me: TelegramIdentity) -> bool:

@@ -237,6 +237,7 @@ def _payload(inbound: Inbound) -> dict[str, Any]:
         "model": inbound.model,
         "think": inbound.think,
         "reply_to": inbound.reply_to,
+        "quoted_id": inbound.quoted_id,
         "locale": inbound.locale,
         "group": inbound.group,
         "display_name": inbound.display_name,

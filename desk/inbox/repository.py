@@ -279,6 +279,7 @@ def inbound_of(row: Any, files: list[Attachment]) -> Inbound:
         account=row.account,
         event=row.event,
         reply_to=payload.get("reply_to"),
+        quoted_id=payload.get("quoted_id"),
         locale=payload.get("locale"),
         group=bool(payload.get("group")),
         display_name=payload.get("display_name", ""),

@@ -23,7 +23,7 @@ from qwendesk.desk.tickets.records import (
 from qwendesk.desk.translations import DETECTED_LANGUAGE, detected_language
 from qwendesk.memory.conversations.turns import title
 from qwendesk.memory.tables.conversations import Conversation, PersonIdentity, Tenant
-from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantConnection
 
@@ -46,8 +46,9 @@ class Placement:
 async def place_message(connection: TenantConnection, claimed: ClaimedMessage, rules: TicketRules) -> Placement | None:
     """Put a claimed message into a ticket, once; None if the message has a newer run or was deleted.
 
-    The ticket is the one the customer chose, else the open one that an operator holds, else the newest open one. A
-    ticket that only the bot has answered is resolved after a long silence, and the message opens a new one.
+    The ticket is the one whose message it quotes, else the one the customer chose, else the open one that an operator
+    holds, else the newest open one. A ticket that only the bot has answered is resolved after a long silence, and the
+    message opens a new one.
 
     Args:
         connection: the tenant's connection, in a transaction that writes.
@@ -78,13 +79,14 @@ async def _open_ticket(
     connection: TenantConnection, claimed: ClaimedMessage, rules: TicketRules, now: datetime
 ) -> TicketRecord | None:
     """Return the ticket that takes the message, awake and open; None: a new one is needed."""
-    chosen = claimed.settings.get(CHOSEN_TICKET)
-    if chosen == 0:
+    chosen, quoted = claimed.settings.get(CHOSEN_TICKET), await _quoted(connection, claimed)
+    if chosen == 0 and quoted is None:
         await _forget_choice(connection, claimed)
         return None
     tickets = await _tickets(connection, claimed.conversation_id)
     open_ = [ticket for ticket in tickets if ticket.is_open]
-    ticket = next((one for one in open_ if one.number == chosen), None)
+    ticket = next((one for one in open_ if one.id == quoted), None)
+    ticket = ticket or next((one for one in open_ if one.number == chosen), None)
     ticket = ticket or next((one for one in open_ if one.state == "human"), None) or next(iter(open_), None)
     if ticket is None:
         ticket = tickets[0] if tickets and _may_reopen(tickets[0], rules, now) else None
@@ -113,6 +115,21 @@ async def _open_ticket(
     newest = _newest(claimed, now, ticket.language)
     await connection.execute(update(Ticket).where(Ticket.id == ticket.id).values(**newest))
     return await read_ticket(connection, ticket.id)
+
+
+async def _quoted(connection: TenantConnection, claimed: ClaimedMessage) -> str | None:
+    """Return the id of the ticket whose message the claimed one quotes."""
+    quoted = claimed.inbound.quoted_id
+    if not quoted:
+        return None
+    here = OutboundMessage.conversation_id == claimed.conversation_id
+    sent = (
+        select(InboundEvent.ticket_id)
+        .join(OutboundMessage, OutboundMessage.inbound_id == InboundEvent.id)
+        .where(here, OutboundMessage.message_id == quoted)
+    )
+    found: str | None = (await connection.execute(sent.limit(1))).scalar_one_or_none()
+    return found
 
 
 def _may_reopen(ticket: TicketRecord, rules: TicketRules, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.inbox.acceptance import Enqueue
@@ -15,8 +15,9 @@ from qwendesk.desk.inbox.outgoing import add_outgoing
 from qwendesk.desk.tickets.records import Actor, TicketRecord
 from qwendesk.memory.conversations.turns import attachment_rows, parts_of
 from qwendesk.memory.tables.conversations import Message, StoredAttachment
+from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tenancy import TenantConnection
-from qwendesk.messages import Attachment
+from qwendesk.messages import Attachment, Inbound
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +77,66 @@ async def send_message(
         files=outgoing.files,
     )
     if sequence is not None and operator:
-        files = attachment_rows(outgoing.files)
-        row = {
-            "id": str(uuid7()),
-            "conversation_id": ticket.conversation_id,
-            "sequence": sequence,
-            "role": "operator",
-            "part": 0,
-            "text": outgoing.text,
-            "parts": parts_of(files),
-            "ticket_id": ticket.id,
-            "operator_id": operator_id,
-            "created_at": datetime.now(UTC),
-        }
-        await connection.execute(insert(Message), row)
-        if files:
-            await connection.execute(insert(StoredAttachment), [{**file, "message_id": row["id"]} for file in files])
+        await _store(connection, ticket, operator, sequence, outgoing.text, outgoing.files)
     return sequence
+
+
+async def note_message(
+    connection: TenantConnection, dialect: str, ticket: TicketRecord, inbound: Inbound, operator: Actor
+) -> int | None:
+    """Store a message that a person has sent to the customer already, and return its number; None: it is known.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes and has locked the ticket's conversation.
+        dialect: the name of the SQL dialect.
+        ticket: the ticket.
+        inbound: the message, as its channel has seen it.
+        operator: who wrote it.
+    """
+    sequence = await add_outgoing(
+        connection,
+        dialect,
+        lambda *row: None,
+        conversation_id=ticket.conversation_id,
+        channel=ticket.channel,
+        account=inbound.account,
+        person=ticket.delivery.person,
+        event=inbound.event or str(uuid7()),
+        source="operator",
+        payload={"text": inbound.text, "conversation": inbound.conversation},
+        ticket_id=ticket.id,
+        operator_id=operator.operator_id,
+    )
+    if sequence is None:
+        return None
+    here = (InboundEvent.conversation_id == ticket.conversation_id) & (InboundEvent.sequence == sequence)
+    await connection.execute(update(InboundEvent).where(here).values(status="done", finished_at=datetime.now(UTC)))
+    await _store(connection, ticket, operator, sequence, inbound.text, inbound.attachments)
+    return sequence
+
+
+async def _store(
+    connection: TenantConnection,
+    ticket: TicketRecord,
+    operator: Actor,
+    sequence: int,
+    text: str,
+    files: Sequence[Attachment],
+) -> None:
+    """Store an operator's message in the conversation."""
+    stored = attachment_rows(files)
+    row = {
+        "id": str(uuid7()),
+        "conversation_id": ticket.conversation_id,
+        "sequence": sequence,
+        "role": "operator",
+        "part": 0,
+        "text": text,
+        "parts": parts_of(stored),
+        "ticket_id": ticket.id,
+        "operator_id": operator.operator_id,
+        "created_at": datetime.now(UTC),
+    }
+    await connection.execute(insert(Message), row)
+    if stored:
+        await connection.execute(insert(StoredAttachment), [{**file, "message_id": row["id"]} for file in stored])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cachetools import TTLCache
-from sqlalchemy import ColumnElement, exists, insert, select, update
+from sqlalchemy import ColumnElement, Select, case, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from uuid_utils import uuid7
 
@@ -22,6 +22,7 @@ from qwendesk.desk.tickets.placement import Placement, place_message
 from qwendesk.desk.tickets.records import (
     BOT,
     DELIVERY,
+    OPEN_STATES,
     PRIORITIES,
     Actor,
     Priority,
@@ -30,15 +31,17 @@ from qwendesk.desk.tickets.records import (
     TicketRecord,
     TicketRules,
 )
-from qwendesk.desk.tickets.sending import OutgoingMessage, send_message
+from qwendesk.desk.tickets.sending import OutgoingMessage, note_message, send_message
 from qwendesk.desk.tickets.withdrawal import StopCause, drop_answer, stop_cause, withdraw_answer
 from qwendesk.errors import StoreError
+from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.conversations.turns import Turns
+from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
-from qwendesk.messages import Attachment
+from qwendesk.messages import Attachment, Inbound
 
 _PRESENCE_CACHE_SECONDS = 2.0
 HANDED_OVER_BY = "handed_over_by"
@@ -538,6 +541,42 @@ class Tickets:
         return ticket
 
     @unit_of_work
+    async def note_reply(self, inbound: Inbound) -> TicketRecord | None:
+        """Take over the ticket of a conversation in which a person has answered on the platform itself, once.
+
+        The holder is the operator with the person's name, or nobody known.
+
+        Returns:
+            The ticket; None if there is none, or the message is known.
+        """
+        if not await self.are_kept():
+            return None
+        async with self._database.read() as connection:
+            ticket_id = (await connection.execute(_newest_open(inbound))).scalar_one_or_none()
+            operator_id = (await connection.execute(_named(inbound.display_name))).scalar_one_or_none()
+        if ticket_id is None:
+            return None
+        operator = Actor("operator", operator_id, inbound.display_name)
+        async with self._change(ticket_id) as (connection, ticket):
+            sequence = await note_message(connection, self._database.dialect, ticket, inbound, operator)
+            if sequence is None:
+                return None
+            now = datetime.now(UTC)
+            changes: dict[str, Any] = {
+                "state": "human",
+                "operator_id": operator_id,
+                "snoozed_until": None,
+                "resolved_at": None,
+                "waiting_since": None,
+                "last_message_at": now,
+                "last_from": "operator",
+                "first_response_at": ticket.first_response_at or now,
+            }
+            noted, kind = {"sequence": sequence, "channel": ticket.channel}, "replied_elsewhere"
+            ticket = await change_ticket(connection, ticket, kind, operator, changes, noted=noted, at=now)
+        return ticket
+
+    @unit_of_work
     async def tell(
         self,
         ticket_id: str,
@@ -648,6 +687,24 @@ async def _let_bot_answer(connection: TenantConnection, ticket: TicketRecord) ->
 
 def _open_messages(ticket: TicketRecord) -> tuple[ColumnElement[bool], ...]:
     return InboundEvent.ticket_id == ticket.id, InboundEvent.source == "customer", OPEN
+
+
+def _newest_open(inbound: Inbound) -> Select[Any]:
+    """Select the id of a conversation's open ticket: the one that a person holds, else the newest."""
+    key = conversation_key(inbound.account, inbound.conversation)
+    return (
+        select(Ticket.id)
+        .join(Conversation, Conversation.id == Ticket.conversation_id)
+        .where(*is_conversation(inbound.channel, "", key), Ticket.state.in_(OPEN_STATES))
+        .order_by(case((Ticket.state == "human", 0), else_=1), Ticket.number.desc())
+        .limit(1)
+    )
+
+
+def _named(name: str) -> Select[Any]:
+    """Select the id of the operator with a name, if there is one alone."""
+    named = (func.lower(Operator.display_name) == name.strip().lower()) & Operator.disabled_at.is_(None)
+    return select(func.min(Operator.id)).where(named).having(func.count() == 1)
 
 
 async def _require_operator(connection: TenantConnection, operator_id: str) -> None:

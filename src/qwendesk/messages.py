@@ -132,11 +132,15 @@ class Inbound:
     """The platform's delivery id; a second delivery with the same id is a duplicate. None: never repeated."""
     reply_to: str | None = None
     """The platform's message id, for replies that quote it."""
+    quoted_id: str | None = None
+    """The platform's id of the message that this one quotes or replies to."""
     locale: str | None = None
     """The person's language according to the platform, such as ``it`` or ``pt-br``."""
     group: bool = False
     """Whether the conversation is a group."""
     display_name: str = ""
+    from_operator: bool = False
+    """Whether a person of the desk has written it to the customer on the platform itself, so that it is delivered."""
     sequence: int | None = None
     """Sequence number in the conversation, assigned at acceptance; None: the next one."""
     unsupported_media: str | None = None

@@ -45,10 +45,14 @@ class TestChatwoot(ChannelConformance):
     ) -> None:
         await simulator.write(UserMessage("hello"))
         body = {"event": "message_created", "id": 7, "account": {"id": 1}, "conversation": {"id": 1001}, "content": "x"}
-        sender = {"sender": {"id": 3, "type": "user"}}
-        for more in ({"message_type": "outgoing"}, {"message_type": "incoming", "private": True}, {"event": "x"}):
+        sender = {"sender": {"id": 3, "type": "user", "name": "Zoë"}}
+        own = {"message_type": "outgoing", "sender": {"id": 4, "type": "agent_bot"}}
+        for more in ({"message_type": "outgoing", "private": True}, own, {"event": "x"}):
             assert await simulator.call(json.dumps(body | sender | more).encode()) == 200
         assert len(desk.inbox) == 1
+        assert await simulator.call(json.dumps(body | sender | {"message_type": "outgoing"}).encode()) == 200
+        reply = desk.inbox[-1]
+        assert reply.from_operator and (reply.display_name, reply.conversation, reply.text) == ("Zoë", "1001", "x")
 
     async def test_a_forged_and_an_old_call_are_refused(
         self, simulator: ChatwootSimulator, channel: Channel, desk: RecordingDesk

@@ -16,6 +16,7 @@ COMMANDS = {
     "kb": "Manage and search the knowledge base.",
     "hours": "Show the opening hours, and whether the desk is open.",
     "pairing": "Decide who may use the desk.",
+    "tickets": "List, answer and change the tickets of customers.",
     "operators": "Manage the accounts of the people who answer customers.",
     "translate": "Translate a text as the desk does, and manage the glossary.",
     "canned": "Manage canned answers: written once, translated, reviewed.",

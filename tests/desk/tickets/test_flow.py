@@ -367,3 +367,73 @@ async def test_a_pressed_button_under_the_question_at_the_end_is_a_rating(desks:
         await desk.settle()
         assert desk.outlet.texts[-1] == say("csat_thanks") and len(desk.engine.calls) == before
         assert (await newest(desk)).state == "resolved"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Can I talk to a human please?", "Ich möchte mit einem Menschen sprechen", "人間のオペレーターと話したいです"],
+)
+async def test_a_customer_asks_for_a_person_in_words(desks: Desks, words: str) -> None:
+    async with desks(echo) as desk:
+        await add_operator(desk)
+        await desk.say(words)
+        await desk.say("hello?")
+        await desk.settle()
+        assert len(desk.outlet.texts) == 1 and not desk.outlet.texts[0].startswith("re ")
+        assert (await newest(desk)).state == "waiting"
+        assert await thread(desk) == [("user", words), ("user", "hello?")]
+
+
+async def test_without_operators_the_words_are_for_the_model(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await desk.say("Can I talk to a human please?")
+        await desk.settle()
+        assert desk.outlet.texts == ["re Can I talk to a human please?"]
+
+
+async def test_a_message_goes_to_the_ticket_that_it_quotes(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("my bill")
+        await desk.say("/ticket new my parcel")
+        await desk.settle()
+        bill = (await tickets_of(desk))[1]
+        await desk.runtime.tickets.reply(bill.id, ada, "Which bill?", key="1")
+        await desk.settle()
+        await desk.say("it came today", quoted_id="m2")  # the answer about the parcel
+        await desk.say("that of May", quoted_id="m3")
+        await desk.say("that of June", quoted_id="unknown")
+        await desk.settle()
+        assert desk.outlet.texts[-1] == "re it came today"
+        shown = await desk.runtime.ticket_queries.thread(bill.id)
+        assert [message.text for message in shown.messages if message.role == "user"] == [
+            "my bill",
+            "that of May",
+            "that of June",
+        ]
+
+
+async def test_an_answer_on_the_platform_itself_takes_the_ticket(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await desk.settle()
+        for _ in range(2):
+            await desk.say("I do it.", event="agent-1", from_operator=True, display_name="ADA")
+        await desk.say("Me too.", event="agent-2", from_operator=True, display_name="Somebody")
+        await desk.say("thanks")
+        await desk.settle()
+        assert desk.outlet.texts == ["re help"], "what is delivered is not sent again"
+        ticket = await newest(desk)
+        assert (ticket.state, ticket.operator_id) == ("human", None)
+        events = (await desk.runtime.ticket_queries.thread(ticket.id)).events
+        assert [event.operator_id for event in events if event.kind == "replied_elsewhere"] == [ada.operator_id, None]
+        assert await thread(desk) == [
+            ("user", "help"),
+            ("assistant", "re help"),
+            ("operator", "I do it."),
+            ("operator", "Me too."),
+            ("user", "thanks"),
+        ]
+        await desk.say("nobody asked", "c9", event="agent-3", from_operator=True)
+        assert await desk.runtime.inbox.conversation_id("test", "", "c9") is None

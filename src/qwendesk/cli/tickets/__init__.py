@@ -1,1 +1,5 @@
 """``qwendesk tickets``: tickets of the support desk."""
+
+from qwendesk.cli.tickets.command import app
+
+__all__ = ["app"]

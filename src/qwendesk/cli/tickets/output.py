@@ -1,0 +1,92 @@
+"""Print tickets and their threads, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from qwendesk.printable import many_lines, one_line
+
+if TYPE_CHECKING:
+    from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread
+    from qwendesk.desk.tickets.records import TicketRecord
+
+_SUBJECT_CHARS = 60
+
+
+def print_tickets(tickets: Sequence[TicketRecord], *, as_json: bool) -> None:
+    """Print a list of tickets, a line each."""
+    for ticket in tickets:
+        if as_json:
+            _print_json(_plain(ticket))
+            continue
+        cells = [f"#{ticket.number:<5}", f"{ticket.state:<8}", f"{ticket.priority:<6}", _local(ticket.last_message_at)]
+        who = ticket.operator_name or "-"
+        more = [f"{one_line(who)[:16]:<16}", f"{one_line(ticket.customer)[:20]:<20}"]
+        typer.echo("  ".join([*cells, *more, one_line(ticket.subject)[:_SUBJECT_CHARS]]).rstrip())
+    if not tickets and not as_json:
+        typer.echo("There is no such ticket.", err=True)
+
+
+def print_ticket(ticket: TicketRecord, *, as_json: bool) -> None:
+    """Print a ticket as it is after a change."""
+    if as_json:
+        _print_json(_plain(ticket))
+        return
+    holder = f", {one_line(ticket.operator_name)}" if ticket.operator_name else ""
+    tags = f" [{', '.join(map(one_line, ticket.tags))}]" if ticket.tags else ""
+    typer.echo(f"#{ticket.number} {ticket.state}{holder}{tags}: {one_line(ticket.subject)}")
+
+
+def print_thread(thread: TicketThread, *, as_json: bool) -> None:
+    """Print a ticket with its messages, notes and events, in the order of their times."""
+    if as_json:
+        messages = [_plain_message(message) for message in thread.messages]
+        notes = [_json(asdict(note)) for note in thread.notes]
+        events = [_json(asdict(event)) for event in thread.events]
+        _print_json({**_plain(thread.ticket), "messages": messages, "notes": notes, "events": events})
+        return
+    ticket = thread.ticket
+    print_ticket(ticket, as_json=False)
+    typer.echo(f"customer  {one_line(ticket.customer)} ({ticket.channel}, {ticket.language or 'language unknown'})")
+    lines = [(message.created_at, _message_line(message)) for message in thread.messages]
+    lines += [(note.created_at, f"note by {one_line(note.operator_name)}: {note.text}") for note in thread.notes]
+    for event in thread.events:
+        who = one_line(event.operator_name) or event.actor
+        reason = f" ({event.reason})" if event.reason else ""
+        lines.append((event.at, f"- {event.kind} by {who}{reason}"))
+    for at, line in sorted(lines, key=lambda one: one[0]):
+        typer.echo(f"{_local(at)}  {many_lines(line)}")
+
+
+def _message_line(message: ThreadMessage) -> str:
+    who = message.operator_name if message.role == "operator" else message.role
+    files = "".join(f" [{file['type']}]" for file in message.attachments)
+    failed = " (not delivered)" if message.delivery == "failed" else ""
+    return f"[{message.sequence}] {one_line(who)}{failed}: {message.text}{files}"
+
+
+def _plain(ticket: TicketRecord) -> dict[str, Any]:
+    values = {name: getattr(ticket, name) for name in ticket.__slots__ if name not in ("delivery", "signals")}
+    return _json({**values, "customer": ticket.customer})
+
+
+def _plain_message(message: ThreadMessage) -> dict[str, Any]:
+    return _json(asdict(message))
+
+
+def _json(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    typer.echo(json.dumps(values, ensure_ascii=False))
+
+
+def _local(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"

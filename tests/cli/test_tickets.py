@@ -1,0 +1,98 @@
+"""``qwendesk tickets``: the same changes as on the operators' pages, from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from qwendesk.cli.main import app
+from tests.databases import put_migrated
+from tests.desk.parts import TestOutlet, running
+from tests.desk.tickets.operators import add_operator
+
+
+@pytest.fixture(autouse=True)
+def tickets(own_home: Path) -> None:
+    """Two tickets of one customer, and two operators."""
+    put_migrated(own_home / "qwendesk.db")
+
+    async def write() -> None:
+        async with running(own_home, lambda messages: "I see.") as desk:
+            for name in ("ada", "bo"):
+                await add_operator(desk.runtime.database, name)
+            await desk.say("Where is my parcel?", display_name="Zoë")
+            await desk.say("/ticket new My bill is wrong.", display_name="Zoë")
+            await desk.settle()
+
+    asyncio.run(write())
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["tickets", *arguments])
+
+
+def told(*arguments: str) -> Any:
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_ticket_goes_its_way(own_home: Path) -> None:
+    assert [(one["number"], one["state"], one["customer"]) for one in told("list")] == [
+        (2, "bot", "Zoë"),
+        (1, "bot", "Zoë"),
+    ]
+    assert run("hand-over", "1").stdout.startswith("#1 waiting, Ada: Where is my parcel?")
+    assert [one["number"] for one in told("list", "--state", "waiting")] == [1]
+    assert "#1 human, Bo" in run("take", "1", "--as", "bo").stdout
+    refused = run("reply", "1", "On its way.", "--as", "ada")
+    assert refused.exit_code == 1 and "Bo holds ticket 1" in refused.stderr
+    (own_home / "label.png").write_bytes(b"png")
+    sent = told("reply", "1", "On its way.", "--as", "bo", "--file", str(own_home / "label.png"))
+    assert (sent[0]["last_from"], sent[0]["operator_name"]) == ("operator", "Bo")
+    assert run("note", "1", "Called the carrier.", "--as", "bo").exit_code == 0
+    assert told("tag", "1", "parcel", "Late")[0]["tags"] == ["parcel", "late"]
+    assert told("tag", "1", "late", "--remove")[0]["tags"] == ["parcel"]
+    assert told("assign", "1", "ada")[0]["operator_name"] == "Ada"
+    assert told("snooze", "1", "2d")[0]["state"] == "snoozed"
+    assert told("hand-back", "1", "--as", "ada")[0]["state"] == "bot"
+    assert told("resolve", "1")[0]["state"] == "resolved"
+    assert told("reopen", "1")[0]["state"] == "waiting"
+    shown = run("show", "1").stdout
+    for line in ("[1] user: Where is my parcel?", "Bo: On its way. [image]", "note by Bo: Called", "- resolved by api"):
+        assert line in shown
+    assert [one["number"] for one in told("search", "bill")] == [2]
+    asyncio.run(deliver(own_home))
+
+
+async def deliver(home: Path) -> None:
+    """Start the desk: what the command stored is delivered."""
+    outlet = TestOutlet()
+    async with running(home, outlet=outlet) as desk:
+        await desk.settle()
+    assert outlet.texts == ["On its way."] and [file.name for file in outlet.sent[0].attachments] == ["label.png"]
+
+
+def test_matters_are_merged_and_split() -> None:
+    assert told("merge", "2", "1")[0]["number"] == 1
+    assert told("list", "--state", "resolved")[0]["number"] == 2
+    assert len(told("show", "1")[0]["messages"]) == 4
+    assert told("split", "1", "2", "--subject", "The bill")[0]["subject"] == "The bill"
+
+
+def test_mistakes_are_told_in_one_line() -> None:
+    for arguments, reason in (
+        (("show", "9"), "no ticket 9"),
+        (("take", "1", "--as", "nobody"), "nobody"),
+        (("list", "--state", "closed"), "no state 'closed'"),
+        (("hand-back", "1"), "cannot be handed back"),
+        (("snooze", "1", "tomorrow"), "is no time"),
+        (("reply", "1", "x", "--as", "ada", "--file", "missing.png"), "cannot be read"),
+    ):
+        done = run(*arguments)
+        assert done.exit_code != 0 and reason in done.stderr, done.output

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    case,
     cast,
     func,
     literal,
@@ -35,6 +36,7 @@ from qwendesk.memory.tables.conversations import (
     Turn,
 )
 from qwendesk.memory.tables.facts import ConversationSummary, StoredFact
+from qwendesk.memory.tables.tickets import MessageTranslation, Ticket
 from qwendesk.memory.tables.types import Json
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.messages import Attachment, Inbound
@@ -253,7 +255,7 @@ def _row(kind: str, *columns: Any) -> list[Any]:
 
 
 def _messages() -> Select[Any]:
-    columns = (Message.id, Message.role, Message.text, Message.created_at, Message.sequence, Message.parts)
+    columns = (Message.id, Message.role, _as_told(), Message.created_at, Message.sequence, Message.parts)
     newest = _conversation(Conversation.next_sequence - _LIMIT)
     summarised = select(func.max(ConversationSummary.to_sequence)).where(
         ConversationSummary.conversation_id == _conversation()
@@ -269,6 +271,20 @@ def _messages() -> Select[Any]:
         .order_by(Message.sequence.desc(), Message.role.desc(), Message.part.desc())
         .limit(_LIMIT)
     )
+
+
+def _as_told() -> ColumnElement[str]:
+    """Select a message's text; of an operator's message, the translation that the customer got, if there is one."""
+    customer = select(func.coalesce(Conversation.settings["language"].as_string(), Ticket.language))
+    customer = customer.join(Conversation, Conversation.id == Ticket.conversation_id)
+    language = customer.where(Ticket.id == Message.ticket_id).correlate(Message).scalar_subquery()
+    translated = select(MessageTranslation.text).where(
+        MessageTranslation.message_id == Message.id,
+        MessageTranslation.language == language,
+        MessageTranslation.status == "done",
+    )
+    told = func.coalesce(translated.correlate(Message).scalar_subquery(), Message.text)
+    return case((Message.role == "operator", told), else_=Message.text)
 
 
 def _summary() -> Select[Any]:

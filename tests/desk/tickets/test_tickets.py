@@ -6,10 +6,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import insert
 
 from qwendesk.desk.tickets.placement import CHOSEN_TICKET
 from qwendesk.desk.tickets.queries import TicketFilter
 from qwendesk.desk.tickets.records import BOT, CUSTOMER, Actor, TicketConflict, TicketError, TicketGone
+from qwendesk.memory.tables.tickets import MessageTranslation
+from qwendesk.messages import Inbound
 from tests.desk.tickets.conftest import Counter
 
 
@@ -135,6 +138,31 @@ async def test_a_reply_takes_the_ticket_and_is_sent_once(counter: Counter) -> No
     with pytest.raises(TicketConflict, match="Ada holds ticket 1"):
         await counter.tickets.reply(ticket.id, bo, "me too")
     assert (await counter.tickets.reply(ticket.id, bo, "me too", force=True)).operator_name == "Bo"
+
+
+async def test_the_bot_reads_what_the_customer_got(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    placement = await counter.write("Dov'è il mio pacco? Lo aspetto da ieri.")
+    assert placement.ticket.language == "it"
+    ticket = await counter.tickets.reply(placement.ticket.id, ada, "It is on its way.")
+    message = (await counter.queries.thread(ticket.id)).messages[-1]
+    now = datetime.now(UTC)
+    rows = [
+        {"id": f"t{number}", "message_id": message.id, "created_at": now, "language": language, **made}
+        for number, (language, made) in enumerate(
+            [
+                ("it", {"text": "È in viaggio.", "status": "done"}),
+                ("fr", {"text": "Il est en route.", "status": "done"}),
+            ]
+        )
+    ]
+    async with counter.memory.scope.write() as connection:
+        await connection.execute(insert(MessageTranslation), rows)
+    context = await counter.memory.turns.context(Inbound("grazie", "c1", channel="test", person="ann"))
+    assert [(one.role, one.text) for one in context.messages] == [
+        ("user", "Dov'è il mio pacco? Lo aspetto da ieri."),
+        ("operator", "È in viaggio."),
+    ]
 
 
 async def test_taking_over_stops_the_bots_turn(counter: Counter) -> None:

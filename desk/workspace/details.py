@@ -1,4 +1,4 @@
-"""What belongs to the messages of a ticket: their files, and how an answer was made."""
+"""What belongs to the messages of a ticket: their files, who has proved to be the customer, how an answer was made."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from qwendesk.memory.tables.conversations import Message, StoredAttachment, Turn
+from qwendesk.memory.tables.conversations import VERIFIED_CUSTOMER, Conversation, Message, StoredAttachment, Turn
 from qwendesk.memory.tenancy import TenantDatabase
 
 
@@ -53,6 +53,13 @@ class MessageDetails:
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).one_or_none()
         return (FileInfo(*row[:-1]), row[-1]) if row else None
+
+    async def verified_customer(self, conversation_id: str) -> dict[str, str]:
+        """Return id, name and e-mail of the customer whom a shop has signed; empty: nobody has verified them."""
+        statement = select(Conversation.settings).where(Conversation.id == conversation_id)
+        async with self._database.read() as connection:
+            settings: dict[str, Any] = (await connection.execute(statement)).scalar_one_or_none() or {}
+        return dict(settings.get(VERIFIED_CUSTOMER) or {})
 
     async def receipt(self, ticket_id: str, sequence: int) -> dict[str, Any] | None:
         """Return the receipt of the answer with a number; None: there is none."""

@@ -46,7 +46,7 @@ class Counter:
     async def accept(self, text: str, conversation: str = "c1", **more: Any) -> ClaimedMessage:
         """Accept and claim a customer's message."""
         event = f"e{next(self.events)}"
-        inbound = Inbound(text, conversation, channel="test", event=event, **{"person": "ann", **more})
+        inbound = Inbound(text, conversation, event=event, **{"channel": "test", "person": "ann", **more})
         inbox = InboxRepository(self.memory.scope)
         accepted = await InboxAcceptance(self.memory.scope).accept(inbound, (), lambda *row: None)
         claimed = await inbox.claim(accepted.id)

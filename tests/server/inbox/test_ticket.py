@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 
 from qwendesk.desk.tickets.records import CUSTOMER
 from qwendesk.memory.tables.tickets import MessageTranslation
-from qwendesk.messages import Attachment
+from qwendesk.messages import Attachment, Customer
 from qwendesk.server.pages.inbox.inbox import Inbox
 from tests.desk.tickets.conftest import Counter
 from tests.server.browser import Browser
@@ -327,3 +327,15 @@ async def test_colleagues_at_a_ticket_are_named_even_with_the_same_name(counter:
     seen = await second.get(page)
     assert "is typing" in seen.text and "Bo (bo1)" in seen.text and "Bo (bo2)" in seen.text
     assert "is typing" not in (await first.get(page)).text
+
+
+async def test_a_customer_whom_the_shop_has_signed_is_told_from_one_who_gives_a_name(
+    counter: Counter, log_in: LogIn
+) -> None:
+    ann = await log_in("ann")
+    signed = await waiting(counter, "help", "c1", channel="web", customer=Customer("17", "Zoë <b>", "z@b.example"))
+    said = await waiting(counter, "help", "c2", channel="web", person="bob", display_name="Zoë")
+    page = (await ann.get(f"/desk/tickets/{signed.number}")).text
+    assert "Verified by the shop" in page and "Zoë &lt;b&gt;" in page and "z@b.example" in page
+    page = (await ann.get(f"/desk/tickets/{said.number}")).text
+    assert "anybody may give this name" in page and "Verified by the shop" not in page

@@ -46,7 +46,7 @@ _SOMEBODY = "[NSV][fNSV]*"
 _PATTERNS: tuple[tuple[WishKind, re.Pattern[str]], ...] = (
     ("call", re.compile(r"C|[NSV][fNSVL]*x?f*[Bv]|[NS][fNSVL]*b|B+(?=f*(?:$|[L0]))|W[fW]*c")),
     ("person", re.compile(rf"[TW][fTW]*{_SOMEBODY}|T[fT]*xf*S|{_SOMEBODY}A|[NS][fNS]*W$")),
-    ("presence", re.compile(rf"P[fNSV]*x{{0,4}}f*$|Y[fP]*{_SOMEBODY}(?:P|$|L|f*[xRW]{{0,2}}T)")),
+    ("presence", re.compile(rf"P[fNSV]*x{{0,4}}f*$|Yf*P|Y[fP]*{_SOMEBODY}(?:P|$|L|f*[xRW]{{0,2}}T)")),
 )
 _VERB_LAST: tuple[WishKind, re.Pattern[str]] = ("person", re.compile(rf"{_SOMEBODY}T"))
 """In languages whose verb may stand behind the person."""

@@ -15,6 +15,7 @@ COMMANDS = {
     "bench": "Measure the quality of answers: the desk against the bare model.",
     "kb": "Manage and search the knowledge base.",
     "hours": "Show the opening hours, and whether the desk is open.",
+    "handover": "Tell why messages would be handed over to a person.",
     "pairing": "Decide who may use the desk.",
     "tickets": "List, answer and change the tickets of customers.",
     "operators": "Manage the accounts of the people who answer customers.",

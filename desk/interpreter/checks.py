@@ -15,6 +15,7 @@ from qwendesk.desk.interpreter.marks import Masked, Restored, is_reordered
 from qwendesk.desk.interpreter.scripts import is_in_script_of, shares_script
 from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
 from qwendesk.routing.signals.language import are_similar, english_name, identify_language
+from qwendesk.tools.number_formats import plain_digits
 
 FaultKind = Literal[
     "empty", "token", "order", "term", "language", "untranslated", "chatter", "answer", "length", "lines", "markup"
@@ -30,6 +31,8 @@ _MIN_RATIO, _MIN_LESS = 0.4, 3.0
 """Most and least weight of a translation: a share of the original's, and letters."""
 _MIN_WEIGHT = 24.0
 """Weight from which the language of a text is identified."""
+_MAX_IN_WORDS = 31
+"""Largest number that may stand in words in one text and in digits in the other."""
 _MIN_KEPT_WEIGHT = 18.0
 """Weight from which a translation that equals its original is a fault."""
 _QUESTION = regex.compile(r"[?？؟;՞⁇⁈]|\u037e")
@@ -92,8 +95,9 @@ def _tokens(source: str, masked: Masked, restored: Restored) -> Iterator[Fault]:
     for at in restored.repeated:
         yield Fault("token", f"{masked.restored[at]!r} stands there more than once")
     for token in restored.extra:
-        is_number = token.kind in ("number", "time", "date")
-        if is_number and has_numbers_in_words(source):
+        digits = plain_digits(token.text)
+        is_small = digits.isdecimal() and int(digits[:9]) <= _MAX_IN_WORDS
+        if is_small and has_numbers_in_words(source):
             yield Fault("token", f"{token.text!r} stands in words in the original", is_fatal=False)
         else:
             yield Fault("token", f"{token.text!r} does not stand in the original")
@@ -149,7 +153,7 @@ def _question(plain: str, prose: str, language: str) -> Iterator[Fault]:
     if not asked and asks and (_STATES.search(plain.strip()) or _sentences(prose) > _sentences(plain)):
         yield Fault("answer", "it asks a question that the original does not ask")
     more = _sentences(prose) - max(_sentences(plain), 1)
-    if more > 1 + _sentences(plain) // 3:
+    if more > 1 + _sentences(plain) // 2:
         yield Fault("answer", "it has more sentences than the original")
     elif more > 0 and weight(prose) > 1.5 * weight(plain) + 10:
         yield Fault("answer", "it says more than the original")

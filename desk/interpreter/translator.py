@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-import regex
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.desk.interpreter.checks import Fault, check_unit, weight
@@ -20,7 +19,7 @@ from qwendesk.desk.interpreter.notes import reading_notes
 from qwendesk.desk.interpreter.parts import Part, has_words, split_message
 from qwendesk.desk.interpreter.tokens import find_tokens, without_tokens
 from qwendesk.engines.pool import ModelPool
-from qwendesk.errors import ConfigError, QwendeskError, did_you_mean
+from qwendesk.errors import ConfigError, EngineError, QwendeskError, did_you_mean
 from qwendesk.prompts import render
 from qwendesk.routing.signals.language import (
     are_similar,
@@ -34,7 +33,7 @@ from qwendesk.settings import TranslationSettings
 TranslationStatus = Literal["same", "done", "refused", "failed", "off"]
 """``same``: the original is in the language already. ``refused``: the result failed a check. ``failed``: no model
 answered in time. ``off``: translation is switched off for the message."""
-_SCHEMA = {
+_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"translation": {"type": "string"}},
     "required": ["translation"],
@@ -44,14 +43,11 @@ _MIN_IDENTIFIED_WEIGHT = 20.0
 """Weight of a text from which its own language is trusted before the one that its author is known to write."""
 _MIN_KEPT_WEIGHT = 40.0
 """Weight of a line from which it stays as it is if it is in the language of the translation."""
-_MAX_PIECES = 4
-"""Most texts between tokens that are translated one by one."""
-_MIN_PIECE_WEIGHT = 5.0
-"""Least weight of such a text: a preposition has no translation of its own."""
+_TRIES = 3
+"""Most times that a line is translated."""
+_FORCED = "the model left codes or numbers out at first: look at their places"
 _TOKENS_PER_CHAR = 3
 _TAGS = re.compile(r"</?text>")
-_END_SIGNS = regex.compile(r"[.!?,;:。！？，、；：؟।]+\Z")
-_CORE = regex.compile(r"\A([\p{P}\p{S}\s]*)(.*?)([\p{P}\p{S}\s]*)\Z", regex.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,27 +231,34 @@ class ModelTranslator:
         return weight(words) >= _MIN_KEPT_WEIGHT and identify_language(words) == job.language
 
     async def _line(self, text: str, job: _Job) -> _Line:
-        """Translate one line with marks, and once more if it has a fault; then what is between the marks.
+        """Translate one line with marks, and again if it has a fault; return the best result.
 
-        The second try is without marks where the model has left some out: it copies other texts better than these.
+        The second try is without marks where the model has left some out: it may copy codes better than these. The
+        third one is written under a grammar that has all marks in their order.
         """
         names = job.glossary.names
         tokens = find_tokens(text, names)
         masked = mask(text, tokens, job.glossary.places(text, tokens, job.source, job.language), names)
         tries, is_marked = list[tuple[str, _Line]](), True
-        for _ in range(2):
+        for number in range(_TRIES):
             faults = tries[-1][1].faults if tries else ()
             marks = masked.marks if is_marked else ()
-            output, model = await self._ask(masked.text if is_marked else masked.plain, job, faults, marks)
+            is_forced = bool(marks) and number == _TRIES - 1
+            schema = _schema_with(marks) if is_forced else _SCHEMA
+            try:
+                output, model = await self._ask(masked.text if is_marked else masked.plain, job, faults, marks, schema)
+            except EngineError:
+                if not is_forced:  # a server may not know patterns in schemas
+                    raise
+                break
             line = self._checked(text, masked, restore(output, masked), job, model)
-            if line.is_clean:
-                return line
+            line = replace(line, doubts=(_FORCED,)) if is_forced else line
             tries.append((output, line))
-            is_marked = not any(fault.kind in ("token", "term", "order") for fault in line.faults)
+            if line.is_clean:
+                break
+            is_marked = not (is_marked and any(fault.kind in ("token", "term", "order") for fault in line.faults))
         if masked.originals and not any(line.is_usable for _, line in tries):
             tries += [(output, self._repaired(output, text, masked, job, line.model)) for output, line in tries]
-            if not any(line.is_usable for _, line in tries) and (between := await self._between(text, masked, job)):
-                tries.append(("", between))
         return min((line for _, line in tries), key=_rank)
 
     def _repaired(self, output: str, text: str, masked: Masked, job: _Job, model: str | None) -> _Line:
@@ -267,31 +270,8 @@ class ModelTranslator:
         faults = check_unit(text, masked, restored, job.source, job.language)
         return _Line(restored.text.strip(), tuple(faults), model=model)
 
-    async def _between(self, text: str, masked: Masked, job: _Job) -> _Line | None:
-        """Translate the texts between the marks one by one, so that the marks stay where they are."""
-        pieces = regex.split(r"(\[\d+\])", masked.text)
-        wanted = [at for at, piece in enumerate(pieces) if not at % 2 and regex.search(r"\p{L}", piece)]
-        if not 0 < len(wanted) <= _MAX_PIECES or min(weight(pieces[at]) for at in wanted) < _MIN_PIECE_WEIGHT:
-            return None
-        model: str | None = None
-        made = dict[str, str]()
-        for at in wanted:
-            before, core, after = _CORE.match(pieces[at]).groups()
-            output, model = await self._ask(core, job)
-            alone = mask(core, (), {}, job.glossary.names)
-            faults = check_unit(core, alone, restore(output, alone), job.source, job.language)
-            # one answer for different texts is none of their translations
-            is_repeated = made.setdefault(output.strip().casefold(), core) != core
-            if is_repeated or any(fault.is_fatal for fault in faults):
-                return None
-            pieces[at] = before + _END_SIGNS.sub("", output.strip()) + after
-        line = self._checked(text, masked, restore("".join(pieces), masked), job, model)
-        return replace(
-            line, doubts=("translated in pieces between codes and numbers: the order of words may be wrong",)
-        )
-
     async def _ask(
-        self, text: str, job: _Job, faults: Sequence[Fault] = (), marks: Sequence[str] = ()
+        self, text: str, job: _Job, faults: Sequence[Fault], marks: Sequence[str], schema: dict[str, Any]
     ) -> tuple[str, str]:
         """Return the model's translation of a line, and the model's name."""
         choice = await self.pool.choose("general", job.model, fetch=False)
@@ -315,10 +295,19 @@ class ModelTranslator:
                 think=False,
                 temperature=0.0,
                 max_tokens=limit,
-                json_schema=_SCHEMA,
+                json_schema=schema,
             )
         ]
         return _translation_in("".join(pieces)), answering.choice.name
+
+
+def _schema_with(marks: Sequence[str]) -> dict[str, Any]:
+    """Return a schema of an answer that has the marks, each once and in their order."""
+    if not marks:
+        return _SCHEMA
+    between = r'[^"\\\[\]\n]*'
+    pattern = between + "".join(f"\\[{number}\\]{between}" for number, _ in enumerate(marks, 1))
+    return {**_SCHEMA, "properties": {"translation": {"type": "string", "pattern": f"^{pattern}$"}}}
 
 
 def known_language(language: str) -> str:

@@ -1,10 +1,12 @@
 """Translations by a scripted model: good ones are taken, repaired or marked, all others are refused."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
+from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.errors import ConfigError, EngineUnavailable
 from tests.desk.interpreter.parts import calls, translator
 
@@ -105,15 +107,32 @@ async def test_a_second_try_mends_the_first(tmp_path: Path) -> None:
     assert calls(made) == 2
 
 
-async def test_what_is_between_the_codes_is_translated_where_the_model_drops_them(tmp_path: Path) -> None:
-    words = {"My order": "Meine Bestellung", "together with": "zusammen mit", "are lost": "sind verloren"}
+async def test_a_third_try_has_the_marks_in_its_grammar_and_is_marked(tmp_path: Path) -> None:
+    answers = iter([GOOD.replace("[1] ", ""), GOOD.replace("[1] ", ""), GOOD])
+    made = translator(tmp_path, lambda text: next(answers))
+    found = await made.translate(SOURCE, "de", "en")
+    assert (found.status, found.text) == ("done", PLAIN)
+    assert any("look at their places" in doubt for doubt in found.doubts)
+    engine = made.pool.engine("scripted")
+    assert isinstance(engine, ScriptedEngine)
+    schema = engine.calls[-1][2].json_schema
+    assert schema
+    pattern = re.compile(schema["properties"]["translation"]["pattern"])
+    assert pattern.fullmatch("a [1] b [2] c [3] d [4].")
+    assert not pattern.fullmatch("a [2] b [1] c [3] d [4].")
+    assert not pattern.fullmatch("a [1] b [2] c [3] d.")
+
+
+async def test_a_server_without_such_grammars_leaves_the_earlier_tries(tmp_path: Path) -> None:
+    answers = iter([PLAIN.replace("B-77", "B-78"), PLAIN.replace("B-77", "")])
 
     def model(text: str) -> str:
-        return words.get(text, "Meine Bestellung ist verloren")
+        if (answer := next(answers, None)) is None:
+            raise EngineUnavailable("No patterns.")
+        return answer
 
-    found = await translator(tmp_path, model).translate("My order B-77 together with C-88 are lost.", "de", "en")
-    assert found.text == "Meine Bestellung B-77 zusammen mit C-88 sind verloren."
-    assert any("in pieces" in doubt for doubt in found.doubts)
+    found = await translator(tmp_path, model).translate(SOURCE, "de", "en")
+    assert (found.status, found.text) == ("done", PLAIN)
 
 
 async def test_numbers_in_words_may_become_digits_with_a_note(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ Priority = Literal["low", "normal", "high", "urgent"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 """Priorities from the lowest; the table stores their index."""
 Writer = Literal["customer", "bot", "operator"]
+_MAX_NAME_CHARS = 30
+"""Characters of a customer's name on a channel from which it is taken for an id, unless it is an address."""
 
 
 class TicketError(InputError):
@@ -137,8 +139,10 @@ class TicketRecord:
 
     @property
     def customer(self) -> str:
-        """The customer's name for operators."""
-        return self.delivery.display_name or self.delivery.person
+        """The customer's name for operators; of an id that tells nobody anything, only the beginning."""
+        person = self.delivery.person
+        is_id = len(person) > _MAX_NAME_CHARS and " " not in person and "@" not in person
+        return self.delivery.display_name or (f"{person[:8]}…" if is_id else person)
 
 
 def ticket_columns() -> tuple[Any, ...]:

@@ -79,3 +79,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         read_scenarios(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="no file that ends in"):
         read_scenarios(tmp_path)
+
+
+async def test_the_scenario_of_the_documentation(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "ticket-scenarios.md"
+    (scenario,) = read(tmp_path, page.read_text("utf-8").split("```yaml\n")[1].split("```")[0])
+    assert await play_scenario(scenario, tmp_path) == []

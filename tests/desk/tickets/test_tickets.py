@@ -281,3 +281,11 @@ async def test_a_hundred_messages_at_once_open_one_ticket(counter: Counter) -> N
     placed = await asyncio.gather(*(counter.tickets.place(one) for one in claimed))
     assert len({placement.ticket.id for placement in placed if placement}) == 1
     assert sum(placement.is_new for placement in placed if placement) == 1
+
+
+async def test_a_customer_without_a_name_is_called_by_the_beginning_of_the_id(counter: Counter) -> None:
+    assert (await counter.write("hi", "c1", person="c4d3c5dac65410357260447a972c7655a1")).ticket.customer == "c4d3c5da…"
+    assert (await counter.write("hi", "c2", person="a.very.long.name@customers.example.org")).ticket.customer[
+        -4:
+    ] == ".org"
+    assert (await counter.write("hi", "c3", person="U024BE7LH")).ticket.customer == "U024BE7LH"

@@ -25,7 +25,15 @@ from qwendesk.hours_settings import HoursSettings
 from qwendesk.memory.tables.conversations import Base
 from qwendesk.plugins import load, names
 from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
-from qwendesk.settings import FallbackSettings, HttpSettings, OperatorSettings, ServerSettings, Settings
+from qwendesk.settings import (
+    FallbackSettings,
+    HandoverSettings,
+    HttpSettings,
+    OperatorSettings,
+    ServerSettings,
+    Settings,
+    TicketSettings,
+)
 from qwendesk.webhook_settings import WebhookSettings
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +61,8 @@ def settings_page() -> str:
         ("`[http]`", HttpSettings, "QWENDESK_HTTP__"),
         ("`[hours]` and `[hours.TEAM]`", HoursSettings, "QWENDESK_HOURS__"),
         ("`[operators]`", OperatorSettings, "QWENDESK_OPERATORS__"),
+        ("`[tickets]`", TicketSettings, "QWENDESK_TICKETS__"),
+        ("`[handover]`", HandoverSettings, "QWENDESK_HANDOVER__"),
         ("`[service_times]` and `[service_times.TEAM]`", ServiceTimesSettings, "QWENDESK_SERVICE_TIMES__"),
         ("`[follow_ups]`", FollowUpSettings, "QWENDESK_FOLLOW_UPS__"),
         ("`[[webhooks]]`", WebhookSettings, ""),

@@ -202,5 +202,7 @@ class TicketRules:
     only the bot has answered, it opens a new one."""
     reopen_to: Literal["bot", "waiting"] = "bot"
     """The state of a reopened ticket."""
+    announce: bool = False
+    """Whether the customer is told that an operator has taken a ticket over, or handed it back to the bot."""
     teams: tuple[str, ...] = field(default=())
     """Known teams; empty: any."""

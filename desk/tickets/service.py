@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, case, exists, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from uuid_utils import uuid7
 
+from qwendesk.desk.handover.texts import handed_back_text, taken_over_text
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, complete_event, conversation_key
 from qwendesk.desk.tickets.assignment import choose_operator
@@ -228,6 +229,9 @@ class Tickets:
         """
         async with self._change(ticket_id) as (connection, ticket):
             taken = await self._take(connection, ticket, operator, force=force)
+            if self._rules.announce and taken.version != ticket.version:
+                told = taken_over_text(taken.language, taken.operator_name)
+                await self._send(connection, taken, None, told, (), f"taken_over:{taken.version}")
         return taken
 
     @unit_of_work
@@ -257,6 +261,8 @@ class Tickets:
             }
             ticket = await change_ticket(connection, ticket, "handed_back", actor, changes, reason=reason)
             await _let_bot_answer(connection, ticket)
+            if self._rules.announce and actor.kind == "operator":
+                tell = tell or handed_back_text(ticket.language)
             if tell:
                 await self._send(connection, ticket, None, tell, (), f"handed_back:{ticket.version}")
         return ticket

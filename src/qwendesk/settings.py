@@ -190,6 +190,8 @@ class TicketSettings(BaseModel):
     """Days after its resolution during which a message reopens a ticket that an operator has answered."""
     reopen_to: Literal["bot", "waiting"] = "bot"
     """Who answers a reopened ticket: the bot, or an operator for whom it waits."""
+    announce: bool = False
+    """Whether the customer is told that an operator has taken a ticket over, or handed it back to the bot."""
     teams: tuple[str, ...] = ()
     """Names of the teams; empty: any."""
     ask_rating: bool = False

@@ -437,3 +437,18 @@ async def test_an_answer_on_the_platform_itself_takes_the_ticket(desks: Desks) -
         ]
         await desk.say("nobody asked", "c9", event="agent-3", from_operator=True)
         assert await desk.runtime.inbox.conversation_id("test", "", "c9") is None
+
+
+async def test_takeover_and_handing_back_can_be_announced(desks: Desks) -> None:
+    async with desks(echo, tickets={"announce": True}) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await desk.settle()
+        ticket = await newest(desk)
+        for _ in range(2):
+            await desk.runtime.tickets.take_over(ticket.id, ada)
+        await desk.runtime.tickets.reply(ticket.id, ada, "Done.", key="1")
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        assert desk.outlet.texts == ["re help", say("taken_over_by", name="Ada"), "Done.", say("handed_back")]
+        assert [text for _, text in await thread(desk)] == ["help", "re help", "Done."]

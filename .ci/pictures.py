@@ -1,4 +1,4 @@
-"""Take the README's two pictures: the web chat in Chromium, and ``qwendesk chat`` in a terminal.
+"""Take the pictures of README and docs: web chat and inbox in Chromium, and ``qwendesk chat`` in a terminal.
 
 python .ci/pictures.py [--chromium /usr/bin/chromium]. In the web chat a scripted
 model calls the real tools, so that the picture is the same each time; the terminal shows the starter model.
@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from langchain_core.messages import BaseMessage, ToolMessage
@@ -23,7 +24,12 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from qwendesk import Desk, Settings
+from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.tickets.queries import TicketFilter
+from qwendesk.desk.tickets.records import CUSTOMER, TicketRecord
+from qwendesk.desk.tickets.records import Actor as TicketActor
 from qwendesk.engines.scripted import ScriptedEngine
+from qwendesk.messages import Inbound
 from qwendesk.service import Service
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
@@ -69,6 +75,55 @@ async def web_chat(chromium: str) -> None:
                 await page.locator(".desk").nth(number).wait_for()
                 await page.locator(".waiting").wait_for(state="detached")
             await page.screenshot(path=FOLDER / "web-chat.png")
+            await browser.close()
+
+
+CUSTOMERS = {
+    "Ann Lee": "Where is my parcel B-77? It was promised for Monday.",
+    "ليلى": "فقدت مفتاح البيت، هل يمكنكم مساعدتي؟",
+    "Jörg Kraft": "Ich möchte eine Lampe zurückgeben.",
+    "Zoé": "La facture est fausse, je veux parler à quelqu'un.",
+}
+
+
+async def inbox(chromium: str) -> None:
+    """Let customers write, take a ticket over, and take pictures of the list and of the ticket."""
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings(home=Path(home), engine="scripted", port=0, channels={"web": {"access": "open"}})
+        desk = Desk(settings, engines={"scripted": ScriptedEngine(answer)})
+        async with async_playwright() as playwright, Service(settings, desk=desk) as service:
+            assert service.web
+            operators = service.operators
+            hashed = await operators.passwords.hash("a password for pictures")
+            account = await operators.accounts.add("bo", hashed, Actor(), display_name="Bo", languages=["en"])
+            for number, (name, text) in enumerate(CUSTOMERS.items()):
+                message = Inbound(text, f"c{number}", channel="web", person=f"p{number}", display_name=name)
+                await service.runtime.accept(replace(message, event=f"e{number}"))
+            tickets: list[TicketRecord] = []
+            while len(tickets) < len(CUSTOMERS) or any(one.last_from != "bot" for one in tickets):
+                await asyncio.sleep(0.1)
+                tickets = await service.runtime.ticket_queries.listed(TicketFilter())
+            bo = TicketActor.operator(account.id, "Bo")
+            for ticket in tickets:
+                await service.runtime.tickets.hand_over(ticket.id, CUSTOMER, "asked")
+                await service.runtime.tickets.assign(ticket.id, bo, None)
+            first = min(tickets, key=lambda one: one.number)
+            await service.runtime.tickets.update(first.id, bo, priority="high", add_tags=["delivery"])
+            browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = await browser.new_page(viewport={"width": 1100, "height": 720}, device_scale_factor=2)
+            await page.goto(f"{service.web.url}/desk")
+            await page.get_by_label("Name").fill("bo")
+            await page.get_by_label("Password").fill("a password for pictures")
+            await page.get_by_role("button", name="Log in").click()
+            await page.locator('[data-live="on"]').wait_for()
+            await page.screenshot(path=FOLDER / "inbox.png")
+            await page.goto(f"{service.web.url}/desk/tickets/{first.number}")
+            await page.locator('[data-live="on"]').wait_for()
+            await page.get_by_label("Reply to").fill("It is in the van and comes today, before six.")
+            await page.get_by_role("button", name="Send", exact=True).click()
+            await page.get_by_text("delivered", exact=True).wait_for()
+            await page.evaluate("window.scrollTo(0, 0)")
+            await page.screenshot(path=FOLDER / "ticket.png")
             await browser.close()
 
 
@@ -121,12 +176,18 @@ def _read(terminal: int) -> bytes:
 
 
 def main() -> None:
-    """Take both pictures."""
+    """Take the pictures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--only", choices=["terminal", "chat", "inbox"])
+    given = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    terminal()
-    asyncio.run(web_chat(parser.parse_args().chromium))
+    if given.only in (None, "terminal"):
+        terminal()
+    if given.only in (None, "chat"):
+        asyncio.run(web_chat(given.chromium))
+    if given.only in (None, "inbox"):
+        asyncio.run(inbox(given.chromium))
 
 
 if __name__ == "__main__":

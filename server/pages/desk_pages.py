@@ -172,6 +172,9 @@ class PageEndpoint:
         session = request.session_or_none
         if self.page.access != "public":
             if session is None or session.needs_totp:
+                if changes and not request.is_htmx:
+                    text = (await request.form()).get("text")
+                    request.kept = text if isinstance(text, str) else ""
                 return self._to_login(request)
             await request.services.sessions.note_use(session, is_background=self.page.is_background)
             if not session.operator.may(self.page.access):
@@ -217,7 +220,7 @@ class PageEndpoint:
             response.headers.update({"HX-Retarget": "#alerts", "HX-Reswap": "innerHTML"})
         else:
             title = _TITLES.get(status, "Not possible")
-            response = request.render("error.jinja", status, title=title, text=text)
+            response = request.render("error.jinja", status, title=title, text=text, kept=request.kept)
         response.headers.update(headers)
         return response
 

@@ -55,6 +55,8 @@ class PageRequest(Request):
         self.csrf_token = form_token
         """Token that a form carries back."""
         self.session_or_none: Session | None = None
+        self.kept = ""
+        """What was written in a form that is not carried out, for the error page."""
         self._render = render
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Any, Self
 
 from starlette.routing import BaseRoute
@@ -31,10 +32,15 @@ from qwendesk.desk.interpreter.reading import BackgroundReader
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.reports.drafts import AddDocument
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
+from qwendesk.desk.service_times.clocks import ServiceTimesReader
+from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.visitors import Visitors
+from qwendesk.desk.workspace.suggestions import Suggestion
 from qwendesk.errors import ConfigError, EngineUnavailable
 from qwendesk.health_checks import ModelMonitor, problems_of
+from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.audit import ErasureWatch
+from qwendesk.memory.memory import Memory
 from qwendesk.periodic import PeriodicTask
 from qwendesk.server.addresses import is_loopback
 from qwendesk.server.limits import WebLimits
@@ -57,6 +63,8 @@ from qwendesk.wiring import (
 _PRUNE_SECONDS = 3600.0
 """Seconds between two deletions of expired sessions and old entries of the operators' audit log."""
 log = logging.getLogger(__name__)
+_MAX_QUOTED = 3
+"""Documents that are quoted as suggested replies."""
 
 
 async def _warn_if_no_model(desk: Desk) -> None:
@@ -83,6 +91,35 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _build_inbox(
+    settings: Settings, memory: Memory, tickets: Tickets, reader: BackgroundReader | None, desk: Desk | None
+) -> Inbox:
+    """Return what the operators' inbox works with.
+
+    Args:
+        settings: all settings.
+        memory: the memory.
+        tickets: changes tickets.
+        reader: translates messages for operators; None: this process has no models.
+        desk: has the documents for suggested replies; None: this process answers nothing.
+    """
+    hours = DeskHours(settings.hours)
+    times = ServiceTimesReader(memory.scope, settings.service_times, hours)
+    search = partial(_quotes, desk.knowledge.base) if desk else None
+    return Inbox.of(memory, tickets, reader, search, times)
+
+
+async def _quotes(documents: KnowledgeBase, question: str, language: str | None) -> list[Suggestion]:
+    """Return what the documents for everybody say about a question."""
+    verdict = await documents.judge(question, None, language)
+    passages = verdict.passages[:_MAX_QUOTED] if verdict and verdict.is_near else ()
+    quotes = await documents.quotes(question, passages)
+    return [
+        Suggestion("document", quote, passage.citation, passage.source.url)
+        for passage, quote in zip(passages, quotes, strict=True)
+    ]
 
 
 class Service:
@@ -116,6 +153,7 @@ class Service:
         self._open = AsyncExitStack()
         self._inbox: Inbox | None = None
         self._reader: BackgroundReader | None = None
+        self._answering_desk: Desk | None = None
         self.web: WebServer | None = None
         self._has_operators = False
         self.models: ModelMonitor | None = None
@@ -188,7 +226,7 @@ class Service:
             desk = await stack.enter_async_context(self._desk or Desk(settings))
             await _warn_if_no_model(desk)
             self.models = ModelMonitor(desk.pool)
-            memory = desk.memory
+            memory, self._answering_desk = desk.memory, desk
             self._add_document = desk.knowledge.base.add_bytes
             self._reader = BackgroundReader(desk.interpreter)
         else:
@@ -251,7 +289,8 @@ class Service:
         stack.push_async_callback(pruning.stop)
         if self._reader:
             stack.push_async_callback(self._reader.aclose)
-        self._inbox = Inbox.of(self._memory, self.runtime.tickets, self._reader)
+        tickets, desk = self.runtime.tickets, self._answering_desk
+        self._inbox = _build_inbox(self.settings, self._memory, tickets, self._reader, desk)
         return build_pages(operators, self._overview().pages(), self._inbox).routes()
 
     def _overview(self) -> OverviewPages:

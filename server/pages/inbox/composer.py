@@ -66,8 +66,10 @@ class ComposerPages:
         await self._inbox.drafts.keep(ticket.id, request.operator.id, "reply", "")
         await audit(request, "reply", changed, files=len(files))
         if form.get("then") == "resolve":
-            return request.redirect(LIST, said=f"#{ticket.number} is answered and resolved.")
-        return request.redirect(f"{ticket_path(ticket)}#composer")
+            return request.redirect(
+                f"{LIST}?sent={ticket.number}-reply", said=f"#{ticket.number} is answered and resolved."
+            )
+        return request.redirect(f"{ticket_path(ticket)}?sent={ticket.number}-reply#composer")
 
     async def _refused(self, request: PageRequest, ticket: TicketRecord, text: str, error: InputError) -> Response:
         kept = text[:MAX_DRAFT_CHARS]
@@ -89,7 +91,8 @@ class ComposerPages:
         await self._inbox.drafts.keep(ticket.id, request.operator.id, "note", "")
         await audit(request, "note", ticket, mentions=[one.name for one in found])
         names = ", ".join(one.display_name for one in found)
-        return request.redirect(f"{ticket_path(ticket)}#composer", said=f"Noted for {names}." if names else "Noted.")
+        after = f"{ticket_path(ticket)}?sent={ticket.number}-note#composer"
+        return request.redirect(after, said=f"Noted for {names}." if names else "Noted.")
 
     async def _draft(self, request: PageRequest) -> Response:
         ticket, form = await self._inbox.ticket(request), await request.form()

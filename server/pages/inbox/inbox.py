@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.interpreter.reading import BackgroundReader
+from qwendesk.desk.service_times.clocks import ServiceTimes, ServiceTimesReader
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import Actor, TicketError, TicketGone, TicketRecord
 from qwendesk.desk.tickets.service import Tickets
@@ -18,6 +20,7 @@ from qwendesk.desk.workspace.drafts import Drafts
 from qwendesk.desk.workspace.feed import TicketFeed
 from qwendesk.desk.workspace.lists import InboxLists
 from qwendesk.desk.workspace.macros import Macros
+from qwendesk.desk.workspace.suggestions import ReplySuggestions, SearchDocuments
 from qwendesk.desk.workspace.views import SavedViews
 from qwendesk.memory.memory import Memory
 from qwendesk.server.pages.inbox.presenting import Presenter
@@ -40,12 +43,31 @@ class Inbox:
     drafts: Drafts
     bulk: BulkChanges
     details: MessageDetails
+    suggestions: ReplySuggestions
+    canned: CannedAnswers
+    service_times: ServiceTimesReader | None = None
+    """Tells how much time is left; None: nothing is promised."""
     reader: BackgroundReader | None = None
     """Translates messages for the operators who look at them; None: only stored translations are shown."""
 
     @classmethod
-    def of(cls, memory: Memory, tickets: Tickets, reader: BackgroundReader | None = None) -> Inbox:
-        """Return the inbox over one tenant's memory."""
+    def of(
+        cls,
+        memory: Memory,
+        tickets: Tickets,
+        reader: BackgroundReader | None = None,
+        search: SearchDocuments | None = None,
+        service_times: ServiceTimesReader | None = None,
+    ) -> Inbox:
+        """Return the inbox over one tenant's memory.
+
+        Args:
+            memory: the memory.
+            tickets: changes tickets.
+            reader: translates messages for operators; None: only stored translations are shown.
+            search: searches the documents for suggested replies; None: there are none in this process.
+            service_times: tells how much time is left; None: nothing is promised.
+        """
         database = memory.scope
         return cls(
             memory,
@@ -58,8 +80,16 @@ class Inbox:
             Drafts(database),
             BulkChanges(database, tickets),
             MessageDetails(database),
+            ReplySuggestions(database, search),
+            CannedAnswers(database),
+            service_times,
             reader,
         )
+
+    async def due(self, tickets: Sequence[TicketRecord]) -> dict[str, ServiceTimes]:
+        """Return the promised times of tickets that wait or are held, by the ticket's id."""
+        running = [ticket for ticket in tickets if ticket.state in ("waiting", "human")]
+        return await self.service_times.of(running) if self.service_times and running else {}
 
     async def ticket(self, request: PageRequest) -> TicketRecord:
         """Return the ticket of a request's address.

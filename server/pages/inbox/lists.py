@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from qwendesk.desk.service_times.clocks import ServiceTimes
 from qwendesk.desk.tickets.queries import TicketFilter
 from qwendesk.desk.tickets.records import PRIORITIES
 from qwendesk.desk.workspace.lists import VIEW_NAMES, ListedTicket, ViewName, filter_of
@@ -111,6 +112,7 @@ class ListPages:
             "online": [one for one in accounts if one.is_online()],
             "undo": request.query_params.get("undo", ""),
             "since": shown_at.isoformat(),
+            "due": await self._inbox.due([row.ticket for row in found]),
             "show": presenter(request),
         }
         return request.render("inbox/list.jinja", **values)
@@ -135,6 +137,6 @@ class ListPages:
         return request.redirect(query.address(), said=f"{len(unread)} marked as read.")
 
 
-def render_row(request: PageRequest, row: ListedTicket) -> str:
+def render_row(request: PageRequest, row: ListedTicket, due: Mapping[str, ServiceTimes]) -> str:
     """Return one row of a list as HTML."""
-    return bytes(request.render("inbox/row.jinja", row=row, show=presenter(request)).body).decode()
+    return bytes(request.render("inbox/row.jinja", row=row, due=due, show=presenter(request)).body).decode()

@@ -41,6 +41,8 @@ class StreamPages:
         self._inbox = inbox
         self._rows: LRUCache[tuple[Any, ...], str] = LRUCache(_CACHED_ROWS)
         """Rows as HTML, which all pages show alike."""
+        self._rendering = asyncio.Lock()
+        """Held by the first page that needs a row; the others take what it has made."""
 
     def pages(self) -> list[Page]:
         """Return the page."""
@@ -72,12 +74,14 @@ class StreamPages:
                 if not batch:
                     yield ": still here\n\n"
                     continue
-                yield self._message(request, listener, filter_, batch)
+                yield await self._message(request, listener, filter_, batch)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    def _message(self, request: PageRequest, listener: FeedListener, filter_: TicketFilter, batch: FeedBatch) -> str:
+    async def _message(
+        self, request: PageRequest, listener: FeedListener, filter_: TicketFilter, batch: FeedBatch
+    ) -> str:
         told: dict[str, Any] = {
-            "rows": [self._row(request, filter_, change) for change in batch.changes.values() if change.ticket],
+            "rows": [await self._row(request, filter_, change) for change in batch.changes.values() if change.ticket],
         }
         if batch.counts is not None:
             told["counts"] = batch.counts
@@ -92,22 +96,23 @@ class StreamPages:
         number = f"id: {batch.last_id}\n" if batch.last_id else ""
         return f"{number}event: desk\ndata: {json.dumps(told, ensure_ascii=False)}\n\n"
 
-    def _row(self, request: PageRequest, filter_: TicketFilter, change: TicketChange) -> dict[str, Any]:
+    async def _row(self, request: PageRequest, filter_: TicketFilter, change: TicketChange) -> dict[str, Any]:
         ticket = change.ticket
         assert ticket
         return {
             "number": ticket.number,
             "matches": matches(filter_, ticket),
-            "html": self._html(request, ticket, change.snippet),
+            "html": await self._html(request, ticket, change.snippet),
             "notice": _notice(change, request.operator.id),
         }
 
-    def _html(self, request: PageRequest, ticket: TicketRecord, snippet: str) -> str:
+    async def _html(self, request: PageRequest, ticket: TicketRecord, snippet: str) -> str:
         key = (ticket.id, ticket.version, ticket.last_message_at, ticket.last_from, snippet, ticket.operator_name)
-        html = self._rows.get(key)
-        if html is None:
-            is_unread = ticket.last_from == "customer" and ticket.is_open
-            html = self._rows[key] = render_row(request, ListedTicket(ticket, snippet, is_unread, False))
+        async with self._rendering:
+            html = self._rows.get(key)
+            if html is None:
+                row = ListedTicket(ticket, snippet, ticket.last_from == "customer" and ticket.is_open, False)
+                html = self._rows[key] = render_row(request, row, await self._inbox.due([ticket]))
         return html
 
 

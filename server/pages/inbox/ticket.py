@@ -15,6 +15,7 @@ from qwendesk.desk.interpreter.interpreter import OriginalMessage
 from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread
 from qwendesk.desk.tickets.records import PRIORITIES, TicketGone, TicketRecord
 from qwendesk.desk.workspace.feed import others
+from qwendesk.desk.workspace.macros import MacroRecord
 from qwendesk.server.pages.inbox.inbox import Inbox, gone, presenter
 from qwendesk.server.pages.inbox.presenting import operator_names, thread_items
 from qwendesk.server.pages.page import Page, PageRequest
@@ -43,6 +44,7 @@ class TicketPages:
             Page(path, self._show, "viewer"),
             Page(f"{path}/live", self._live, "viewer", is_background=True),
             Page(f"{path}/why/{{sequence:int}}", self._why, "viewer"),
+            Page(f"{path}/suggestions", self._suggest, "viewer"),
             Page(f"{path}/present", self._present, "operator", methods=("POST",), is_background=True),
         ]
 
@@ -63,13 +65,15 @@ class TicketPages:
         """
         since = datetime.now(UTC).isoformat()
         drafts = await self._inbox.drafts.of(ticket.id, request.operator.id)
+        macros = await self._inbox.macros.all()
         values = {
             "since": since,
             "drafts": {"reply": "", "note": "", **drafts},
             "key": uuid4().hex,
             "problem": "",
             "holder": "",
-            "macros": await self._inbox.macros.all(),
+            "macros": macros,
+            "canned": await self._texts(request, macros),
             **await self._values(request, ticket),
             **more,
         }
@@ -113,6 +117,7 @@ class TicketPages:
             "facts": facts,
             "priorities": PRIORITIES,
             "is_mine": ticket.operator_id == request.operator.id,
+            "due": await self._inbox.due([ticket]),
             "show": presenter(request),
             "note_said": "",
         }
@@ -150,6 +155,21 @@ class TicketPages:
             raise HTTPException(404, "There is no receipt of this answer; a command or the desk itself wrote it.")
         template = "inbox/why.jinja" if request.is_htmx else "inbox/why_page.jinja"
         return request.render(template, ticket=ticket, receipt=receipt, show=presenter(request))
+
+    async def _texts(self, request: PageRequest, macros: Sequence[MacroRecord]) -> list[tuple[str, str]]:
+        """Return names and texts that can be used again, in the operator's language where there is one."""
+        found = [(macro.name, macro.text) for macro in macros if macro.text]
+        for answer in await self._inbox.canned.listed():
+            usable = [text for code in request.operator.languages if (text := answer.in_language(code))]
+            text = next((text for text in usable if text.is_usable), answer.source)
+            found.append((answer.shortcut, text.text))
+        return sorted(found, key=lambda one: one[0].casefold())
+
+    async def _suggest(self, request: PageRequest) -> Response:
+        ticket = await self._inbox.ticket(request)
+        suggestions = await self._inbox.suggestions.of(ticket)
+        template = "inbox/suggestions.jinja" if request.is_htmx else "inbox/suggestions_page.jinja"
+        return request.render(template, ticket=ticket, suggestions=suggestions)
 
     async def _present(self, request: PageRequest) -> Response:
         ticket = await self._inbox.ticket(request)

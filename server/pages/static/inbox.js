@@ -15,6 +15,7 @@
   };
   const stored = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
   const store = (name, value) => { try { localStorage.setItem(name, value); } catch { /* no storage: it is not kept */ } };
+  const areOn = () => stored("desk-keys") !== "off";
   const token = () => document.querySelector('input[name="csrf"]')?.value ?? "";
   const post = (address, values, more = {}) =>
     fetch(address, {
@@ -141,6 +142,14 @@
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   };
 
+  const sent = new URLSearchParams(location.search).get("sent");
+  if (sent) {
+    try { sessionStorage.removeItem(`desk-draft-${sent}`); } catch { /* no storage */ }
+    const address = new URL(location.href);
+    address.searchParams.delete("sent");
+    history.replaceState(null, "", address);
+  }
+
   // drafts: kept by the desk while one types, and in this tab in case the session has ended
 
   const state = document.getElementById("draft-state");
@@ -167,16 +176,20 @@
       }
     });
     field.addEventListener("keydown", (event) => {
+      const isAtBegin = field.selectionStart === field.selectionEnd && /(^|\n)$/.test(field.value.slice(0, field.selectionStart));
+      const canned = document.getElementById("canned");
+      if (event.key === "/" && field.id === "reply-text" && isAtBegin && canned && areOn()) {
+        event.preventDefault();
+        canned.open = true;
+        canned.querySelector("input[type=search]").focus();
+      }
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) {
         event.preventDefault();
         field.form.requestSubmit(field.form.querySelector("button:not([name])") ?? undefined);
       }
     });
-    field.form.addEventListener("submit", () => {
-      clearTimeout(timer);
-      timer = 1;
-      try { sessionStorage.removeItem(name); } catch { /* no storage */ }
-    });
+    // what is sent stays in this tab until the next page says that it has arrived
+    field.form.addEventListener("submit", () => { clearTimeout(timer); timer = 1; });
   }
   if (ticket && document.getElementById("reply")) {
     const present = () => { if (document.visibilityState === "visible") post(`/desk/tickets/${ticket}/present`, {}).catch(() => {}); };
@@ -189,9 +202,23 @@
     if (!form || !field) return;
     event.preventDefault();
     const text = form.querySelector('[name="text"]').value;
+    form.closest("#canned")?.removeAttribute("open");
     field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
     field.focus();
     field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+
+  const canned = document.getElementById("canned");
+  canned?.querySelector("input[type=search]").addEventListener("input", (event) => {
+    const words = event.target.value.toLocaleLowerCase();
+    for (const one of canned.querySelectorAll("form")) one.hidden = !one.textContent.toLocaleLowerCase().includes(words);
+  });
+  canned?.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { canned.open = false; focus("reply-text"); event.stopPropagation(); }
+    if (event.key === "Enter" && event.target.type === "search") {
+      event.preventDefault();
+      canned.querySelector("form:not([hidden]) button")?.click();
+    }
   });
 
   // keyboard
@@ -239,12 +266,11 @@
     "/": () => (ticket ? (location.href = "/desk/tickets?view=all#q") : focus("q")),
     "?": () => document.getElementById("keys")?.showModal(),
   };
-  const areOn = () => stored("desk-keys") !== "off";
   document.addEventListener("keydown", (event) => {
     const place = event.target;
     if (event.key === "Escape" && place.matches?.("input, textarea, select")) { place.blur(); return; }
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.repeat && event.key !== "j" && event.key !== "k") return;
-    if (place.matches?.("input:not([type='checkbox']), textarea, select, [contenteditable], audio") || place.closest?.("dialog")) return;
+    if (place.matches?.("input:not([type='checkbox']), textarea, select, [contenteditable], audio") || place.closest?.("dialog[open]")) return;
     if (event.key === "Enter" && place.matches?.("a, button, summary, input")) return;
     if (!areOn() && event.key !== "?") return;
     const act = Object.hasOwn(KEYS, event.key) && KEYS[event.key];

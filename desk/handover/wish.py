@@ -30,13 +30,13 @@ _CLAUSE = re.compile(r"[,:()\[\]，、،：–—]+| - ")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _CLASSES = {
     "call": "C", "call_me": "B", "calls": "v", "for_me": "b", "calling": "c", "there": "P", "refuse": "X",
-    "human": "N", "staff": "S", "someone": "V", "machine": "M", "not": "D", "enough": "E", "talk": "T", "want": "W",
-    "want_after": "A", "is_there": "Y", "others": "Z", "fill": "f", "who": "Q", "link": "L",
+    "human": "N", "staff": "S", "someone": "V", "machine": "M", "not": "D", "enough": "E", "alone": "h",
+    "talk": "T", "want": "W", "want_after": "A", "is_there": "Y", "others": "Z", "fill": "f", "who": "Q", "link": "L",
 }  # fmt: skip
 """The letter of each list of words, of which the first holds; a clause is matched as a text of these letters."""
-_FRAMES = {"how": "H", "task": "K", "asks": "R"}
+_FRAMES = {"how": "H", "task": "K", "task_alone": "k", "asks": "R"}
 """Lists of words that are looked for beside the others."""
-_KEYS = "NVSMCBPc"
+_KEYS = "NVSMCBPch"
 """Lists without which a message asks for nobody."""
 _CORRECTED = "NVSTMWC"
 _MAX_STRANGE, _MAX_STRANGE_SHARE = 5, 0.7
@@ -45,12 +45,12 @@ _UNKNOWN, _NUMBER = "x", "0"
 _SOMEBODY = "[NSV][fNSV]*"
 _PATTERNS: tuple[tuple[WishKind, re.Pattern[str]], ...] = (
     ("call", re.compile(r"C|[NSV][fNSVL]*x?f*[Bv]|[NS][fNSVL]*b|B+(?=f*(?:$|[L0]))|W[fW]*c")),
-    ("person", re.compile(rf"[TW][fTW]*{_SOMEBODY}|T[fT]*xf*S|{_SOMEBODY}A|[NS][fNS]*W$")),
+    ("person", re.compile(rf"[hTW][fhTW]*{_SOMEBODY}|[hT][fT]*xf*S|{_SOMEBODY}A|[NS][fNS]*W$")),
     ("presence", re.compile(rf"P[fNSV]*x{{0,4}}f*$|Yf*P|Y[fP]*{_SOMEBODY}(?:P|$|L|f*[xRW]{{0,2}}T)")),
 )
-_VERB_LAST: tuple[WishKind, re.Pattern[str]] = ("person", re.compile(rf"{_SOMEBODY}T"))
+_VERB_LAST: tuple[WishKind, re.Pattern[str]] = ("person", re.compile(rf"{_SOMEBODY}[hT]"))
 """In languages whose verb may stand behind the person."""
-_BARE = re.compile(r"f*[NS][fNS]*")
+_BARE = re.compile(r"f*(?:[NS][fNS]*|hf*)")
 _NO_BOT = re.compile(r"[XDE][fNS]*[TW]*f*M(?!x)|M[fT]*[XE]|E[fT]*M")
 
 
@@ -193,7 +193,7 @@ class _Language:
             parts = [self.tokens_of(part) for part in _CLAUSE.split(sentence)]
             for place, tokens in enumerate(filter(None, parts)):
                 frames = self._letters(tokens, self._frames, corrects=False)[0]
-                if "K" in frames[: 4 if place == 0 else 2]:
+                if "K" in frames[: 4 if place == 0 else 2] or frames == "k":
                     return
                 letters, words = self._letters(tokens, self._main, corrects=is_short)
                 yield _Clause(letters, words, frames)

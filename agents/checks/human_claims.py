@@ -128,7 +128,7 @@ def warm_up() -> None:
 
 
 def normalize(text: str) -> str:
-    """Return a text in lower case and without accents."""
+    """Return a text in lower case and without any marks, also those that ``cues.fold`` keeps as parts of letters."""
     if text.isascii():
         return _SPACES.sub(" ", text.casefold())
     apart = unicodedata.normalize("NFKD", text.replace("’", "'").casefold().translate(_LETTERS))

@@ -43,7 +43,7 @@ _NO_POSITION = 1_000_000
 
 
 def fold(text: str) -> str:
-    """Return a text in lower case, without diacritics and variants of letters."""
+    """Return a text in lower case, without diacritics and variants of letters, as the classifier was trained on it."""
     if text.isascii():
         return text.lower()
     bare = _DIACRITICS.sub("", unicodedata.normalize("NFKD", text)[: _MAX_NORMALIZED_GROWTH * len(text)])

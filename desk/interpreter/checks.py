@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -26,13 +26,15 @@ _DENSE = (
     (regex.compile(r"\p{Hangul}"), 2.2),
 )
 """How many Latin letters say as much as one sign of a script."""
-_MAX_RATIO, _MAX_MORE = 2.4, 30.0
+_MAX_RATIO, _MAX_MORE = 2.4, 15.0
 _MIN_RATIO, _MIN_LESS = 0.4, 3.0
 """Most and least weight of a translation: a share of the original's, and letters."""
-_MIN_WEIGHT = 24.0
-"""Weight from which the language of a text is identified."""
+_MIN_WEIGHT = 8.0
+"""Weight from which the language of a translation is identified; shorter words are alike in many languages."""
 _MAX_IN_WORDS = 31
 """Largest number that may stand in words in one text and in digits in the other."""
+_MIN_REPEATED_WEIGHT = 12.0
+"""Weight from which two different lines do not have the same translation."""
 _MIN_KEPT_WEIGHT = 18.0
 """Weight from which a translation that equals its original is a fault."""
 _QUESTION = regex.compile(r"[?？؟;՞⁇⁈]|\u037e")
@@ -78,6 +80,32 @@ def check_unit(
     faults += _length(plain, restored.prose)
     faults += _markup(source, text)
     return faults
+
+
+def check_whole(lines: Sequence[tuple[str, str]], language: str) -> list[Fault]:
+    """Return the faults of a translation that its lines do not show one by one.
+
+    Args:
+        lines: each translated line and its translation, both without tokens.
+        language: the language of the translation.
+    """
+    faults = list[Fault]()
+    made = dict[str, str]()
+    for source, prose in lines:
+        key = fold(" ".join(prose.split()))
+        if weight(prose) >= _MIN_REPEATED_WEIGHT and made.setdefault(key, fold(source)) != fold(source):
+            faults.append(Fault("answer", "different lines have the same translation"))
+            break
+    whole = " ".join(prose for _, prose in lines)
+    return [*faults, *_wrong_language(whole, language), *_chatter(" ".join(source for source, _ in lines), whole)]
+
+
+def _wrong_language(prose: str, language: str) -> Iterator[Fault]:
+    """Yield a fault where a text is identified as being in another language; names alone are in none."""
+    found = identify_language(" ".join(prose.split())) if weight(prose) >= _MIN_WEIGHT else None
+    if found and found != language and not are_similar(found, language):
+        name = english_name(language) or language
+        yield Fault("language", f"it is in {english_name(found) or found}, not in {name}")
 
 
 def _without_marks(masked: Masked) -> str:
@@ -137,11 +165,7 @@ def _language(plain: str, prose: str, source_language: str | None, language: str
         if is_long or (source_language and not shares_script(source_language, language)):
             yield Fault("untranslated", "it is the original text")
             return
-    if weight(prose) < _MIN_WEIGHT:
-        return
-    found = identify_language(prose)
-    if found and found != language and not are_similar(found, language):
-        yield Fault("language", f"it is in {english_name(found) or found}, not in {name}")
+    yield from _wrong_language(prose, language)
 
 
 def _question(plain: str, prose: str, language: str) -> Iterator[Fault]:

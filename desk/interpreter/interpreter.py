@@ -27,6 +27,8 @@ class OriginalMessage:
     """Id of the stored message, with which its translation is stored; None: it is not stored."""
     language: str | None = None
     """The language that its author is known to write, as a code."""
+    languages: tuple[str, ...] = ()
+    """All languages that its author is known to write, as codes."""
     names: tuple[str, ...] = ()
     """Names that stay unchanged, such as those of the customer and the operator."""
 
@@ -70,7 +72,13 @@ class Interpreter:
         found = await self._stored.outgoing(conversation_id, sequence) if sequence is not None else None
         if found is None:
             return None
-        message = OriginalMessage(found.text, found.message_id, found.operator_language, found.names)
+        message = OriginalMessage(
+            found.text,
+            found.message_id,
+            next(iter(found.operator_languages), None),
+            found.operator_languages,
+            found.names,
+        )
         return (await self.interpret_for_customer(message, found.customer_language)).text
 
     async def drop(self, _: Forgotten) -> None:
@@ -99,7 +107,7 @@ class Interpreter:
 
     async def _once(self, message: OriginalMessage, target: str) -> Translation:
         """Translate a text that is not being translated by another call, and was not translated before."""
-        parts = (target, message.language or "", *message.names, message.text)
+        parts = (target, message.language or "", *message.languages, "", *message.names, message.text)
         key = sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
         if found := self._remembered.get(key):
             return found
@@ -113,7 +121,9 @@ class Interpreter:
 
     async def _translate(self, message: OriginalMessage, target: str) -> Translation:
         try:
-            return await self._translator.translate(message.text, target, message.language, names=message.names)
+            return await self._translator.translate(
+                message.text, target, message.language, names=message.names, languages=message.languages
+            )
         except ConfigError as error:
             return Translation(message.text, "failed", target, message.language, reason=str(error))
 

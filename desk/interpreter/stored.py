@@ -24,8 +24,8 @@ class OutgoingOriginal:
 
     message_id: str
     text: str
-    operator_language: str | None
-    """The operator's preferred language."""
+    operator_languages: tuple[str, ...]
+    """The operator's languages, the preferred one first."""
     customer_language: str | None
     names: tuple[str, ...]
     """The operator's name."""
@@ -103,9 +103,8 @@ class StoredTranslations:
             return None
         settings = row.settings or {}
         customer = settings.get("language") or row.language or settings.get(DETECTED_LANGUAGE) or row.locale
-        languages = row.languages or []
         names = tuple(filter(None, [row.display_name]))
-        return OutgoingOriginal(row.id, row.text, languages[0] if languages else None, customer, names)
+        return OutgoingOriginal(row.id, row.text, tuple(row.languages or ()), customer, names)
 
 
 def _columns() -> Select[Any]:

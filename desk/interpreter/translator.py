@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from qwendesk.desk.interpreter.checks import Fault, check_unit, weight
+from qwendesk.desk.interpreter.checks import Fault, check_unit, check_whole, weight
 from qwendesk.desk.interpreter.glossary import FILE_NAME, Glossary, read_glossary
 from qwendesk.desk.interpreter.marks import Masked, Restored, mask, restore
 from qwendesk.desk.interpreter.notes import reading_notes
@@ -79,6 +79,7 @@ class Translator(Protocol):
         source_language: str | None = None,
         *,
         names: Iterable[str] = (),
+        languages: Iterable[str] = (),
         model: str | None = None,
     ) -> Translation:
         """Return a text in a language; it raises no error for a text that cannot be translated.
@@ -88,6 +89,7 @@ class Translator(Protocol):
             language: the code of the language to translate into.
             source_language: the language that the author is known to write; a longer text's own one comes first.
             names: names that stay unchanged besides those of the glossary, such as the people's own.
+            languages: all languages that the author is known to write.
             model: the model to ask; None: that of the settings.
 
         Raises:
@@ -113,6 +115,8 @@ class _Line:
     faults: tuple[Fault, ...] = ()
     doubts: tuple[str, ...] = ()
     model: str | None = None
+    prose: str = ""
+    """The translation without tokens."""
 
     @property
     def is_usable(self) -> bool:
@@ -153,6 +157,7 @@ class ModelTranslator:
         source_language: str | None = None,
         *,
         names: Iterable[str] = (),
+        languages: Iterable[str] = (),
         model: str | None = None,
     ) -> Translation:
         """Return a text in a language; see ``Translator``."""
@@ -160,6 +165,8 @@ class ModelTranslator:
         kept = await asyncio.to_thread(self.glossary)
         glossary = Glossary(kept.terms, tuple(dict.fromkeys([*kept.names, *filter(None, names)])))
         source = language_of_text(text, source_language, glossary.names)
+        if is_written_in(text, target, source_language, languages, glossary.names):
+            source = target
         original = Translation(text, "same", target, source)
         if source == target or not has_words(text, glossary.names):
             return original
@@ -218,6 +225,11 @@ class ModelTranslator:
             models += [line.model] if line.model else []
         if not models:
             return original
+        names = job.glossary.names
+        lines = [(without_tokens(source, find_tokens(source, names)), line.prose) for source, line in known.items()]
+        whole = check_whole(lines, job.language)
+        if fatal := [fault.text for fault in whole if fault.is_fatal]:
+            raise _Refused("; ".join(dict.fromkeys(fatal)))
         if job.source is None:
             doubts.append("the language of the original is not certain")
         doubts += reading_notes(find_tokens(text, job.glossary.names), job.source, job.language)
@@ -268,7 +280,7 @@ class ModelTranslator:
 
     def _checked(self, text: str, masked: Masked, restored: Restored, job: _Job, model: str | None) -> _Line:
         faults = check_unit(text, masked, restored, job.source, job.language)
-        return _Line(restored.text.strip(), tuple(faults), model=model)
+        return _Line(restored.text.strip(), tuple(faults), model=model, prose=restored.prose)
 
     async def _ask(
         self, text: str, job: _Job, faults: Sequence[Fault], marks: Sequence[str], schema: dict[str, Any]
@@ -329,10 +341,36 @@ def language_of_text(text: str, known: str | None, names: Sequence[str] = ()) ->
     """Return the language of a text: its own where it is long enough, else the one its author is known to write."""
     words = without_tokens(text, find_tokens(text, names))
     found = identify_language(words)
-    stated = known.replace("_", "-").partition("-")[0].lower() if known else None
+    stated = _base(known) if known else None
     if found is None or (stated and (are_similar(found, stated) or weight(words) < _MIN_IDENTIFIED_WEIGHT)):
         return stated or found
     return found
+
+
+def is_written_in(
+    text: str, language: str, known: str | None, languages: Iterable[str] = (), names: Sequence[str] = ()
+) -> bool:
+    """Return whether a text of any length is in a language.
+
+    A similar language counts only where the author is known to write the one that is asked about.
+
+    Args:
+        text: the text.
+        language: the code of the language.
+        known: the language that the author is known to write first.
+        languages: all languages that the author is known to write.
+        names: names that belong to no language.
+    """
+    found = identify_language(without_tokens(text, find_tokens(text, names)))
+    if found is None:
+        return False
+    if language in {_base(code) for code in languages}:
+        return found == language or (are_similar(found, language) and found not in map(_base, languages))
+    return found == language and not (known and are_similar(found, _base(known)) and _base(known) != language)
+
+
+def _base(code: str) -> str:
+    return code.replace("_", "-").partition("-")[0].lower()
 
 
 def _translation_in(output: str) -> str:

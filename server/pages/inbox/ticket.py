@@ -134,7 +134,9 @@ class TicketPages:
             return False
         ticket, newest = thread.ticket, thread.messages[-_TRANSLATED:]
         unread = [
-            OriginalMessage(one.text, one.id, ticket.language, tuple(filter(None, [ticket.delivery.display_name])))
+            OriginalMessage(
+                one.text, one.id, ticket.language, names=tuple(filter(None, [ticket.delivery.display_name]))
+            )
             for one in reversed(newest)
             if one.role != "operator" and one.text and not _has_translation(one, languages)
         ]

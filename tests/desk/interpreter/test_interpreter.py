@@ -222,3 +222,20 @@ async def test_an_operators_message_that_cannot_be_translated_goes_out_as_it_was
     async with running(tmp_path, lambda messages: "はい", translates=True) as desk:
         await replied(desk, REPLY, ["de"])
         assert desk.outlet.texts[-1] == REPLY
+
+
+async def test_a_greeting_in_the_customers_language_goes_out_as_it_was_written(tmp_path: Path) -> None:
+    def model(messages: Any) -> str:
+        assert "<text>" not in messages[-1].text
+        return "Certo."
+
+    async with running(tmp_path, model, translates=True) as desk:
+        ada = await add_operator(desk.runtime.database, "greta", languages=["de", "it"])
+        await desk.say("Buongiorno, il mio ordine non è ancora arrivato e vorrei sapere dove si trova.")
+        await desk.settle()
+        id_ = await desk.runtime.inbox.conversation_id("test", "", "c1")
+        assert id_
+        ticket = (await desk.runtime.ticket_queries.of_conversation(id_))[0]
+        await desk.runtime.tickets.reply(ticket.id, ada, "Buongiorno, sono Greta.", key="k1")
+        await desk.settle()
+        assert desk.outlet.texts[-1] == "Buongiorno, sono Greta."

@@ -287,3 +287,67 @@ async def test_terms_and_names_of_the_glossary_are_kept(tmp_path: Path) -> None:
 async def test_names_of_people_stay(tmp_path: Path) -> None:
     made = translator(tmp_path, lambda text: "你好，[1]，谢谢。")
     assert (await made.translate("Hello Rosa, thank you.", "zh", "en", names=["Rosa"])).text == "你好，Rosa，谢谢。"
+
+
+SHORT = {
+    "it": (
+        "Buongiorno, sono Greta.",
+        "Grazie mille!",
+        "Numero 5, per favore.",
+        "Greta arriva domani alle 14:30.",
+        "Sì",
+    ),
+    "de": ("Guten Tag, hier ist Greta.", "Danke schön!", "Nummer 5 bitte.", "Greta kommt morgen um 14:30.", "Ja"),
+    "es": (
+        "Buenos días, soy Greta.",
+        "¡Muchas gracias!",
+        "Número 5, por favor.",
+        "Greta llega mañana a las 14:30.",
+        "Sí",
+    ),
+    "ja": (
+        "こんにちは、Gretaです。",
+        "ありがとうございます！",
+        "5番をお願いします。",
+        "Gretaは明日14:30に来ます。",
+        "はい",
+    ),
+}
+PAIRS = [(one, other) for one in SHORT for other in ("de", "it", "fr", "ru", "ja") if one != other][:16]
+UNRELATED = "Your parcel is on its way Greta."
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+@pytest.mark.parametrize("at", range(5))
+async def test_nothing_of_an_unrelated_answer_is_shown(source: str, target: str, at: int, tmp_path: Path) -> None:
+    made = translator(tmp_path, lambda text: UNRELATED)
+    text = SHORT[source][at]
+    for whole in (text, f"{text}\n\n{SHORT[source][0]}", f"B-77: {text} (14:30)"):
+        found = await made.translate(whole, target, source, names=["Greta"])
+        assert found.status == "refused"
+        assert found.text == whole
+
+
+@pytest.mark.parametrize(("language", "texts"), SHORT.items())
+async def test_a_short_text_in_the_readers_language_is_not_sent_to_a_model(
+    language: str, texts: tuple[str, ...], tmp_path: Path
+) -> None:
+    made = translator(tmp_path, lambda text: UNRELATED)
+    for text in texts[:3]:
+        found = await made.translate(text, language, "pl", names=["Greta"], languages=["pl", language])
+        assert (found.status, found.text) == ("same", text)
+    assert calls(made) == 0
+
+
+async def test_a_similar_language_of_the_author_counts_as_the_readers(tmp_path: Path) -> None:
+    made = translator(tmp_path, lambda text: UNRELATED)
+    danish = "Hej, hvor er min pakke? Jeg har ventet i to uger."
+    assert (await made.translate(danish, "no", "da", languages=["da", "no"])).source_language == "da"
+    assert (await made.translate(danish, "da", "de", languages=["de", "da"])).status == "same"
+
+
+async def test_different_lines_with_one_answer_are_refused(tmp_path: Path) -> None:
+    made = translator(tmp_path, lambda text: "Das freut mich sehr.")
+    found = await made.translate("My parcel is broken.\nPlease send another one.", "de", "en")
+    assert found.status == "refused"
+    assert "different lines" in found.reason

@@ -137,6 +137,8 @@ class TicketFeed:
         self._present: dict[str, tuple[Colleague, ...]] = {}
         self._present_at = self._counted_at = float("-inf")
         self._needs_counts = False
+        self._mentioned: set[str] = set()
+        """Operators whom a note has mentioned since the counts were told."""
 
     @asynccontextmanager
     async def listen(
@@ -202,6 +204,7 @@ class TicketFeed:
             for listener in self._listeners:
                 listener.tell(changes.items(), last_id=last_id)
             self._needs_counts = True
+            self._mentioned.update(*(event.changes.get("mentions") or () for event in events if event.kind == "noted"))
             self._since = max(self._since, *(event.at for event in events))
             self._seen |= {event.id: event.at for event in events}
         oldest = self._since - _OVERLAP
@@ -226,7 +229,9 @@ class TicketFeed:
         }
 
     async def _tell_counts(self) -> None:
-        counts = await self._lists.counts({listener.operator_id for listener in self._listeners})
+        listening = {listener.operator_id for listener in self._listeners}
+        mentioned, self._mentioned = self._mentioned & listening, set()
+        counts = await self._lists.counts(listening, mentioned)
         for listener in self._listeners:
             if listener.operator_id in counts:
                 listener.tell(counts=counts[listener.operator_id])

@@ -130,18 +130,29 @@ class InboxLists:
         """Return the tickets with these ids that are still there."""
         return await self._queries.listed(TicketFilter(ids=tuple(ids)), limit=len(ids)) if ids else []
 
-    async def counts(self, operators: Collection[str]) -> dict[str, dict[ViewName, int]]:
-        """Return how many tickets each view has, by operator."""
+    async def counts(
+        self, operators: Collection[str], mentioned: Collection[str] | None = None
+    ) -> dict[str, dict[ViewName, int]]:
+        """Return how many tickets each view has, by operator.
+
+        Args:
+            operators: the operators' ids.
+            mentioned: those whose mentions are counted, each by a query of its own; None: all of them.
+        """
         grouped = select(Ticket.state, Ticket.operator_id, func.count()).group_by(Ticket.state, Ticket.operator_id)
         async with self._database.read() as connection:
             rows = [tuple(row) for row in await connection.execute(grouped)]
             unseen: dict[str, int] = {}
-            for operator in operators:
+            for operator in operators if mentioned is None else mentioned:
                 noted = select(func.count(TicketNote.ticket_id.distinct())).where(
                     _mentions(operator), _is_unseen(operator)
                 )
                 unseen[operator] = (await connection.execute(noted)).scalar_one()
-        return {operator: {**_counts(rows, operator), "mentions": unseen[operator]} for operator in operators}
+        counted: dict[str, dict[ViewName, int]] = {operator: _counts(rows, operator) for operator in operators}
+        for operator in operators:
+            if operator in unseen:
+                counted[operator]["mentions"] = unseen[operator]
+        return counted
 
     async def choices(self) -> FilterChoices:
         """Return what tickets can be filtered by."""

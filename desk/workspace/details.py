@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
 from qwendesk.memory.tables.conversations import VERIFIED_CUSTOMER, Conversation, Message, StoredAttachment, Turn
 from qwendesk.memory.tenancy import TenantDatabase
+from qwendesk.messages import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,29 @@ class MessageDetails:
         async with self._database.read() as connection:
             found: dict[str, Any] | None = (await connection.execute(statement)).scalar_one_or_none()
         return found
+
+    async def receipts(self, ticket_id: str, limit: int = 20) -> list[Receipt]:
+        """Return the receipts of a ticket's newest answers, the oldest first."""
+        statement = (
+            select(Turn.receipt)
+            .join(Message, Message.id == Turn.question_id)
+            .where(Message.ticket_id == ticket_id, Turn.receipt.is_not(None))
+            .order_by(Turn.sequence.desc())
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            found = list((await connection.execute(statement)).scalars())
+        return [receipt for values in reversed(found) if (receipt := _receipt(values))]
+
+
+def _receipt(values: dict[str, Any]) -> Receipt | None:
+    """Return a stored receipt; None: an earlier version wrote it, with other values."""
+    try:
+        return _adapter().validate_python(values)
+    except ValidationError:
+        return None
+
+
+@cache
+def _adapter() -> TypeAdapter[Receipt]:
+    return TypeAdapter(Receipt)

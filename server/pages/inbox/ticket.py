@@ -11,6 +11,8 @@ from uuid import uuid4
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from qwendesk.desk.handover.reasons import REASONS
+from qwendesk.desk.handover.summary import HandoverSummary, handover_summary
 from qwendesk.desk.interpreter.interpreter import OriginalMessage
 from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread
 from qwendesk.desk.tickets.records import PRIORITIES, TicketGone, TicketRecord
@@ -115,12 +117,23 @@ class TicketPages:
             "verified": await self._inbox.details.verified_customer(ticket.conversation_id),
             "same_chat": [one for one in related if one.conversation_id == ticket.conversation_id],
             "facts": facts,
+            "summary": await self._summary(thread),
             "priorities": PRIORITIES,
             "is_mine": ticket.operator_id == request.operator.id,
             "due": await self._inbox.due([ticket]),
             "show": presenter(request),
             "note_said": "",
         }
+
+    async def _summary(self, thread: TicketThread) -> HandoverSummary | None:
+        """Return what an operator reads first of a ticket that was handed over; None: it was not."""
+        ticket = thread.ticket
+        reason = next((one for one in REASONS if one == ticket.reason), None)
+        if reason is None or ticket.state not in ("waiting", "human", "snoozed"):
+            return None
+        asked = [message.text for message in thread.messages if message.role == "user"]
+        receipts = await self._inbox.details.receipts(ticket.id)
+        return handover_summary(reason, asked, receipts, language=ticket.language)
 
     async def _thread(self, ticket: TicketRecord, limit: int) -> TicketThread:
         try:

@@ -339,3 +339,14 @@ async def test_a_customer_whom_the_shop_has_signed_is_told_from_one_who_gives_a_
     assert "Verified by the shop" in page and "Zoë &lt;b&gt;" in page and "z@b.example" in page
     page = (await ann.get(f"/desk/tickets/{said.number}")).text
     assert "anybody may give this name" in page and "Verified by the shop" not in page
+
+
+async def test_what_the_customer_wants_is_told_first(counter: Counter, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    await counter.write("Where is my <b>order</b> 4711?")
+    ticket = await waiting(counter, "I want to talk to a human")
+    page = (await ann.get(f"/desk/tickets/{ticket.number}")).text
+    assert "the customer asked for a person" in page
+    assert '<dt>Asks</dt><dd dir="auto">Where is my &lt;b&gt;order&lt;/b&gt; 4711?</dd>' in page
+    await counter.tickets.hand_back(ticket.id, CUSTOMER)
+    assert "<dt>Asks</dt>" not in (await ann.get(f"/desk/tickets/{ticket.number}")).text

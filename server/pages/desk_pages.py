@@ -201,6 +201,8 @@ class PageEndpoint:
         address = LOGIN if request.method != "GET" or here == HOME else f"{LOGIN}?next={quote(here)}"
         if request.method not in security.SAFE_METHODS:
             raise HTTPException(401, _LOGGED_OUT)  # a page that asks by itself stays, with what is being written
+        if request.is_htmx and self.page.is_background:
+            return Response(status_code=204)  # a page that asks by itself stays: somebody may be writing in it
         if request.is_htmx:
             return Response(status_code=401, headers={"HX-Redirect": LOGIN})
         return RedirectResponse(address, 303)

@@ -303,6 +303,16 @@ async def test_without_token_role_or_session_nothing_changes(counter: Counter, l
     assert await counter.queries.get(ticket.id) == before and counter.queued == []
 
 
+async def test_an_open_page_stays_when_its_session_ends(counter: Counter, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    page = f"/desk/tickets/{(await waiting(counter)).number}"
+    ann.cookies.clear()
+    asks = {"HX-Request": "true"}
+    by_itself = await ann.get(f"{page}/live", headers=asks)
+    assert by_itself.status_code == 204 and "hx-redirect" not in by_itself.headers
+    assert (await ann.get(f"{page}/why/1", headers=asks)).headers["hx-redirect"] == "/desk/login"
+
+
 async def test_reads_and_changes_are_in_the_audit_log_without_texts(
     counter: Counter, log_in: LogIn, operators: Any
 ) -> None:

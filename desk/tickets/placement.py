@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.inbox.repository import ClaimedMessage, is_newest_run
+from qwendesk.desk.interpreter.scripts import is_in_script_of
 from qwendesk.desk.tickets.changes import add_event, change_ticket, read_ticket, select_tickets
 from qwendesk.desk.tickets.records import (
     CUSTOMER,
@@ -29,7 +30,12 @@ from qwendesk.memory.tenancy import TenantConnection
 
 CHOSEN_TICKET = "ticket"
 """Conversation setting: number of the ticket that the customer chose for the next messages; 0: a new one."""
+LANGUAGE_IS_SET = "language_is_set"
+"""Signal: an operator has set the customer's language."""
 IDLE = Actor.rule("idle")
+_MIN_CERTAIN_LATIN_LETTERS, _MIN_CERTAIN_OTHER_LETTERS = 24, 8
+"""Letters of a text from which its language is certain; other scripts than the Latin need fewer."""
+_FIRST_BEYOND_LATIN = "\u0250"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ async def _open_ticket(
         if rules.reopen_to == "waiting":
             changes["waiting_since"] = now
         return await change_ticket(
-            connection, ticket, "reopened", CUSTOMER, {**changes, **_newest(claimed, now, ticket.language)}, at=now
+            connection, ticket, "reopened", CUSTOMER, {**changes, **_newest(claimed, now, ticket)}, at=now
         )
     if ticket.state == "bot" and now - ticket.last_message_at > timedelta(hours=rules.new_ticket_after_hours):
         await change_ticket(connection, ticket, "resolved", IDLE, {"state": "resolved", "resolved_at": now}, at=now)
@@ -110,9 +116,9 @@ async def _open_ticket(
         state = "human" if ticket.operator_id else "waiting"
         woken = {"state": state, "snoozed_until": None, "waiting_since": ticket.waiting_since or now}
         return await change_ticket(
-            connection, ticket, "woken", CUSTOMER, {**woken, **_newest(claimed, now, ticket.language)}, at=now
+            connection, ticket, "woken", CUSTOMER, {**woken, **_newest(claimed, now, ticket)}, at=now
         )
-    newest = _newest(claimed, now, ticket.language)
+    newest = _newest(claimed, now, ticket)
     await connection.execute(update(Ticket).where(Ticket.id == ticket.id).values(**newest))
     return await read_ticket(connection, ticket.id)
 
@@ -197,17 +203,42 @@ async def add_ticket(connection: TenantConnection, actor: Actor, now: datetime, 
     return await read_ticket(connection, row["id"])
 
 
-def _newest(claimed: ClaimedMessage, now: datetime, language: str | None) -> dict[str, Any]:
+def language_after(claimed: ClaimedMessage, ticket: TicketRecord | None) -> str | None:
+    """Return the language of a ticket after a message of its customer; None: it is not known.
+
+    The customer's choice by ``/lang`` counts first, then an operator's, then that of a text that is long enough to tell
+    it for certain. A short text tells it only where nothing else is known, since "Quando aprite?" could be Portuguese.
+    """
+    inbound, settings = claimed.inbound, claimed.settings
+    if chosen := settings.get("language"):
+        return str(chosen)
+    known = ticket.language if ticket else None
+    if known and ticket and ticket.signals.get(LANGUAGE_IS_SET):
+        return known
+    written = detected_language(inbound.text)
+    if written and _is_certain(inbound.text):
+        return written
+    reported = (inbound.locale or "").replace("_", "-").partition("-")[0].lower()
+    if known is None and reported and is_in_script_of(reported, inbound.text):
+        return reported
+    return known or written or settings.get(DETECTED_LANGUAGE) or reported or None
+
+
+def _is_certain(text: str) -> bool:
+    letters = [letter for letter in text if letter.isalpha()]
+    latin = sum(letter < _FIRST_BEYOND_LATIN for letter in letters)
+    return latin >= _MIN_CERTAIN_LATIN_LETTERS or len(letters) - latin >= _MIN_CERTAIN_OTHER_LETTERS
+
+
+def _newest(claimed: ClaimedMessage, now: datetime, ticket: TicketRecord | None) -> dict[str, Any]:
     """Return the columns that the newest message of the customer sets.
 
     Args:
         claimed: the message.
         now: the time.
-        language: the ticket's language until now.
+        ticket: the ticket until now; None: it is a new one.
     """
-    inbound, settings = claimed.inbound, claimed.settings
-    found = settings.get("language") or language or detected_language(inbound.text)
-    found = found or settings.get(DETECTED_LANGUAGE) or (inbound.locale or "").replace("_", "-").partition("-")[0]
+    inbound = claimed.inbound
     is_lasting = not (inbound.reply_to or "").startswith("https://")  # of a command: an address for a short time
     address = DeliveryAddress(
         inbound.account,
@@ -220,7 +251,7 @@ def _newest(claimed: ClaimedMessage, now: datetime, language: str | None) -> dic
     )
     return {
         "delivery": address.as_dict(),
-        "language": found or None,
+        "language": language_after(claimed, ticket),
         "last_message_at": now,
         "last_from": "customer",
     }

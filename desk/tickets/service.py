@@ -19,7 +19,7 @@ from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, complete_event,
 from qwendesk.desk.tickets.assignment import choose_operator
 from qwendesk.desk.tickets.changes import add_event, change_ticket, lock_conversation, lock_ticket, require_state
 from qwendesk.desk.tickets.merging import merge_tickets, split_ticket
-from qwendesk.desk.tickets.placement import Placement, place_message
+from qwendesk.desk.tickets.placement import LANGUAGE_IS_SET, Placement, place_message
 from qwendesk.desk.tickets.records import (
     BOT,
     DELIVERY,
@@ -257,7 +257,7 @@ class Tickets:
                 "operator_id": None,
                 "waiting_since": None,
                 "snoozed_until": None,
-                "signals": {},
+                "signals": {name: True for name in (LANGUAGE_IS_SET,) if ticket.signals.get(name)},
             }
             ticket = await change_ticket(connection, ticket, "handed_back", actor, changes, reason=reason)
             await _let_bot_answer(connection, ticket)
@@ -425,6 +425,7 @@ class Tickets:
                 changes["team"] = team or None
             if language is not None:
                 changes["language"] = language or None
+                changes["signals"] = {**ticket.signals, LANGUAGE_IS_SET: bool(language)}
             if add_tags or remove_tags:
                 kept = [tag for tag in dict.fromkeys((*ticket.tags, *_tags(add_tags))) if tag not in remove_tags]
                 changes["tags"] = kept
@@ -432,10 +433,10 @@ class Tickets:
                 merged = {**ticket.fields, **fields}
                 changes["fields"] = {name: value for name, value in merged.items() if value is not None}
             if changes:
-                noted = {**changes, "fields": sorted(fields)} if fields else None
-                if noted and priority is not None:
-                    noted["priority"] = priority
-                noted = {name: value for name, value in noted.items() if name != "subject"} if noted else None
+                noted: dict[str, Any] | None = None
+                if fields:
+                    noted = {name: value for name, value in changes.items() if name not in ("subject", "signals")}
+                    noted |= {"fields": sorted(fields), **({"priority": priority} if priority else {})}
                 ticket = await change_ticket(connection, ticket, "updated", actor, changes, reason=reason, noted=noted)
         return ticket
 

@@ -28,6 +28,14 @@ async def test_a_scenario_goes_as_expected(scenario: TicketScenario, tmp_path: P
     assert await play_scenario(scenario, tmp_path) == []
 
 
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scenario", [pytest.param(one, id=one.name) for one in read_scenarios(FOLDER / "starter")])
+async def test_a_scenario_on_the_starter_model(scenario: TicketScenario, tmp_path: Path) -> None:
+    assert await play_scenario(scenario, tmp_path) == []
+
+
 def read(tmp_path: Path, text: str) -> list[TicketScenario]:
     file = tmp_path / "s.yaml"
     file.write_text(text, "utf-8")

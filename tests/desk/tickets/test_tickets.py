@@ -289,3 +289,31 @@ async def test_a_customer_without_a_name_is_called_by_the_beginning_of_the_id(co
         -4:
     ] == ".org"
     assert (await counter.write("hi", "c3", person="U024BE7LH")).ticket.customer == "U024BE7LH"
+
+
+@pytest.mark.parametrize(
+    ("first", "locale", "then", "language"),
+    [
+        ("Quando aprite?", "it-IT", "Grazie", "it"),
+        ("Quando aprite?", None, "Vorrei parlare con una persona, per favore.", "it"),
+        ("When do you open?", "zh", "ok", "en"),
+        ("Wo ist meine Bestellung 4711 geblieben?", "en", "ok", "de"),
+        ("hi", "de-AT", "Wo bleibt meine Bestellung 4711?", "de"),
+        ("注文4711はどこですか", "en", "ok", "ja"),
+        ("I would like to know where my order is", "en", "Ich schreibe jetzt lieber auf Deutsch weiter", "de"),
+    ],
+)
+async def test_the_language_is_that_of_what_the_customer_writes(
+    counter: Counter, first: str, locale: str | None, then: str, language: str
+) -> None:
+    await counter.write(first, locale=locale)
+    assert (await counter.write(then, locale=locale)).ticket.language == language
+
+
+async def test_a_language_that_an_operator_has_set_stays(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("I would like to know where my order is")).ticket
+    await counter.tickets.update(ticket.id, ada, language="nl")
+    assert (await counter.write("I would still like to know where my order is")).ticket.language == "nl"
+    await counter.tickets.update(ticket.id, ada, language="")
+    assert (await counter.write("I would still like to know where my order is")).ticket.language == "en"

@@ -267,7 +267,7 @@ class Worker:
         text = claimed.inbound.text
         if (command := parse(text)) or self._satisfaction is None:
             return command
-        return await self._satisfaction.command_of(text, claimed.conversation_id)
+        return await self._satisfaction.command_of(text, claimed.conversation_id, claimed.inbound.sequence)
 
     async def _after_command(self, claimed: ClaimedMessage, outlet: Outlet, done: CommandResult) -> PreparedAnswer:
         seen = await self._mark(claimed, outlet, done)

@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.commands.chat_commands import ChatCommands, Command, CommandCall, CommandResult
 from qwendesk.desk.tickets.changes import select_tickets
 from qwendesk.desk.tickets.queries import TicketQueries
-from qwendesk.desk.tickets.records import TicketRecord, ticket_record
+from qwendesk.desk.tickets.records import OPEN_STATES, TicketRecord, ticket_record
+from qwendesk.desk.tickets.sending import event_of
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
 from qwendesk.errors import QwendeskError, StoreError
 from qwendesk.memory.database import upsert
+from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.reports import TicketRating
 from qwendesk.memory.tables.tickets import Ticket
-from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
+from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.periodic import PeriodicTask
 
 PRESS = "csat"
@@ -40,6 +42,8 @@ _INTERVAL_SECONDS = 30.0
 _KEY = "csat"
 _PRESSED = re.compile(r"(?P<number>[0-9]{1,9}):(?P<score>[1-5])(?:\s+(?P<comment>.*))?", re.DOTALL)
 _MAX_COMMENT_CHARS = 2000
+_MAX_ANSWERS = 20
+"""Messages after the question from which a number is not looked at any more."""
 log = logging.getLogger(__name__)
 
 
@@ -108,10 +112,16 @@ class Satisfaction:
         await self._database.shield(self._add(ticket))
         return await self._tickets.tell(ticket.id, say("csat_question", language), key=_KEY, buttons=buttons)
 
-    async def command_of(self, text: str, conversation_id: str) -> Command | None:
+    async def command_of(self, text: str, conversation_id: str, sequence: int | None = None) -> Command | None:
         """Return the command that a bare score in a conversation stands for; None: the text is something else.
 
-        It is the answer to the newest question there; for some minutes, a further score corrects it.
+        It is the answer to the newest question there; for some minutes, a further score corrects it. A number answers
+        something else where anybody has written since the question, or where another ticket is open.
+
+        Args:
+            text: the customer's message.
+            conversation_id: the conversation.
+            sequence: the message's number there; None: it comes next.
         """
         given = read_score(text)
         if given is None:
@@ -119,7 +129,7 @@ class Satisfaction:
         now = datetime.now(UTC)
         is_open = TicketRating.score.is_(None) | (TicketRating.answered_at >= now - CORRECTION_TIME)
         statement = (
-            select(Ticket.number)
+            select(Ticket.id, Ticket.number)
             .join(TicketRating, TicketRating.ticket_id == Ticket.id)
             .where(Ticket.conversation_id == conversation_id, Ticket.state == "resolved")
             .where(is_open, TicketRating.asked_at >= now - ANSWER_TIME)
@@ -127,8 +137,10 @@ class Satisfaction:
             .limit(1)
         )
         async with self._database.read() as connection:
-            number = (await connection.execute(statement)).scalar_one_or_none()
-        return None if number is None else Command(PRESS, f"{number}:{given.score} {given.comment}".strip())
+            asked = (await connection.execute(statement)).one_or_none()
+            if asked is None or await _is_about_something_else(connection, asked.id, conversation_id, sequence):
+                return None
+        return Command(PRESS, f"{asked.number}:{given.score} {given.comment}".strip())
 
     async def ask_due(self, now: datetime | None = None) -> int:
         """Ask the customers of tickets that an operator helped with and that were resolved lately; return how many."""
@@ -178,3 +190,29 @@ class Satisfaction:
             return CommandResult()  # a number of another customer's ticket
         given = SatisfactionScore(int(found["score"]), (found["comment"] or "")[:_MAX_COMMENT_CHARS])
         return say("csat_thanks", call.language) if await self.rate(ticket.id, given) else CommandResult()
+
+
+async def _is_about_something_else(
+    connection: TenantConnection, ticket_id: str, conversation_id: str, sequence: int | None
+) -> bool:
+    """Return whether a ticket of the conversation is open, or somebody has written since the question of a ticket."""
+    has_open = select(exists(Ticket.id).where(Ticket.conversation_id == conversation_id, Ticket.state.in_(OPEN_STATES)))
+    if (await connection.execute(has_open)).scalar_one():
+        return True
+    here = InboundEvent.conversation_id == conversation_id
+    question = select(InboundEvent.sequence).where(here, InboundEvent.event == event_of(ticket_id, _KEY))
+    since = (await connection.execute(question)).scalar_one_or_none()
+    if since is None:
+        return True
+    later = select(InboundEvent.source, InboundEvent.payload).where(here, InboundEvent.sequence > since)
+    if sequence is not None:
+        later = later.where(InboundEvent.sequence < sequence)
+    written = (await connection.execute(later.limit(_MAX_ANSWERS))).all()
+    return len(written) == _MAX_ANSWERS or any(
+        source != "customer" or not _is_answer(str(payload.get("text", ""))) for source, payload in written
+    )
+
+
+def _is_answer(text: str) -> bool:
+    """Return whether a message has answered the question: a score, or a button of it."""
+    return read_score(text) is not None or text.strip().lstrip("/").startswith((f"{PRESS}:", f"{PRESS} "))

@@ -136,7 +136,7 @@ async def make_report(
         if any(event.kind == "resolved" and since <= event.at < until for event in history):
             last = [event for event in history if event.kind == "resolved" and since <= event.at < until][-1]
             resolutions.append(elapsed(ticket.created_at, last.at))
-            deflected += handed is None
+            deflected += not any(event.kind in (*_TO_PEOPLE, "replied") for event in history)
         first = next((event for event in history if event.kind == "replied"), None)
         if first is not None and since <= first.at < until:
             took = elapsed(handed.at if handed else ticket.created_at, first.at)

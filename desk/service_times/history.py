@@ -10,6 +10,8 @@ from qwendesk.desk.tickets.records import TicketEventRecord, TicketRecord, Ticke
 
 OF_OPERATORS = ("waiting", "human")
 """The states in which operators have to answer."""
+_BEGINS_ANEW = ("taken_over", "woken", "reopened", "merged_from", "split_from")
+"""Events after which a holder has the whole time to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ def _phases(begin: datetime, events: Iterable[TicketEventRecord]) -> Iterator[Ph
 def silent_since(events: Sequence[TicketEventRecord]) -> datetime | None:
     """Return since when the holder of a ticket has owed the customer an answer; None: there is nothing to answer.
 
-    Whoever takes a ticket over has the whole time again.
+    Whoever takes a ticket over, and whose ticket comes back from a snooze or gets messages of another one, has the
+    whole time again.
     """
     since: datetime | None = None
     owes = True
@@ -74,8 +77,16 @@ def silent_since(events: Sequence[TicketEventRecord]) -> datetime | None:
             since, owes = None, False
         elif event.kind == "message" and not owes:
             since, owes = event.at, True
-        elif event.kind == "taken_over" and owes:
+        elif event.kind in _BEGINS_ANEW and owes:
             since = event.at
+    return since
+
+
+def waits_since(ticket: TicketRecord, events: Sequence[TicketEventRecord]) -> datetime | None:
+    """Return since when a ticket has been in state ``waiting`` without a break, such as a snooze; None: it is not."""
+    since: datetime | None = None
+    for phase in phases(ticket, events):
+        since = (since or phase.begin) if phase.state == "waiting" else None
     return since
 
 

@@ -12,7 +12,7 @@ from qwendesk.desk.handover.texts import handed_back_text, resolved_text
 from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.inbox.repository import OPEN
 from qwendesk.desk.service_times.clocks import sla_of
-from qwendesk.desk.service_times.history import of_kind, silent_since
+from qwendesk.desk.service_times.history import of_kind, silent_since, waits_since
 from qwendesk.desk.service_times.questions import asks_something
 from qwendesk.desk.tickets.changes import select_tickets
 from qwendesk.desk.tickets.queries import TicketQueries
@@ -102,7 +102,7 @@ class TimedRules:
 
     async def _attempt(self) -> None:
         try:
-            if await self._tickets.has_operators():
+            if await self._tickets.are_kept():
                 await self.once()
         except StoreError as error:
             log.warning("Tickets are looked at again in the next round: %s", error)
@@ -155,7 +155,7 @@ class TimedRules:
 
     async def _give_back_to_bot(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
         limit = self._follow_ups.waiting_timeout
-        if ticket.state != "waiting" or limit is None or self._open_since(ticket, ticket.waiting_since, now) < limit:
+        if limit is None or self._open_since(ticket, waits_since(ticket, events), now) < limit:
             return False
         told = handed_back_text(_language(ticket), nobody_came=True)
         await self._tickets.hand_back(
@@ -167,10 +167,14 @@ class TimedRules:
         step = self._follow_ups.escalate_after
         if ticket.state != "waiting" or step is None:
             return False
-        count = len(of_kind(events, "escalated", ticket.waiting_since))
-        if (count and ticket.priority == "urgent") or (
-            self._open_since(ticket, ticket.waiting_since, now) < step * (count + 1)
+        since = waits_since(ticket, events)
+        escalated = of_kind(events, "escalated", since)
+        if (escalated and ticket.priority == "urgent") or (
+            self._open_since(ticket, since, now) < step * (len(escalated) + 1)
         ):
+            return False
+        # after a stop of the desk, it does not rise by several steps at once
+        if escalated and self._open_since(ticket, escalated[-1].at, now) < step:
             return False
         await self._tickets.escalate(ticket.id, Actor.rule("escalation"), as_seen=ticket)
         return True

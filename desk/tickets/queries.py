@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, func, or_, select
+from sqlalchemy import ColumnElement, String, case, cast, func, or_, select
 from uuid_utils import uuid7
 
 from qwendesk.desk.tickets.changes import read_ticket, select_tickets
@@ -136,20 +136,24 @@ class TicketQueries:
             raise TicketGone(f"There is no ticket {number}; 'qwendesk tickets list' shows which there are.")
         return ticket_record(row)
 
-    async def listed(self, filter_: TicketFilter, *, limit: int = 50, offset: int = 0) -> list[TicketRecord]:
+    async def listed(
+        self, filter_: TicketFilter, *, limit: int = 50, offset: int = 0, waiting_first: bool = False
+    ) -> list[TicketRecord]:
         """Return tickets, those with the highest priority first, then those that have waited longest.
 
         Args:
             filter_: which tickets.
             limit: the most tickets.
             offset: how many are skipped.
+            waiting_first: those in state ``waiting`` come before all others.
         """
         waits = func.coalesce(Ticket.waiting_since, Ticket.last_message_at)
         statement = select_tickets().where(*_conditions(filter_))
         if filter_.states == ("waiting",):
             statement = statement.order_by(Ticket.priority.desc(), waits, Ticket.number)
         else:
-            statement = statement.order_by(Ticket.last_message_at.desc(), Ticket.number.desc())
+            waiting = [case((Ticket.state == "waiting", 0), else_=1)] if waiting_first else []
+            statement = statement.order_by(*waiting, Ticket.last_message_at.desc(), Ticket.number.desc())
         async with self._database.read() as connection:
             return [ticket_record(row) for row in await connection.execute(statement.limit(limit).offset(offset))]
 

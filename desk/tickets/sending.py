@@ -35,6 +35,16 @@ class OutgoingMessage:
     """Pairs of a button's label and value."""
 
 
+def event_of(ticket_id: str, key: str) -> str:
+    """Return what identifies a message of the desk in the queue.
+
+    Args:
+        ticket_id: the ticket.
+        key: identifies the message within it.
+    """
+    return f"desk:{ticket_id}:{key}"
+
+
 async def send_message(
     connection: TenantConnection, dialect: str, enqueue: Enqueue, ticket: TicketRecord, outgoing: OutgoingMessage
 ) -> int | None:
@@ -65,7 +75,7 @@ async def send_message(
         channel=ticket.channel,
         account=to.account,
         person=to.person,
-        event=f"desk:{ticket.id}:{outgoing.key}",
+        event=event_of(ticket.id, outgoing.key),
         source="operator" if operator else "desk",
         payload={
             "text": outgoing.text,

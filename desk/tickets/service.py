@@ -579,8 +579,8 @@ class Tickets:
                 "last_from": "operator",
                 "first_response_at": ticket.first_response_at or now,
             }
-            noted, kind = {"sequence": sequence, "channel": ticket.channel}, "replied_elsewhere"
-            ticket = await change_ticket(connection, ticket, kind, operator, changes, noted=noted, at=now)
+            noted = {"sequence": sequence, "channel": ticket.channel, "state": "human", "operator_id": operator_id}
+            ticket = await change_ticket(connection, ticket, "replied", operator, changes, noted=noted, at=now)
         return ticket
 
     @unit_of_work

@@ -49,6 +49,7 @@ def test_a_ticket_goes_its_way(own_home: Path) -> None:
     ]
     assert run("hand-over", "1").stdout.startswith("#1 waiting, Ada: Where is my parcel?")
     assert [one["number"] for one in told("list", "--state", "waiting")] == [1]
+    assert [one["number"] for one in told("list", "--limit", "1")] == [1], "a waiting one comes first"
     assert "#1 human, Bo" in run("take", "1", "--as", "bo").stdout
     refused = run("reply", "1", "On its way.", "--as", "ada")
     assert refused.exit_code == 1 and "Bo holds ticket 1" in refused.stderr

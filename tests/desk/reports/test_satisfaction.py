@@ -80,6 +80,30 @@ async def test_a_score_is_kept_and_changed(counter: Counter) -> None:
     assert (report.ratings, report.asked_for_rating, report.satisfaction) == ({4: 1}, 1, 1.0)
 
 
+async def test_a_number_that_answers_something_else_is_no_rating(counter: Counter) -> None:
+    satisfaction = Satisfaction(counter.memory.scope, counter.tickets)
+    ticket = await resolved(counter)
+    ada = await counter.operator("bea")
+    conversation = ticket.conversation_id
+    key = ticket.delivery.conversation
+    await satisfaction.ask(ticket)
+    assert await satisfaction.command_of("4", conversation)
+    # it was answered and is corrected
+    score = await counter.accept("2, slow", key)
+    assert await satisfaction.command_of("2, slow", conversation, score.inbound.sequence)
+    assert await satisfaction.rate(ticket.id, SatisfactionScore(2))
+    assert await satisfaction.command_of("4", conversation)
+    # somebody has written since
+    other = (await counter.write("One more thing", key)).ticket
+    assert await satisfaction.command_of("4", conversation) is None, "another ticket is open"
+    await counter.tickets.reply(other.id, ada, "How many? 1 to 9", force=True)
+    assert await satisfaction.command_of("4", conversation) is None
+    await counter.tickets.resolve(other.id, ada)
+    assert await satisfaction.command_of("4", conversation) is None, "it answers the operator's question"
+    asked = await counter.accept("4", "c99")
+    assert await satisfaction.command_of("4", asked.conversation_id, asked.inbound.sequence) is None
+
+
 async def test_those_are_asked_whom_an_operator_has_helped_lately(counter: Counter) -> None:
     satisfaction = Satisfaction(counter.memory.scope, counter.tickets)
     ada = await counter.operator("ada")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,13 @@ from qwendesk.desk.handover.texts import handed_back_text, resolved_text
 from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.reports.ticket_report import make_report
 from qwendesk.desk.service_times.timed_rules import TimedRules
-from qwendesk.desk.tickets.records import CUSTOMER, TicketRecord
+from qwendesk.desk.tickets.records import CUSTOMER, TicketRecord, TicketRules
+from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
 from qwendesk.hours_settings import HoursSettings
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import TicketEvent
+from qwendesk.messages import Inbound
 from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
 from tests.desk.tickets.conftest import Counter
 
@@ -122,6 +125,38 @@ async def test_a_ticket_that_nobody_takes_rises_while_the_desk_is_open(counter: 
     assert (await counter.kinds(ticket.id)).count("escalated") == 2
 
 
+async def _snoozed_for_a_day(counter: Counter) -> TicketRecord:
+    """Return a ticket that waited, was set aside for a day, and waits again now."""
+    ticket = await waiting(counter)
+    await counter.tickets.snooze(ticket.id, CUSTOMER, now() + HOUR)
+    await _shift(counter, ticket, 24 * HOUR)
+    await counter.set(ticket.id, waiting_since=now() - 24 * HOUR)
+    return await counter.tickets.wake(ticket.id, CUSTOMER)
+
+
+async def test_a_snooze_does_not_count_as_waiting(counter: Counter) -> None:
+    ticket = await _snoozed_for_a_day(counter)
+    timed = rules(counter, escalate_after="30m", waiting_timeout="8h")
+    for minutes, priority in ((0, "normal"), (1, "normal"), (29, "normal"), (31, "high"), (32, "high")):
+        await timed.once(now() + timedelta(minutes=minutes))
+        looked = await counter.queries.get(ticket.id)
+        assert (looked.state, looked.priority) == ("waiting", priority)
+    await timed.once(now() + 9 * HOUR)
+    assert (await counter.queries.get(ticket.id)).state == "bot"
+
+
+async def test_after_a_stop_of_the_desk_the_priority_rises_by_one_step(counter: Counter) -> None:
+    ticket = await waiting(counter)
+    await _shift(counter, ticket, 10 * HOUR)
+    await counter.set(ticket.id, waiting_since=now() - 10 * HOUR)
+    timed = rules(counter, escalate_after="30m")
+    for _ in range(3):
+        await timed.once()
+        assert (await counter.queries.get(ticket.id)).priority == "high"
+    await timed.once(now() + HOUR)
+    assert (await counter.queries.get(ticket.id)).priority == "urgent"
+
+
 async def test_an_escalated_ticket_goes_to_somebody_who_is_there(counter: Counter) -> None:
     away = await counter.operator("away", online=False)
     ticket = await waiting(counter)
@@ -165,6 +200,46 @@ async def test_a_holder_who_has_answered_is_not_silent_until_the_customer_writes
     await timed.once(now() + 9 * HOUR)
     assert (await counter.queries.get(ticket.id)).state == "bot"
     assert await texts(counter, ticket) == [handed_back_text(None, nobody_came=True)]
+
+
+async def test_a_holder_whose_customer_ends_the_snooze_has_the_whole_time(counter: Counter) -> None:
+    ticket = await held(counter)
+    await counter.tickets.snooze(ticket.id, CUSTOMER, now() + HOUR)
+    await _shift(counter, ticket, 72 * HOUR)
+    await counter.write("Any news?")
+    timed = rules(counter, holder_timeout="8h")
+    await timed.once(now() + 7 * HOUR)
+    assert (await counter.queries.get(ticket.id)).state == "human"
+    await timed.once(now() + 9 * HOUR)
+    assert (await counter.queries.get(ticket.id)).state == "waiting"
+
+
+async def test_an_answer_on_the_platform_itself_is_an_answer(counter: Counter) -> None:
+    begin = now()
+    await counter.operator("ada")
+    ticket = await waiting(counter)
+    said = Inbound("Which colour?", "c1", event="agent-1", channel="test", person="ann", display_name="Ada")
+    assert await counter.tickets.note_reply(replace(said, from_operator=True))
+    await rules(counter, times={"first_response": "4h"}, reminders=1).once(begin + 26 * HOUR)
+    looked = await counter.queries.get(ticket.id)
+    assert looked.state == "human", "the holder owes no answer"
+    assert "sla_breached" not in await counter.kinds(ticket.id)
+    assert await texts(counter, ticket) == [say("reminder", None)]
+    await counter.tickets.resolve(ticket.id, CUSTOMER)
+    report = await make_report(counter.memory.scope, begin - HOUR, begin + HOUR)
+    assert (report.first_response.count, report.deflected) == (1, 0)
+    assert [(one.name, one.replies) for one in report.operators] == [("Ada", 1)]
+
+
+async def test_a_ticket_answered_only_on_the_platform_is_not_the_bots(counter: Counter) -> None:
+    begin = now()
+    await counter.operator("ada")
+    ticket = (await counter.write("Hello")).ticket
+    said = Inbound("I do it.", "c1", event="agent-1", channel="test", person="ann", display_name="Nobody known")
+    assert await counter.tickets.note_reply(replace(said, from_operator=True))
+    await counter.tickets.resolve(ticket.id, CUSTOMER)
+    report = await make_report(counter.memory.scope, begin - HOUR, begin + HOUR)
+    assert (report.resolved, report.deflected) == (1, 0)
 
 
 async def _asked(counter: Counter, text: str = "Which colour was it?", language: str = "de") -> TicketRecord:
@@ -263,4 +338,17 @@ async def test_a_running_desk_applies_them(counter: Counter) -> None:
     await timed.start()
     while (await counter.queries.get(ticket.id)).state == "snoozed":  # noqa: ASYNC110 - another task changes it
         await asyncio.sleep(0.01)
+    await timed.stop()
+
+
+async def test_a_desk_that_always_keeps_tickets_applies_them_without_accounts(counter: Counter) -> None:
+    tickets = Tickets(counter.memory.scope, lambda *row: None, TicketRules(enabled="on"))
+    ticket = await waiting(counter)
+    await counter.set(ticket.id, state="snoozed", snoozed_until=now() - HOUR)
+    hours, times, follow_ups = DeskHours(HoursSettings()), ServiceTimesSettings(), FollowUpSettings()
+    timed = TimedRules(counter.memory.scope, tickets, hours, times, follow_ups, interval_seconds=0.01)
+    await timed.start()
+    async with asyncio.timeout(20):
+        while (await counter.queries.get(ticket.id)).state == "snoozed":  # noqa: ASYNC110 - another task changes it
+            await asyncio.sleep(0.01)
     await timed.stop()

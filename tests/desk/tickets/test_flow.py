@@ -427,7 +427,7 @@ async def test_an_answer_on_the_platform_itself_takes_the_ticket(desks: Desks) -
         ticket = await newest(desk)
         assert (ticket.state, ticket.operator_id) == ("human", None)
         events = (await desk.runtime.ticket_queries.thread(ticket.id)).events
-        assert [event.operator_id for event in events if event.kind == "replied_elsewhere"] == [ada.operator_id, None]
+        assert [event.operator_id for event in events if event.kind == "replied"] == [ada.operator_id, None]
         assert await thread(desk) == [
             ("user", "help"),
             ("assistant", "re help"),

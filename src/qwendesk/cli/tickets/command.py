@@ -228,9 +228,8 @@ async def _list(
 ) -> None:
     async with opened() as desk:
         id_ = (await desk.operator(operator)).operator_id if operator else None
-        found = await desk.queries.listed(_filter(states, id_, team, tag, text), limit=limit)
-    if text == "" and not states:
-        found.sort(key=lambda ticket: ticket.state != "waiting")
+        chosen = _filter(states, id_, team, tag, text)
+        found = await desk.queries.listed(chosen, limit=limit, waiting_first=not text)
     print_tickets(found, as_json=as_json)
 
 

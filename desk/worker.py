@@ -167,7 +167,7 @@ class Worker:
         if self._outgoing_text is None or claimed.source != "operator" or not text:
             return text
         try:
-            text = await self._outgoing_text(claimed)
+            text = await self._retry.run(partial(self._outgoing_text, claimed))
         except Exception as error:
             await self._retry.suspend_if_closing()
             log.exception("An operator's text goes out as it was written: %s", type(error).__name__)
@@ -310,12 +310,11 @@ class Worker:
         placement = await self._tickets.place(claimed)
         if placement is None:  # it has a newer run
             return PreparedAnswer("")
-        if placement.ticket.bot_answers:
+        if handed := self._tickets.repeated(claimed, placement):
+            return PreparedAnswer(await self._with_answer(claimed, handed))
+        if placement.bot_answers:
             return placement.ticket
-        handed = self._tickets.repeated(claimed, placement)
-        if handed is None:
-            return PreparedAnswer("", is_withheld=True)
-        return PreparedAnswer(await self._with_answer(claimed, handed))
+        return PreparedAnswer("", is_withheld=True)
 
     async def _hand_over_on_command(self, tickets: TicketFlow, claimed: ClaimedMessage) -> PreparedAnswer:
         placement = await tickets.place(claimed)

@@ -146,8 +146,13 @@ def _held(claimed: ClaimedMessage, key: str) -> dict[str, Any]:
 
 
 def _bot_may_speak() -> ColumnElement[bool]:
-    """Compare a message's ticket with the state in which the bot answers; a message without a ticket is its own."""
-    its_own = select(Ticket.id).where(Ticket.id == InboundEvent.ticket_id, Ticket.state == "bot")
+    """Compare a message's ticket with the state in which the bot answers; a message without a ticket is its own.
+
+    A ticket that is resolved or snoozed while the bot answers lets the answer end, unless a person has held it.
+    """
+    is_set_aside = Ticket.state.in_(["resolved", "snoozed"]) & Ticket.operator_id.is_(None)
+    may_end = is_set_aside & ~InboundEvent.cancel_requested
+    its_own = select(Ticket.id).where(Ticket.id == InboundEvent.ticket_id, (Ticket.state == "bot") | may_end)
     return or_(InboundEvent.ticket_id.is_(None), its_own.correlate(InboundEvent).exists())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from sqlalchemy.exc import IntegrityError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from qwendesk.errors import StoreError
@@ -17,6 +18,8 @@ _FIRST_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 5.0
 _MAX_PAUSE_WHILE_STOPPING_SECONDS = 3.0
 """Longest pause before a retry of a delivery that is waited out while the desk stops."""
+_MAX_CONFLICTS = 5
+"""Tries of work that contradicts what is stored, such as a row of a customer who was forgotten: no outage ends that."""
 _SUSPENDED: set[asyncio.Event] = set()
 """Events that suspended tasks wait for. Without a reference the tasks would be collected, and the queue would store
 an error."""
@@ -60,9 +63,15 @@ class DatabaseRetry:
             await _suspend()
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run work on the database, and repeat it while it raises ``StoreError``."""
+        """Run work on the database, and repeat it while it raises ``StoreError``.
+
+        Raises:
+            StoreError: the work contradicts what is stored, and has been tried a few times.
+        """
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StoreError),
+            stop=_is_lasting_conflict,
+            reraise=True,
             wait=wait_exponential(_FIRST_PAUSE_SECONDS, max=_MAX_PAUSE_SECONDS),
             before_sleep=_log_first,
             sleep=self._wait,
@@ -73,6 +82,12 @@ class DatabaseRetry:
         await self.suspend_if_closing()
         await asyncio.sleep(seconds)
         await self.suspend_if_closing()
+
+
+def _is_lasting_conflict(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    is_conflict = error is not None and isinstance(error.__cause__, IntegrityError)
+    return is_conflict and state.attempt_number >= _MAX_CONFLICTS
 
 
 def _log_first(state: RetryCallState) -> None:

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from qwendesk.desk.operators.audit import Actor, Details, add_entry
 from qwendesk.desk.operators.names import display_name_of, language_codes, login_name, team_names
+from qwendesk.desk.operators.release import release_tickets
 from qwendesk.errors import ConfigError, InputError, no_such
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.operators import Operator, OperatorSession
@@ -176,17 +177,34 @@ class OperatorAccounts:
             InputError: no admin would be left.
         """
         change = {"role": role}
-        await self._change(id_, change, by, "operator.role", change, ends_sessions=True, needs_admin=not allow_no_admin)
+        await self._change(
+            id_,
+            change,
+            by,
+            "operator.role",
+            change,
+            ends_sessions=True,
+            needs_admin=not allow_no_admin,
+            releases="operator_is_viewer" if role == "viewer" else "",
+        )
 
     @unit_of_work
     async def disable(self, id_: str, by: Actor, *, allow_no_admin: bool = False) -> None:
-        """Disable an account and end its sessions.
+        """Disable an account, end its sessions, and let its tickets wait for somebody else.
 
         Raises:
             InputError: no admin would be left.
         """
         values = {"disabled_at": datetime.now(UTC)}
-        await self._change(id_, values, by, "operator.disable", ends_sessions=True, needs_admin=not allow_no_admin)
+        await self._change(
+            id_,
+            values,
+            by,
+            "operator.disable",
+            ends_sessions=True,
+            needs_admin=not allow_no_admin,
+            releases="operator_disabled",
+        )
 
     @unit_of_work
     async def enable(self, id_: str, by: Actor) -> None:
@@ -247,6 +265,7 @@ class OperatorAccounts:
         ends_sessions: bool = False,
         keep: str | None = None,
         needs_admin: bool = False,
+        releases: str = "",
     ) -> None:
         statement: Update = update(Operator).where(Operator.id == id_).values(**values)
         async with self._database.write() as connection:
@@ -259,6 +278,8 @@ class OperatorAccounts:
                 await _check_admin(connection)
             if ends_sessions:
                 await connection.execute(_sessions_of(id_, keep))
+            if releases and (released := await release_tickets(connection, id_, releases)):
+                details = {**(details or {}), "tickets": released}
             await add_entry(connection, by, action, f"operator:{name}", details)
 
 

@@ -79,7 +79,7 @@ class TicketFlow:
     def repeated(self, claimed: ClaimedMessage, placement: Placement) -> HandedOver | None:
         """Return what the customer is told if an earlier run of the message has handed its ticket over."""
         ticket = placement.ticket
-        if ticket.bot_answers or not is_handed_over_by(claimed, ticket):
+        if not placement.is_repeated or ticket.bot_answers or not is_handed_over_by(claimed, ticket):
             return None
         handed = ticket.signals[HANDED_OVER_BY]
         return HandedOver(self._text(claimed, ticket, handed["reason"]), handed["keeps_answer"])

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import aliased
 
-from qwendesk.desk.tickets.changes import add_event, change_ticket
+from qwendesk.desk.tickets.changes import add_event, change_ticket, lock_ticket
 from qwendesk.desk.tickets.placement import add_ticket
-from qwendesk.desk.tickets.records import Actor, TicketError, TicketRecord
+from qwendesk.desk.tickets.records import PRIORITIES, Actor, TicketError, TicketRecord, TicketState
 from qwendesk.memory.conversations.turns import TITLE_CHARS
 from qwendesk.memory.tables.conversations import Message
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import TicketNote
+from qwendesk.memory.tables.workspace import ReplyDraft
 from qwendesk.memory.tenancy import TenantConnection
+
+_BY_STRENGTH: tuple[TicketState, ...] = ("resolved", "bot", "snoozed", "waiting", "human")
+"""States, the one that is kept of two merged tickets last."""
 
 
 async def merge_tickets(
     connection: TenantConnection, ticket: TicketRecord, target: TicketRecord, actor: Actor
 ) -> TicketRecord:
-    """Move the messages and notes of a ticket into another one, close it, and return the other one.
+    """Move what a ticket consists of into another one, close it, and return the other one.
 
     Args:
-        connection: the tenant's connection, in a transaction that has locked both tickets and their conversation.
+        connection: the tenant's connection, in a transaction that has locked the ticket and its conversation.
         ticket: the ticket that is closed.
-        target: the ticket that remains.
+        target: the ticket that remains, as it was read before.
         actor: who merges them.
 
     Raises:
@@ -32,20 +38,72 @@ async def merge_tickets(
     """
     if target.id == ticket.id or target.conversation_id != ticket.conversation_id:
         raise TicketError("Only two different tickets of one conversation can be merged.")
+    target = await lock_ticket(connection, target.id)
     if target.merged_into_id:
         raise TicketError(f"Ticket {target.number} was merged into another one itself; choose that one.")
     for table in (Message, InboundEvent, TicketNote):
         await connection.execute(update(table).where(table.ticket_id == ticket.id).values(ticket_id=target.id))
+    await _move_drafts(connection, ticket, target)
     now = datetime.now(UTC)
-    closed = {"state": "resolved", "resolved_at": now, "merged_into_id": target.id, "waiting_since": None}
-    await change_ticket(connection, ticket, "merged", actor, closed, at=now)
-    changes = {
-        "tags": list(dict.fromkeys((*target.tags, *ticket.tags))),
-        "last_message_at": max(target.last_message_at, ticket.last_message_at),
+    closed = {
+        "state": "resolved",
+        "resolved_at": now,
+        "merged_into_id": target.id,
+        "waiting_since": None,
+        "snoozed_until": None,
     }
-    return await change_ticket(
-        connection, target, "merged_from", actor, changes, noted={"number": ticket.number}, at=now
+    await change_ticket(connection, ticket, "merged", actor, closed, at=now)
+    changes = merged_columns(ticket, target)
+    noted = {"number": ticket.number, "state": changes["state"], "operator_id": changes["operator_id"]}
+    return await change_ticket(connection, target, "merged_from", actor, changes, noted=noted, at=now)
+
+
+def merged_columns(ticket: TicketRecord, target: TicketRecord) -> dict[str, Any]:
+    """Return the columns of a ticket that gets the messages of another one.
+
+    It has the state and the holder of the one with which people have more to do, so that nobody who waits is dropped.
+    """
+    one, other = sorted((target, ticket), key=lambda each: -_BY_STRENGTH.index(each.state))
+    newest = max(target, ticket, key=lambda each: each.last_message_at)
+    return {
+        "state": one.state,
+        "operator_id": one.operator_id or (other.operator_id if one.state == "waiting" else None),
+        "waiting_since": _first(target.waiting_since, ticket.waiting_since),
+        "snoozed_until": one.snoozed_until,
+        "resolved_at": one.resolved_at,
+        "reason": one.reason or other.reason,
+        "signals": {**other.signals, **one.signals},
+        "priority": max(PRIORITIES.index(target.priority), PRIORITIES.index(ticket.priority)),
+        "team": one.team or other.team,
+        "tags": list(dict.fromkeys((*target.tags, *ticket.tags))),
+        "fields": {**ticket.fields, **target.fields},
+        "first_response_at": _first(target.first_response_at, ticket.first_response_at),
+        "person_id": target.person_id or ticket.person_id,
+        "language": newest.language or target.language,
+        "delivery": newest.delivery.as_dict(),
+        "last_message_at": newest.last_message_at,
+        "last_from": newest.last_from,
+    }
+
+
+def _first(*times: datetime | None) -> datetime | None:
+    return min((time for time in times if time), default=None)
+
+
+async def _move_drafts(connection: TenantConnection, ticket: TicketRecord, target: TicketRecord) -> None:
+    """Move what operators have begun to write, below what they have begun to write in the other ticket."""
+    theirs = aliased(ReplyDraft)
+    both = (
+        select(ReplyDraft.id, ReplyDraft.text, theirs.id.label("moved"), theirs.text.label("more"))
+        .join(theirs, (theirs.operator_id == ReplyDraft.operator_id) & (theirs.kind == ReplyDraft.kind))
+        .where(ReplyDraft.ticket_id == target.id, theirs.ticket_id == ticket.id)
     )
+    for row in (await connection.execute(both)).all():
+        text = "\n\n".join(filter(None, (row.text, row.more)))
+        await connection.execute(update(ReplyDraft).where(ReplyDraft.id == row.id).values(text=text))
+        await connection.execute(delete(ReplyDraft).where(ReplyDraft.id == row.moved))
+    left = update(ReplyDraft).where(ReplyDraft.ticket_id == ticket.id).values(ticket_id=target.id)
+    await connection.execute(left)
 
 
 async def split_ticket(

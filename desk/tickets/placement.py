@@ -19,6 +19,7 @@ from qwendesk.desk.tickets.records import (
     DeliveryAddress,
     TicketRecord,
     TicketRules,
+    is_set_aside,
     ticket_record,
 )
 from qwendesk.desk.translations import DETECTED_LANGUAGE, detected_language
@@ -47,6 +48,15 @@ class Placement:
     """Whether the message opened the ticket."""
     is_repeated: bool = False
     """Whether an earlier run has placed the message."""
+    is_stopped: bool = False
+    """Whether the message's turn is to stop, since somebody has taken over its ticket."""
+
+    @property
+    def bot_answers(self) -> bool:
+        """Whether the bot answers the message: also if its ticket was set aside after an earlier run had begun."""
+        ticket = self.ticket
+        may_end = self.is_repeated and not self.is_stopped and is_set_aside(ticket.state, ticket.operator_id)
+        return ticket.bot_answers or may_end
 
 
 async def place_message(connection: TenantConnection, claimed: ClaimedMessage, rules: TicketRules) -> Placement | None:
@@ -65,16 +75,18 @@ async def place_message(connection: TenantConnection, claimed: ClaimedMessage, r
     settings = (await connection.execute(here.with_for_update(key_share=True))).scalar_one_or_none()
     # a command may have changed them since the claim
     claimed = replace(claimed, settings=settings or {})
-    known = select(InboundEvent.ticket_id).where(*is_newest_run(claimed.id, claimed.run))
+    known = select(InboundEvent.ticket_id, InboundEvent.cancel_requested)
+    known = known.where(*is_newest_run(claimed.id, claimed.run))
     found = (await connection.execute(known)).one_or_none()
     if found is None:
         return None
     if found.ticket_id:
-        return Placement(await read_ticket(connection, found.ticket_id), is_repeated=True)
+        ticket = await read_ticket(connection, found.ticket_id)
+        return Placement(ticket, is_repeated=True, is_stopped=found.cancel_requested)
     now = datetime.now(UTC)
-    ticket = await _open_ticket(connection, claimed, rules, now)
-    is_new = ticket is None
-    ticket = ticket or await _add(connection, claimed, now)
+    opened = await _open_ticket(connection, claimed, rules, now)
+    is_new = opened is None
+    ticket = opened or await _add(connection, claimed, now)
     placed = update(InboundEvent).where(InboundEvent.id == claimed.id).values(ticket_id=ticket.id)
     await connection.execute(placed)
     await add_event(connection, ticket.id, "message", CUSTOMER, changes={"sequence": claimed.inbound.sequence}, at=now)

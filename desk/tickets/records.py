@@ -93,6 +93,11 @@ class DeliveryAddress:
         return {name: value for name, value in values.items() if value}
 
 
+def is_set_aside(state: str, operator_id: str | None) -> bool:
+    """Return whether a ticket was resolved or snoozed without a holder: what the bot is answering is answered."""
+    return state in ("resolved", "snoozed") and operator_id is None
+
+
 @dataclass(frozen=True, slots=True)
 class TicketRecord:
     """A ticket."""

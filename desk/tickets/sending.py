@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import exists, insert, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.inbox.acceptance import Enqueue
@@ -43,6 +43,13 @@ def event_of(ticket_id: str, key: str) -> str:
         key: identifies the message within it.
     """
     return f"desk:{ticket_id}:{key}"
+
+
+async def is_stored(connection: TenantConnection, ticket: TicketRecord, key: str) -> bool:
+    """Return whether a message with this key was stored for the ticket before."""
+    known = InboundEvent.event == event_of(ticket.id, key)
+    known &= InboundEvent.channel == ticket.channel
+    return bool((await connection.execute(select(exists(InboundEvent.id).where(known)))).scalar_one())
 
 
 async def send_message(

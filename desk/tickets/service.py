@@ -17,7 +17,14 @@ from qwendesk.desk.handover.texts import handed_back_text, taken_over_text
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, complete_event, conversation_key
 from qwendesk.desk.tickets.assignment import choose_operator
-from qwendesk.desk.tickets.changes import add_event, change_ticket, lock_conversation, lock_ticket, require_state
+from qwendesk.desk.tickets.changes import (
+    add_event,
+    change_ticket,
+    lock_conversation,
+    lock_ticket,
+    read_ticket,
+    require_state,
+)
 from qwendesk.desk.tickets.merging import merge_tickets, split_ticket
 from qwendesk.desk.tickets.placement import LANGUAGE_IS_SET, Placement, place_message
 from qwendesk.desk.tickets.records import (
@@ -32,7 +39,7 @@ from qwendesk.desk.tickets.records import (
     TicketRecord,
     TicketRules,
 )
-from qwendesk.desk.tickets.sending import OutgoingMessage, note_message, send_message
+from qwendesk.desk.tickets.sending import OutgoingMessage, is_stored, note_message, send_message
 from qwendesk.desk.tickets.withdrawal import StopCause, drop_answer, stop_cause, withdraw_answer
 from qwendesk.errors import StoreError
 from qwendesk.memory.conversations.history import is_conversation
@@ -111,7 +118,7 @@ class Tickets:
     async def _place(self, claimed: ClaimedMessage) -> Placement | None:
         async with self._database.write() as connection:
             placement = await place_message(connection, claimed, self._rules)
-            if placement and not placement.ticket.bot_answers:
+            if placement and not placement.bot_answers:
                 await self._store(connection, claimed)
         return placement
 
@@ -152,23 +159,26 @@ class Tickets:
 
     @unit_of_work
     async def note_answer(self, claimed: ClaimedMessage) -> None:
-        """Store that the bot has answered a message of a ticket."""
+        """Store that the bot has answered a message of a ticket.
+
+        The bot is not the last writer if an operator has written meanwhile.
+        """
         now = datetime.now(UTC)
-        placed = select(InboundEvent.ticket_id).where(InboundEvent.id == claimed.id).scalar_subquery()
-        statement = update(Ticket).where(Ticket.id == placed).values(last_message_at=now, last_from="bot")
+        changes = {"sequence": claimed.inbound.sequence}
         async with self._database.write() as connection:
-            for id_ in (await connection.execute(statement.returning(Ticket.id))).scalars().all():
-                changes = {"sequence": claimed.inbound.sequence}
-                await add_event(connection, id_, "answered", BOT, changes=changes, at=now)
+            if ticket_id := await _lock_ticket_of(connection, claimed):
+                is_last = (Ticket.id == ticket_id) & (Ticket.last_from != "operator")
+                await connection.execute(update(Ticket).where(is_last).values(last_message_at=now, last_from="bot"))
+                await add_event(connection, ticket_id, "answered", BOT, changes=changes, at=now)
 
     @unit_of_work
     async def note_delivery(self, claimed: ClaimedMessage, *, is_sent: bool) -> None:
-        """Store that a message to a customer was sent, or could not be."""
-        if claimed.ticket_id:
-            async with self._database.write() as connection:
-                kind = "delivered" if is_sent else "not_delivered"
-                changes = {"sequence": claimed.inbound.sequence}
-                await add_event(connection, claimed.ticket_id, kind, DELIVERY, changes=changes)
+        """Store that a message to a customer was sent, or could not be; nothing if the customer was forgotten."""
+        kind = "delivered" if is_sent else "not_delivered"
+        changes = {"sequence": claimed.inbound.sequence}
+        async with self._database.write() as connection:
+            if ticket_id := await _lock_ticket_of(connection, claimed):
+                await add_event(connection, ticket_id, kind, DELIVERY, changes=changes)
 
     # who answers
 
@@ -193,7 +203,9 @@ class Tickets:
             team: the team that gets it; None: that of the ticket.
             keeps_answer: whether the customer gets that turn's answer, too.
         """
-        async with self._change(ticket_id, spared=by_message.id if by_message else "") as (connection, ticket):
+        async with self._change(
+            ticket_id, spared=by_message.id if by_message else "", follows=by_message is not None
+        ) as (connection, ticket):
             if by_message:
                 if not keeps_answer:
                     await drop_answer(connection, by_message, f"handed over: {reason}")
@@ -280,7 +292,7 @@ class Tickets:
         async with self._change(ticket_id, as_seen) as (connection, ticket):
             if operator_id is None:
                 require_state(ticket, ("waiting", "human", "snoozed"), "unassigned")
-                changes: dict[str, Any] = {"operator_id": None, "state": "waiting"}
+                changes: dict[str, Any] = {"operator_id": None, "state": "waiting", "snoozed_until": None}
             else:
                 await _require_operator(connection, operator_id)
                 is_same = operator_id == ticket.operator_id and ticket.state == "human"
@@ -343,10 +355,9 @@ class Tickets:
         """Open a resolved ticket again: for its operator if it had one, else for the bot."""
         async with self._change(ticket_id) as (connection, ticket):
             require_state(ticket, ("resolved",), "reopened")
-            if ticket.merged_into_id:
-                raise TicketError(f"Ticket {ticket.number} was merged into another one; reopen that one.")
             state = "waiting" if ticket.operator_id or ticket.first_response_at else "bot"
-            changes: dict[str, Any] = {"state": state, "resolved_at": None}
+            holder = await _holder_at_work(connection, ticket)
+            changes: dict[str, Any] = {"state": state, "operator_id": holder, "resolved_at": None}
             if state == "waiting":
                 changes["waiting_since"] = datetime.now(UTC)
             ticket = await change_ticket(connection, ticket, "reopened", actor, changes)
@@ -378,7 +389,13 @@ class Tickets:
         async with self._change(ticket_id, as_seen) as (connection, ticket):
             if ticket.state == "snoozed":
                 since = ticket.waiting_since or datetime.now(UTC)
-                changes = {"state": "waiting", "snoozed_until": None, "waiting_since": since}
+                holder = await _holder_at_work(connection, ticket)
+                changes = {
+                    "state": "waiting",
+                    "operator_id": holder,
+                    "snoozed_until": None,
+                    "waiting_since": since,
+                }
                 ticket = await change_ticket(connection, ticket, "woken", actor, changes)
         return ticket
 
@@ -415,7 +432,8 @@ class Tickets:
         """
         if priority is not None and priority not in PRIORITIES:
             raise TicketError(f"There is no priority {priority!r}; it may be {', '.join(PRIORITIES)}.")
-        async with self._change(ticket_id) as (connection, ticket):
+        removed = _tags(remove_tags)
+        async with self._change(ticket_id, follows=actor.kind == "customer") as (connection, ticket):
             changes: dict[str, Any] = {}
             if priority is not None:
                 changes["priority"] = PRIORITIES.index(priority)
@@ -427,12 +445,12 @@ class Tickets:
                 changes["language"] = language or None
                 changes["signals"] = {**ticket.signals, LANGUAGE_IS_SET: bool(language)}
             if add_tags or remove_tags:
-                kept = [tag for tag in dict.fromkeys((*ticket.tags, *_tags(add_tags))) if tag not in remove_tags]
+                kept = [tag for tag in dict.fromkeys((*ticket.tags, *_tags(add_tags))) if tag not in removed]
                 changes["tags"] = kept
             if fields:
                 merged = {**ticket.fields, **fields}
                 changes["fields"] = {name: value for name, value in merged.items() if value is not None}
-            if changes:
+            if not _are_set(ticket, changes):
                 noted: dict[str, Any] | None = None
                 if fields:
                     noted = {name: value for name, value in changes.items() if name not in ("subject", "signals")}
@@ -489,7 +507,10 @@ class Tickets:
             TicketError: they are of different conversations, or the same ticket.
         """
         async with self._change(ticket_id) as (connection, ticket):
-            merged = await merge_tickets(connection, ticket, await lock_ticket(connection, into), actor)
+            target = await read_ticket(connection, into)
+            merged = await merge_tickets(connection, ticket, target, actor)
+            stopped = await _stop_bot(connection, merged) if "bot" in (ticket.state, target.state) else []
+        self._stop_turns(stopped)
         return merged
 
     @unit_of_work
@@ -535,6 +556,8 @@ class Tickets:
         if not text.strip() and not files:
             raise TicketError("The message is empty.")
         async with self._change(ticket_id) as (connection, ticket):
+            if key and await is_stored(connection, ticket, key):
+                return ticket
             ticket = await self._take(connection, ticket, operator, force=force)
             sequence = await self._send(connection, ticket, operator, text, files, key or str(uuid7()))
             if sequence is not None:
@@ -564,7 +587,7 @@ class Tickets:
         if ticket_id is None:
             return None
         operator = Actor("operator", operator_id, inbound.display_name)
-        async with self._change(ticket_id) as (connection, ticket):
+        async with self._change(ticket_id, follows=True) as (connection, ticket):
             sequence = await note_message(connection, self._database.dialect, ticket, inbound, operator)
             if sequence is None:
                 return None
@@ -650,7 +673,7 @@ class Tickets:
 
     @asynccontextmanager
     async def _change(
-        self, ticket_id: str, as_seen: TicketRecord | None = None, *, spared: str = ""
+        self, ticket_id: str, as_seen: TicketRecord | None = None, *, spared: str = "", follows: bool = False
     ) -> AsyncIterator[tuple[TenantConnection, TicketRecord]]:
         """Lock a ticket for a change; afterwards, stop the bot's turn if the bot is to be silent now.
 
@@ -658,17 +681,24 @@ class Tickets:
             ticket_id: the ticket's id.
             as_seen: the ticket as the caller has seen it; None: it may have changed since.
             spared: id of a message whose turn goes on.
+            follows: change the ticket into which it was merged meanwhile, if it was.
 
         Raises:
             TicketConflict: it has changed since it was seen, or its customer has written.
+            TicketError: it was merged into another one.
         """
         stopped: list[str] = []
         async with self._database.write() as connection:
             before = await lock_ticket(connection, ticket_id, with_conversation=True)
+            while before.merged_into_id:
+                other = await lock_ticket(connection, before.merged_into_id)
+                if not follows:
+                    raise TicketError(f"Ticket {before.number} was merged into ticket {other.number}; use that one.")
+                before = other
             if as_seen and (before.version, before.last_message_at) != (as_seen.version, as_seen.last_message_at):
                 raise TicketConflict(f"Ticket {before.number} has changed meanwhile; look at it again.")
             yield connection, before
-            stopped = await _stop_bot(connection, before, spared)
+            stopped = await _stop_bot(connection, before, spared) if before.bot_answers else []
         self._stop_turns(stopped)
 
 
@@ -676,10 +706,13 @@ def _handed_over_by(message: ClaimedMessage | None, reason: str, keeps_answer: b
     return {"message": message.id, "reason": reason, "keeps_answer": keeps_answer} if message else None
 
 
-async def _stop_bot(connection: TenantConnection, ticket: TicketRecord, spared: str) -> list[str]:
-    """Ask the turns of a ticket's open messages to stop if the bot is to be silent now; return their ids."""
+async def _stop_bot(connection: TenantConnection, ticket: TicketRecord, spared: str = "") -> list[str]:
+    """Ask the turns of a ticket's open messages to stop if the bot is to be silent now; return their ids.
+
+    A ticket that is resolved or snoozed lets them end: nobody else answers what the customer has asked.
+    """
     state = select(Ticket.state).where(Ticket.id == ticket.id)
-    if ticket.state != "bot" or (await connection.execute(state)).scalar_one() == "bot":
+    if (await connection.execute(state)).scalar_one() not in ("waiting", "human"):
         return []
     open_ = (*_open_messages(ticket), InboundEvent.id != spared)
     statement = update(InboundEvent).where(*open_).values(cancel_requested=True).returning(InboundEvent.id)
@@ -721,6 +754,31 @@ async def _require_operator(connection: TenantConnection, operator_id: str) -> N
         raise TicketError("There is no such operator, or the account is disabled; see 'qwendesk operators list'.")
     if found.role == "viewer":
         raise TicketError("A viewer cannot answer customers; give the account the role 'operator'.")
+
+
+async def _holder_at_work(connection: TenantConnection, ticket: TicketRecord) -> str | None:
+    """Return the id of a ticket's operator; None if the account is disabled, or may not answer any more."""
+    able = (Operator.id == ticket.operator_id) & Operator.disabled_at.is_(None) & (Operator.role != "viewer")
+    found: str | None = (await connection.execute(select(Operator.id).where(able))).scalar_one_or_none()
+    return found
+
+
+async def _lock_ticket_of(connection: TenantConnection, claimed: ClaimedMessage) -> str | None:
+    """Lock the ticket of a message and return its id; None if there is none, or it was deleted meanwhile."""
+    placed = select(InboundEvent.ticket_id).where(InboundEvent.id == claimed.id).scalar_subquery()
+    statement = select(Ticket.id).where(Ticket.id == placed).with_for_update(key_share=True)
+    found: str | None = (await connection.execute(statement)).scalar_one_or_none()
+    return found
+
+
+def _are_set(ticket: TicketRecord, changes: Mapping[str, Any]) -> bool:
+    """Return whether a ticket has these values already."""
+    values = {name: getattr(ticket, name) for name in changes}
+    if "priority" in values:
+        values["priority"] = PRIORITIES.index(ticket.priority)
+    if "tags" in values:
+        values["tags"] = list(ticket.tags)
+    return values == dict(changes)
 
 
 def _tags(tags: Collection[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy import delete, exists, select, update
 
 from qwendesk.desk.inbox.repository import ClaimedMessage, key_of
+from qwendesk.desk.tickets.records import is_set_aside
 from qwendesk.memory.tables.conversations import Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.tickets import Ticket
@@ -25,14 +26,16 @@ async def stop_cause(connection: TenantConnection, claimed: ClaimedMessage) -> S
         InboundEvent.sequence > (claimed.inbound.sequence or 0),
     )
     statement = (
-        select(Ticket.state, InboundEvent.cancel_requested, later.correlate(Ticket))
+        select(Ticket.state, Ticket.operator_id, InboundEvent.cancel_requested, later.correlate(Ticket))
         .join(Ticket, Ticket.id == InboundEvent.ticket_id)
         .where(InboundEvent.id == claimed.id)
     )
     found = (await connection.execute(statement)).one_or_none()
     if found is None:
         return "customer"
-    state, is_cancelled, is_answered_by_person = found
+    state, operator_id, is_cancelled, is_answered_by_person = found
+    if is_set_aside(state, operator_id) and not (is_cancelled or is_answered_by_person):
+        return "handed back"
     if state != "bot" or (is_answered_by_person and not is_cancelled):
         return "takeover"
     return "customer" if is_cancelled else "handed back"

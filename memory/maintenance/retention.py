@@ -63,6 +63,8 @@ def _steps() -> dict[str, Delete]:
     empty = ~exists(Message.id).where(Message.conversation_id == Conversation.id)
     old_conversation = Conversation.updated_at < before, empty
     of_old = select(Conversation.id).where(*old_conversation)
+    # nobody would know of a customer whose ticket is open
+    of_old_matter = Ticket.state == "resolved", Ticket.updated_at < before, Ticket.last_message_at < before
     has_message = exists(Message.id).where(Message.ticket_id == Ticket.id)
     return {
         "conversation_summary": delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(touched)),
@@ -70,7 +72,7 @@ def _steps() -> dict[str, Delete]:
         KbDocument.__tablename__: delete(KbDocument).where(KbDocument.conversation_id.in_(of_old)),
         "ticket_note": delete(TicketNote).where(TicketNote.created_at < before),
         "ticket_event": delete(TicketEvent).where(TicketEvent.at < before),
-        "ticket": delete(Ticket).where(Ticket.updated_at < before, Ticket.last_message_at < before, ~has_message),
+        "ticket": delete(Ticket).where(*of_old_matter, ~has_message),
         "conversation": delete(Conversation).where(*old_conversation),
         "fact": delete(StoredFact).where(StoredFact.valid_to < before),
         "link_code": delete(LinkCode).where(LinkCode.expires_at < before),

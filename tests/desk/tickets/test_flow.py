@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -263,6 +264,39 @@ async def test_taken_over_and_handed_back_at_once_the_bot_answers(desks: Desks) 
         await desk.settle()
         assert desk.outlet.texts == ["re help"]
         assert await thread(desk) == [("user", "help"), ("assistant", "re help")]
+
+
+@pytest.mark.parametrize("ending", ["resolved", "snoozed"])
+async def test_a_ticket_that_is_set_aside_lets_the_answer_end(desks: Desks, ending: str) -> None:
+    slow = Slow()
+    async with desks(slow) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await asyncio.wait_for(slow.asked.wait(), 10)
+        ticket = await newest(desk)
+        if ending == "resolved":
+            await desk.runtime.tickets.resolve(ticket.id, ada)
+        else:
+            await desk.runtime.tickets.snooze(ticket.id, ada, datetime.now(UTC) + timedelta(days=1))
+        slow.go.set()
+        await desk.settle()
+        assert desk.outlet.texts == ["re help"]
+        assert await thread(desk) == [("user", "help"), ("assistant", "re help")]
+        assert (await newest(desk)).state == ending
+
+
+async def test_taken_over_and_resolved_at_once_the_bot_is_silent(desks: Desks) -> None:
+    slow = Slow()
+    async with desks(slow) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await asyncio.wait_for(slow.asked.wait(), 10)
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        await desk.runtime.tickets.resolve(ticket.id, ada)
+        slow.go.set()
+        await desk.settle()
+        assert desk.outlet.texts == []
 
 
 async def test_stop_and_commands_go_on_working(desks: Desks) -> None:

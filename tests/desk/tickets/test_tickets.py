@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import insert
 
+from qwendesk.desk.inbox.database_retry import DatabaseRetry
+from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.operators.accounts import OperatorAccounts
+from qwendesk.desk.operators.audit import Actor as Auditor
+from qwendesk.desk.tickets.changes import add_event
 from qwendesk.desk.tickets.placement import CHOSEN_TICKET
 from qwendesk.desk.tickets.queries import TicketFilter
 from qwendesk.desk.tickets.records import BOT, CUSTOMER, Actor, TicketConflict, TicketError, TicketGone
+from qwendesk.desk.workspace.drafts import Drafts
+from qwendesk.errors import StoreError
 from qwendesk.memory.tables.tickets import MessageTranslation
 from qwendesk.messages import Inbound
 from tests.desk.tickets.conftest import Counter
@@ -57,8 +65,6 @@ async def test_the_customer_chooses_a_ticket(counter: Counter) -> None:
     ada = await counter.operator("ada")
     held = (await counter.write("my bill")).ticket
     await counter.tickets.take_over(held.id, ada)
-    from qwendesk.desk.inbox.repository import InboxRepository
-
     inbox = InboxRepository(counter.memory.scope)
     await inbox.update_settings(held.conversation_id, **{CHOSEN_TICKET: 0})
     new = (await counter.write("and where is my parcel?")).ticket
@@ -317,3 +323,149 @@ async def test_a_language_that_an_operator_has_set_stays(counter: Counter) -> No
     assert (await counter.write("I would still like to know where my order is")).ticket.language == "nl"
     await counter.tickets.update(ticket.id, ada, language="")
     assert (await counter.write("I would still like to know where my order is")).ticket.language == "en"
+
+
+async def test_a_merged_ticket_keeps_whoever_waits(counter: Counter) -> None:
+    ada = await counter.operator("ada", online=False)
+    closed = (await counter.write("my bill", display_name="Ann")).ticket
+    await counter.write("and my parcel")
+    waiting = await counter.tickets.split(closed.id, ada, from_sequence=2)
+    await counter.tickets.resolve(closed.id, ada)
+    await counter.tickets.update(waiting.id, ada, priority="high", fields={"address": "a@example.org"}, team="parcels")
+    waiting = await counter.tickets.hand_over(waiting.id, CUSTOMER, "asked")
+    merged = await counter.tickets.merge(waiting.id, closed.id, ada)
+    assert (merged.state, merged.resolved_at, merged.waiting_since) == ("waiting", None, waiting.waiting_since)
+    assert (merged.priority, merged.team, merged.reason) == ("high", "parcels", "asked")
+    assert merged.fields == {"address": "a@example.org"}
+
+
+async def test_merging_into_a_ticket_of_the_bot_keeps_the_holder_and_stops_the_bot(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    first = (await counter.write("my bill")).ticket
+    await counter.write("and my parcel")
+    held = await counter.tickets.split(first.id, ada, from_sequence=2)
+    await counter.tickets.reply(held.id, ada, "I look into it.")
+    await Drafts(counter.memory.scope).keep(held.id, ada.operator_id or "", "reply", "half a sentence")
+    inbox = InboxRepository(counter.memory.scope)
+    await inbox.update_settings(first.conversation_id, **{CHOSEN_TICKET: first.number})
+    asked = await counter.accept("and the bill?")
+    placement = await counter.tickets.place(asked)
+    assert placement and placement.ticket.id == first.id
+    merged = await counter.tickets.merge(held.id, first.id, ada)
+    assert (merged.state, merged.operator_name) == ("human", "Ada") and merged.first_response_at
+    assert counter.stopped == [asked.id] and await counter.tickets.stopped(asked) == "takeover"
+    drafts = await Drafts(counter.memory.scope).of(first.id, ada.operator_id or "")
+    assert "half a sentence" in str(drafts)
+
+
+async def test_a_merged_ticket_is_changed_no_more(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    first = (await counter.write("my bill")).ticket
+    await counter.write("and my parcel")
+    merged = await counter.tickets.split(first.id, ada, from_sequence=2)
+    await counter.tickets.merge(merged.id, first.id, ada)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    tickets = counter.tickets
+    for change in (
+        tickets.reply(merged.id, ada, "hello"),
+        tickets.take_over(merged.id, ada),
+        tickets.assign(merged.id, ada, ada.operator_id),
+        tickets.hand_over(merged.id, ada, "operator"),
+        tickets.snooze(merged.id, ada, tomorrow),
+        tickets.reopen(merged.id, ada),
+        tickets.merge(merged.id, first.id, ada),
+    ):
+        with pytest.raises(TicketError, match="merged into ticket 1"):
+            await change
+    assert (await counter.queries.get(merged.id)).state == "resolved"
+    assert (await counter.write("more")).ticket.id == first.id
+
+
+async def test_a_repeated_reply_changes_nothing(counter: Counter) -> None:
+    ada, bo = await counter.operator("ada"), await counter.operator("bo")
+    ticket = (await counter.write("help")).ticket
+    await counter.tickets.reply(ticket.id, ada, "Done.", key="k1")
+    resolved = await counter.tickets.resolve(ticket.id, ada)
+    assert await counter.tickets.reply(ticket.id, ada, "Done.", key="k1") == resolved
+    await counter.tickets.take_over(ticket.id, bo)
+    back = await counter.tickets.hand_back(ticket.id, bo)
+    assert await counter.tickets.reply(ticket.id, ada, "Done.", key="k1") == back and len(counter.queued) == 1
+
+
+async def test_a_delivery_of_a_forgotten_customer_is_noted_nowhere(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    await counter.tickets.reply(ticket.id, ada, "Hello.")
+    claimed = await InboxRepository(counter.memory.scope).claim(counter.queued[-1][0])
+    person = await counter.memory.people.find("ann", channel="test")
+    assert claimed and person
+    await counter.memory.people.forget(person.id)
+    async with asyncio.timeout(10):
+        await DatabaseRetry().run(partial(counter.tickets.note_delivery, claimed, is_sent=True))
+    assert await counter.queries.listed(TicketFilter()) == []
+
+
+async def test_what_contradicts_the_database_is_not_repeated_for_ever(counter: Counter) -> None:
+    async def note_on_nothing() -> None:
+        async with counter.memory.scope.write() as connection:
+            await add_event(connection, "no ticket", "noted", BOT)
+
+    with pytest.raises(StoreError):
+        async with asyncio.timeout(20):
+            await DatabaseRetry().run(note_on_nothing)
+
+
+@pytest.mark.parametrize("ends", ["disabled", "viewer"])
+async def test_tickets_of_an_operator_who_leaves_wait_for_others(counter: Counter, ends: str) -> None:
+    bo = await counter.operator("bo")
+    assert bo.operator_id
+    tickets, until = [], datetime.now(UTC) + timedelta(days=1)
+    for number in range(4):
+        ticket = (await counter.write("help", f"c{number}")).ticket
+        tickets.append(await counter.tickets.take_over(ticket.id, bo))
+    held, assigned, snoozed, resolved = tickets
+    await counter.tickets.assign(assigned.id, BOT, None)
+    await counter.tickets.assign(assigned.id, BOT, bo.operator_id)
+    await counter.tickets.snooze(snoozed.id, bo, until)
+    await counter.tickets.resolve(resolved.id, bo)
+    accounts = OperatorAccounts(counter.memory.scope)
+    if ends == "disabled":
+        await accounts.disable(bo.operator_id, Auditor(), allow_no_admin=True)
+    else:
+        await accounts.set_role(bo.operator_id, "viewer", Auditor(), allow_no_admin=True)
+    listed = await counter.queries.listed(TicketFilter(states=("waiting",), is_unassigned=True))
+    assert {one.id for one in listed} == {held.id, assigned.id} and all(one.waiting_since for one in listed)
+    assert (await counter.kinds(held.id))[-1] == "assigned"
+    for woken in (
+        await counter.tickets.wake(snoozed.id, Actor.rule("snooze")),
+        await counter.tickets.reopen(resolved.id, Actor("api")),
+    ):
+        assert (woken.state, woken.operator_id) == ("waiting", None)
+
+
+async def test_a_change_that_changes_nothing_is_none(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    await counter.tickets.update(ticket.id, ada, add_tags=["Refund"], priority="high", fields={"order": "1"})
+    tagged = await counter.tickets.update(ticket.id, ada, add_tags=["refund"], priority="high", fields={"order": "1"})
+    assert (await counter.kinds(ticket.id)).count("updated") == 1
+    assert (await counter.tickets.update(tagged.id, ada, remove_tags=[" REFUND "])).tags == ()
+
+
+async def test_an_unassigned_ticket_is_not_snoozed(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    await counter.tickets.snooze(ticket.id, ada, datetime.now(UTC) + timedelta(days=1))
+    waiting = await counter.tickets.assign(ticket.id, ada, None)
+    assert (waiting.state, waiting.snoozed_until) == ("waiting", None)
+
+
+async def test_an_answer_that_is_noted_late_is_not_the_last_message(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    claimed = await counter.accept("help")
+    placement = await counter.tickets.place(claimed)
+    assert placement
+    replied = await counter.tickets.reply(placement.ticket.id, ada, "Ada here.")
+    await counter.tickets.note_answer(claimed)
+    now = await counter.queries.get(replied.id)
+    assert (now.last_from, now.last_message_at) == ("operator", replied.last_message_at)

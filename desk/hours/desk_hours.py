@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from qwendesk.desk.hours.opening_hours import OpeningHours
 from qwendesk.hours_settings import HoursSettings
@@ -29,6 +29,10 @@ class DeskHours:
     def of(self, team: str | None = None) -> OpeningHours:
         """Return the hours of a team, or the desk's own where the team has no others."""
         return self._of_teams.get(team or "", self._own)
+
+    def open_time_between(self, begin: datetime, end: datetime, team: str | None = None) -> timedelta:
+        """Return the open time of a team between two moments; none if the end is not after the begin."""
+        return self.of(team).open_time_between(begin, end)
 
     def opens(self, team: str | None, now: datetime) -> datetime | None:
         """Return when a team that is closed now opens next, in its time zone; None if it is open, or never opens."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import exists, insert, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.tickets.records import Actor, TicketError
 from qwendesk.errors import not_among
-from qwendesk.memory.tables.conversations import Message
+from qwendesk.memory.tables.conversations import Message, Tenant
 from qwendesk.memory.tables.reports import KnowledgeDraft
 from qwendesk.memory.tables.tickets import Ticket
-from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
+from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
 
 DraftStatus = Literal["open", "approved", "dismissed"]
 AddDocument = Callable[[str, bytes], Awaitable[object]]
@@ -23,6 +24,7 @@ AddDocument = Callable[[str, bytes], Awaitable[object]]
 UNANSWERED = ("unknown", "failed_checks", "low_confidence", "repeated", "promise")
 """Reasons of a handover after which an operator's answer is worth a draft."""
 _MAX_CHARS = 4000
+_COLLECTED_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +51,37 @@ class KnowledgeDrafts:
     async def collect(self, since: datetime) -> int:
         """Write drafts from the tickets resolved since then that the desk could not answer; return their number.
 
-        A ticket has one draft at most; it is not written again after it was decided.
+        A ticket has one draft at most; it is not written again after it was decided. A call looks at the newest tickets
+        only, and writes no longer than others can wait for the database.
         """
-        drafted = select(KnowledgeDraft.ticket_id)
+        drafted = select(KnowledgeDraft.id).where(KnowledgeDraft.ticket_id == Ticket.id)
         resolved = (Ticket.state == "resolved") & (Ticket.resolved_at >= since) & Ticket.merged_into_id.is_(None)
         statement = select(Ticket.id, Ticket.language).where(
-            resolved, Ticket.reason.in_(UNANSWERED), Ticket.first_response_at.is_not(None), Ticket.id.not_in(drafted)
+            resolved, Ticket.reason.in_(UNANSWERED), Ticket.first_response_at.is_not(None), ~exists(drafted)
         )
-        count = 0
+        async with self._database.read() as connection:
+            found = await connection.execute(statement.order_by(Ticket.resolved_at.desc()).limit(_COLLECTED_AT_ONCE))
+            languages = {row.id: row.language for row in found}
+            said: defaultdict[str, list[Any]] = defaultdict(list)
+            for row in await connection.execute(_messages(list(languages))):
+                said[row.ticket_id].append(row)
+        drafts = [_draft(id_, languages[id_], said[id_]) for id_ in reversed(languages)]
+        rows = [draft for draft in drafts if draft]
+        return await self._add(rows) if rows else 0
+
+    async def _add(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Store drafts of tickets that have none; return how many."""
+        ids = [row["ticket_id"] for row in rows]
         async with self._database.write() as connection:
-            for ticket in (await connection.execute(statement.order_by(Ticket.number))).all():
-                count += await _write(connection, ticket)
-        return count
+            # one process after the other: a ticket has one draft
+            await connection.execute(select(Tenant.id).where(Tenant.id == connection.tenant).with_for_update())
+            known = select(KnowledgeDraft.ticket_id).where(KnowledgeDraft.ticket_id.in_(ids))
+            drafted = set((await connection.execute(known)).scalars())
+            still = set((await connection.execute(select(Ticket.id).where(Ticket.id.in_(ids)))).scalars())
+            new = [row for row in rows if row["ticket_id"] in still - drafted]
+            if new:
+                await connection.execute(insert(KnowledgeDraft), new)
+        return len(new)
 
     async def listed(self, status: DraftStatus | None = "open", limit: int = 100) -> list[ArticleDraft]:
         """Return drafts, oldest first; None: of every status."""
@@ -104,13 +125,12 @@ class KnowledgeDrafts:
             TicketError: the draft is decided already.
         """
         draft = await self.get(id_)
+        if draft.status != "open":
+            raise _decided(id_)
         name = f"answers/ticket-{draft.ticket}.md"
+        # the document first: what ends in between leaves an open draft, whose next approval writes the same document
+        await add(name, f"# {' '.join(draft.question.split())}\n\n{draft.answer}\n".encode())
         await self._decide(draft, "approved", operator, name)
-        try:
-            await add(name, f"# {draft.question}\n\n{draft.answer}\n".encode())
-        except Exception:
-            await self._change(id_, {"status": "open", "document": None, "decided_at": None}, status="approved")
-            raise
         return name
 
     async def dismiss(self, id_: str, operator: Actor) -> None:
@@ -125,14 +145,16 @@ class KnowledgeDrafts:
         changes = {"status": status, "document": document, "operator_id": operator.operator_id}
         await self._database.shield(self._change(draft.id, {**changes, "decided_at": datetime.now(UTC)}))
 
-    async def _change(self, id_: str, changes: dict[str, Any], status: DraftStatus = "open") -> None:
-        here = (KnowledgeDraft.id == id_) & (KnowledgeDraft.status == status)
+    async def _change(self, id_: str, changes: dict[str, Any]) -> None:
+        here = (KnowledgeDraft.id == id_) & (KnowledgeDraft.status == "open")
         async with self._database.write() as connection:
             changed = await connection.execute(update(KnowledgeDraft).where(here).values(**changes))
         if not changed.rowcount:
-            raise TicketError(
-                f"The draft {id_!r} was decided or deleted meanwhile; 'qwendesk tickets drafts' lists them."
-            )
+            raise _decided(id_)
+
+
+def _decided(id_: str) -> TicketError:
+    return TicketError(f"The draft {id_!r} was decided or deleted meanwhile; 'qwendesk tickets drafts' lists them.")
 
 
 def draft_status(text: str) -> DraftStatus | None:
@@ -152,26 +174,28 @@ def draft_status(text: str) -> DraftStatus | None:
     return statuses[text]
 
 
-async def _write(connection: TenantConnection, ticket: Any) -> bool:
-    """Write the draft of a ticket; False if it has no question before the answer."""
-    statement = select(Message.role, Message.text).where(Message.ticket_id == ticket.id, Message.role != "assistant")
-    messages = (await connection.execute(statement.order_by(Message.sequence, Message.part))).all()
+def _messages(tickets: Sequence[str]) -> Any:
+    statement = select(Message.ticket_id, Message.role, Message.text)
+    statement = statement.where(Message.ticket_id.in_(tickets), Message.role != "assistant")
+    return statement.order_by(Message.sequence, Message.part)
+
+
+def _draft(ticket_id: str, language: str | None, messages: Sequence[Any]) -> dict[str, Any] | None:
+    """Return the draft of a ticket; None if it has no question before the answer."""
     answers = [row.text for row in messages if row.role == "operator" and row.text.strip()]
     first = next((at for at, row in enumerate(messages) if row.role == "operator"), 0)
     questions = [row.text for row in messages[:first] if row.text.strip()]
     if not answers or not questions:
-        return False
-    row = {
+        return None
+    return {
         "id": str(uuid7()),
-        "ticket_id": ticket.id,
+        "ticket_id": ticket_id,
         "question": max(questions, key=len)[:_MAX_CHARS],
         "answer": "\n\n".join(answers)[:_MAX_CHARS],
-        "language": ticket.language,
+        "language": language,
         "status": "open",
         "created_at": datetime.now(UTC),
     }
-    await connection.execute(insert(KnowledgeDraft), row)
-    return True
 
 
 def _select() -> Any:

@@ -15,7 +15,7 @@ from uuid_utils import uuid7
 from qwendesk.desk.commands.chat_commands import ChatCommands, Command, CommandCall, CommandResult
 from qwendesk.desk.tickets.changes import select_tickets
 from qwendesk.desk.tickets.queries import TicketQueries
-from qwendesk.desk.tickets.records import OPEN_STATES, TicketRecord, ticket_record
+from qwendesk.desk.tickets.records import OPEN_STATES, TicketError, TicketRecord, ticket_record
 from qwendesk.desk.tickets.sending import event_of
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
@@ -100,17 +100,25 @@ class Satisfaction:
             await self.ask_due()
         except StoreError as error:
             log.warning("Customers are asked for a rating in the next round: %s", error)
+        except Exception as error:
+            log.exception("The questions for ratings failed with %s and are tried again.", type(error).__name__)
 
     def register(self, commands: ChatCommands) -> None:
         """Add the handler of the question's buttons."""
         commands.add_hidden(PRESS, self._pressed)
 
     async def ask(self, ticket: TicketRecord) -> bool:
-        """Ask the customer of a resolved ticket, once; False if that was done before."""
+        """Ask the customer of a resolved ticket, once; False if that was done before.
+
+        Raises:
+            TicketError: the ticket has changed since it was read, such as reopened, or was deleted.
+        """
         buttons = [[label, f"{PRESS}:{ticket.number}:{score}"] for label, score in zip(STARS, SCORES, strict=True)]
-        language = ticket.language or ticket.delivery.locale
+        text = say("csat_question", ticket.language or ticket.delivery.locale)
+        # the key sends it once: a process that ends before the row is stored asks no second time
+        is_new = await self._tickets.tell(ticket.id, text, key=_KEY, buttons=buttons, as_seen=ticket)
         await self._database.shield(self._add(ticket))
-        return await self._tickets.tell(ticket.id, say("csat_question", language), key=_KEY, buttons=buttons)
+        return is_new
 
     async def command_of(self, text: str, conversation_id: str, sequence: int | None = None) -> Command | None:
         """Return the command that a bare score in a conversation stands for; None: the text is something else.
@@ -155,7 +163,13 @@ class Satisfaction:
         )
         async with self._database.read() as connection:
             tickets = [ticket_record(row) for row in await connection.execute(statement)]
-        return sum([await self.ask(ticket) for ticket in tickets if not ticket.delivery.group])
+        count = 0
+        for ticket in tickets:
+            try:
+                count += not ticket.delivery.group and await self.ask(ticket)
+            except TicketError as error:  # reopened or deleted meanwhile
+                log.debug("The customer of ticket %s is not asked for a rating: %s", ticket.number, error)
+        return count
 
     @unit_of_work
     async def rate(self, ticket_id: str, given: SatisfactionScore) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
+from sqlalchemy.orm import aliased
 
 from qwendesk.memory.tables.conversations import Conversation, Message, Turn
 from qwendesk.memory.tables.operators import Operator
@@ -19,11 +21,13 @@ from qwendesk.memory.tables.tickets import Ticket, TicketEvent
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.search_terms import query_terms
 
-ElapsedTime = Callable[[datetime, datetime], timedelta]
-"""Returns the time between two moments, such as the time in opening hours."""
+ElapsedTime = Callable[[datetime, datetime, str | None], timedelta]
+"""Returns the time between two moments, such as that in the opening hours of a ticket's team."""
 _TO_PEOPLE = ("handed_over", "taken_over", "assigned")
 """Events after which a person deals with a ticket."""
 _MAX_QUESTIONS = 10
+_MAX_GROUPED = 2000
+"""Unanswered questions that are looked at, the newest."""
 _MAX_EXAMPLES = 3
 _MAX_QUESTION_CHARS = 200
 _ALIKE = 0.5
@@ -114,7 +118,7 @@ async def make_report(
     until: datetime,
     *,
     zone: str = "UTC",
-    elapsed: ElapsedTime = lambda begin, end: end - begin,
+    elapsed: ElapsedTime = lambda begin, end, team: end - begin,
 ) -> TicketReport:
     """Return the report of a period.
 
@@ -135,16 +139,15 @@ async def make_report(
         handed = next((event for event in history if event.kind in _TO_PEOPLE), None)
         if any(event.kind == "resolved" and since <= event.at < until for event in history):
             last = [event for event in history if event.kind == "resolved" and since <= event.at < until][-1]
-            resolutions.append(elapsed(ticket.created_at, last.at))
+            resolutions.append(max(elapsed(ticket.created_at, _ended_at(last), ticket.team), timedelta()))
             deflected += not any(event.kind in (*_TO_PEOPLE, "replied") for event in history)
         first = next((event for event in history if event.kind == "replied"), None)
         if first is not None and since <= first.at < until:
-            took = elapsed(handed.at if handed else ticket.created_at, first.at)
+            took = elapsed(handed.at if handed else ticket.created_at, first.at, ticket.team)
             responses.append(max(took, timedelta()))
             operators_responses[first.operator_id or ""].append(max(took, timedelta()))
-    for event in read.events:
-        if event.kind == "handed_over":
-            reasons[event.reason or "?"] += 1
+    for event in read.first_handovers:
+        reasons[event.reason or "?"] += 1
     given = [row for row in read.ratings if row.score is not None]
     return TicketReport(
         since=since,
@@ -166,7 +169,7 @@ async def make_report(
         satisfaction=_satisfaction(given),
         answers_by_role=_ordered(Counter(row.role or "?" for row in read.turns)),
         operators=_operators(read.names, read.events, operators_responses, given),
-        open_questions=group_questions(_unanswered(read.turns)),
+        open_questions=await asyncio.to_thread(group_questions, _unanswered(read.turns)[-_MAX_GROUPED:]),
     )
 
 
@@ -176,6 +179,8 @@ class _Rows:
 
     opened: Sequence[Any]
     events: Sequence[Any]
+    first_handovers: Sequence[Any]
+    """The reason of the first handover of each ticket that was handed over first in the period."""
     ratings: Sequence[Any]
     turns: Sequence[Any]
     names: dict[str, str]
@@ -209,13 +214,31 @@ async def _read(database: TenantDatabase, since: datetime, until: datetime) -> _
                 histories[row.ticket_id].append(row)
         return _Rows(
             opened=await rows(opened_in.where(within(Ticket.created_at))),
+            first_handovers=await rows(_first_handovers(within(TicketEvent.at))),
             events=events,
             ratings=await rows(select(*rating).where(within(TicketRating.asked_at))),
-            turns=await rows(asked.join(Ticket, Ticket.id == Message.ticket_id).where(within(Turn.started_at))),
+            turns=await rows(
+                asked.join(Ticket, Ticket.id == Message.ticket_id)
+                .where(within(Turn.started_at))
+                .order_by(Turn.started_at)
+            ),
             names={row.id: row.display_name for row in await rows(select(Operator.id, Operator.display_name))},
             concerned=concerned,
             histories=histories,
         )
+
+
+def _first_handovers(within: Any) -> Any:
+    earlier = aliased(TicketEvent)
+    before = (earlier.ticket_id == TicketEvent.ticket_id) & (earlier.kind == "handed_over")
+    is_first = ~exists(earlier.id).where(before, earlier.id < TicketEvent.id)
+    return select(TicketEvent.reason).where(within, TicketEvent.kind == "handed_over", is_first)
+
+
+def _ended_at(resolved: Any) -> datetime:
+    """Return when the matter of a resolved ticket ended; a silent one ended with its last message."""
+    ended = resolved.changes.get("resolved_at")
+    return datetime.fromisoformat(ended) if ended else resolved.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +253,17 @@ class UnansweredQuestion:
 def group_questions(questions: Sequence[UnansweredQuestion], limit: int = _MAX_QUESTIONS) -> tuple[OpenQuestion, ...]:
     """Return groups of questions that share at least half of their terms, the largest first."""
     groups: list[tuple[set[str], list[UnansweredQuestion]]] = []
+    with_term: defaultdict[str, list[int]] = defaultdict(list)
     for question in questions:
         terms = set(query_terms(question.text))
-        near = max(groups, key=lambda group: _similarity(terms, group[0]), default=None)
-        if near is not None and terms and _similarity(terms, near[0]) >= _ALIKE:
-            near[1].append(question)
+        common = Counter(group for term in terms for group in with_term[term])
+        sizes = {group: count / (len(terms) + len(groups[group][0]) - count) for group, count in common.items()}
+        near = max(sorted(sizes), key=sizes.__getitem__, default=None)
+        if near is not None and sizes[near] >= _ALIKE:
+            groups[near][1].append(question)
         else:
+            for term in terms:
+                with_term[term].append(len(groups))
             groups.append((terms, [question]))
     groups.sort(key=lambda group: -len(group[1]))
     return tuple(_open_question(members) for _, members in groups[:limit])
@@ -250,10 +278,6 @@ def _open_question(members: Sequence[UnansweredQuestion]) -> OpenQuestion:
         tuple(_ordered(languages)),
         tuple(dict.fromkeys(one.ticket for one in members)),
     )
-
-
-def _similarity(first: set[str], second: set[str]) -> float:
-    return len(first & second) / len(first | second) if first | second else 0.0
 
 
 def _unanswered(turns: Sequence[Any]) -> list[UnansweredQuestion]:

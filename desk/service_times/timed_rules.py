@@ -15,6 +15,7 @@ from qwendesk.desk.service_times.clocks import sla_of
 from qwendesk.desk.service_times.history import of_kind, silent_since, waits_since
 from qwendesk.desk.service_times.questions import asks_something
 from qwendesk.desk.tickets.changes import select_tickets
+from qwendesk.desk.tickets.placement import IDLE
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import Actor, TicketError, TicketEventRecord, TicketRecord, ticket_record
 from qwendesk.desk.tickets.service import Tickets
@@ -29,6 +30,8 @@ from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettin
 
 _INTERVAL_SECONDS = 30.0
 _BATCH = 25
+_IDLE_AT_ONCE = 200
+"""Tickets of the bot that a round closes at most."""
 _CHANGED_LATELY = timedelta(minutes=30)
 """For how long a ticket is still looked at after its last change, whatever its state: a promise may have been broken
 just before it was resolved."""
@@ -50,6 +53,7 @@ class TimedRules:
         hours: the opening hours.
         service_times: the promised times.
         follow_ups: which rules apply.
+        idle_after: silence after which a ticket of the bot is closed.
         interval_seconds: time between two rounds.
     """
 
@@ -60,6 +64,7 @@ class TimedRules:
         hours: DeskHours,
         service_times: ServiceTimesSettings,
         follow_ups: FollowUpSettings,
+        idle_after: timedelta,
         interval_seconds: float = _INTERVAL_SECONDS,
     ) -> None:
         self._database = database
@@ -68,6 +73,7 @@ class TimedRules:
         self._hours = hours
         self._service_times = service_times
         self._follow_ups = follow_ups
+        self._idle_after = idle_after
         self._task = PeriodicTask(self._attempt, interval_seconds)
         # the first step that changes a ticket is the last one of the round
         self._steps: tuple[Step, ...] = (
@@ -99,6 +105,7 @@ class TimedRules:
             events = await self._queries.events_of([ticket.id for ticket in batch])
             for ticket in batch:
                 await self._apply(ticket, events[ticket.id], now)
+        await self._close_idle(now)
 
     async def _attempt(self) -> None:
         try:
@@ -135,6 +142,19 @@ class TimedRules:
             except TicketError as error:  # somebody was faster; the next round looks at it again
                 log.debug("A rule of time is not applied to ticket %s: %s", ticket.number, error)
                 return
+
+    async def _close_idle(self, now: datetime) -> None:
+        """Resolve tickets of the bot after a long silence: their matter ended with the last message."""
+        waits = exists(InboundEvent.id).where(InboundEvent.conversation_id == Ticket.conversation_id, OPEN)
+        silent = (Ticket.state == "bot") & (Ticket.last_message_at < now - self._idle_after) & ~waits
+        statement = select_tickets().where(silent).order_by(Ticket.last_message_at).limit(_IDLE_AT_ONCE)
+        async with self._database.read() as connection:
+            tickets = [ticket_record(row) for row in await connection.execute(statement)]
+        for ticket in tickets:
+            try:
+                await self._tickets.resolve(ticket.id, IDLE, as_seen=ticket, resolved_at=ticket.last_message_at)
+            except TicketError as error:
+                log.debug("Ticket %s is not closed: %s", ticket.number, error)
 
     async def _note_service_times(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
         times = sla_of(ticket, events, self._service_times, self._hours, now, with_due=False)

@@ -122,7 +122,8 @@ async def _open_ticket(
             connection, ticket, "reopened", CUSTOMER, {**changes, **_newest(claimed, now, ticket)}, at=now
         )
     if ticket.state == "bot" and now - ticket.last_message_at > timedelta(hours=rules.new_ticket_after_hours):
-        await change_ticket(connection, ticket, "resolved", IDLE, {"state": "resolved", "resolved_at": now}, at=now)
+        ended = {"state": "resolved", "resolved_at": ticket.last_message_at}
+        await change_ticket(connection, ticket, "resolved", IDLE, ended, at=now)
         return None
     if ticket.state == "snoozed":
         state = "human" if ticket.operator_id else "waiting"

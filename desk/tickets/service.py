@@ -323,7 +323,14 @@ class Tickets:
 
     @unit_of_work
     async def resolve(
-        self, ticket_id: str, actor: Actor, reason: str = "", *, tell: str = "", as_seen: TicketRecord | None = None
+        self,
+        ticket_id: str,
+        actor: Actor,
+        reason: str = "",
+        *,
+        tell: str = "",
+        as_seen: TicketRecord | None = None,
+        resolved_at: datetime | None = None,
     ) -> TicketRecord:
         """Close a ticket; one that is closed stays as it is.
 
@@ -333,6 +340,7 @@ class Tickets:
             reason: why.
             tell: what the customer is told; empty: nothing.
             as_seen: change it only as it was seen.
+            resolved_at: when its matter ended; None: now.
 
         Raises:
             TicketConflict: it has changed since it was seen.
@@ -341,7 +349,7 @@ class Tickets:
             if ticket.is_open:
                 changes = {
                     "state": "resolved",
-                    "resolved_at": datetime.now(UTC),
+                    "resolved_at": resolved_at or datetime.now(UTC),
                     "waiting_since": None,
                     "snoozed_until": None,
                 }

@@ -125,10 +125,12 @@ class WebhookSender:
             error = str(refused)
         else:
             response_status = answer.status
-            error, wait = _error_of(answer), _retry_after(answer)
+            # an answer may repeat the texts of customers that it was sent
+            error, wait = _error_of(answer, with_answer=not webhook.include_text), _retry_after(answer)
         next_at = None if error is None else self._next_try(delivery.attempt, response_status, wait)
         if error is not None and next_at is None:
-            log.warning("A delivery to webhook %s is given up ('qwendesk webhooks failed'): %s", webhook.label, error)
+            cause = error if response_status is None else f"the server answers {response_status}"
+            log.warning("A delivery to webhook %s is given up ('qwendesk webhooks failed'): %s", webhook.label, cause)
         await self._deliveries.finish(delivery, response_status=response_status, error=error, next_at=next_at)
 
     def _next_try(self, attempt: int, response_status: int | None, wait: timedelta) -> datetime | None:
@@ -165,11 +167,11 @@ async def post_test(webhook: WebhookSettings, id_: str) -> str | None:
         return str(error)
 
 
-def _error_of(answer: Posted) -> str | None:
+def _error_of(answer: Posted, *, with_answer: bool = True) -> str | None:
     """Return why an answer means a failure; None if it does not. Redirects are not followed."""
     if 200 <= answer.status < 300:
         return None
-    said = one_line(" ".join(answer.body.split()))[:_SHOWN_CHARS]
+    said = one_line(" ".join(answer.body.split()))[:_SHOWN_CHARS] if with_answer else ""
     return f"the server answers {answer.status}" + (f": {said}" if said else "")
 
 

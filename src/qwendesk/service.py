@@ -294,7 +294,7 @@ class Service:
         return build_pages(operators, self._overview().pages(), self._inbox).routes()
 
     def _overview(self) -> OverviewPages:
-        hours = DeskHours(self.settings.hours).of(None)
+        hours = DeskHours(self.settings.hours)
         return OverviewPages(
             self.runtime.database,
             self.runtime.ticket_queries,

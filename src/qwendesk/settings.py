@@ -185,7 +185,7 @@ class TicketSettings(BaseModel):
     enabled: Literal["auto", "on", "off"] = "auto"
     """Whether customers' messages are put into tickets; ``auto``: where an operator has an account."""
     new_ticket_after_hours: float = Field(default=24, gt=0)
-    """Hours of silence after which a message opens a new ticket where only the bot has answered."""
+    """Hours of silence after which a ticket of the bot is closed, and the next message opens a new one."""
     reopen_days: float = Field(default=7, ge=0)
     """Days after its resolution during which a message reopens a ticket that an operator has answered."""
     reopen_to: Literal["bot", "waiting"] = "bot"

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -366,7 +367,9 @@ def build_timed_rules(settings: Settings, database: TenantDatabase, tickets: Tic
         database: the tenant's view of the database.
         tickets: changes tickets.
     """
-    return TimedRules(database, tickets, DeskHours(settings.hours), settings.service_times, settings.follow_ups)
+    idle_after = timedelta(hours=settings.tickets.new_ticket_after_hours)
+    hours = DeskHours(settings.hours)
+    return TimedRules(database, tickets, hours, settings.service_times, settings.follow_ups, idle_after)
 
 
 def build_webhooks(settings: Settings, database: TenantDatabase) -> WebhookSender:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -56,8 +58,30 @@ async def test_times_are_counted_as_asked(counter: Counter) -> None:
     ada = await counter.operator("ada")
     ticket = (await counter.write("help")).ticket
     await counter.tickets.reply(ticket.id, ada, "Hello.")
-    report = await report_of(counter, elapsed=lambda begin, end: timedelta(minutes=7))
+    await counter.tickets.update(ticket.id, ada, team="tokyo")
+
+    def elapsed(begin: datetime, end: datetime, team: str | None) -> timedelta:
+        return timedelta(minutes=7 if team == "tokyo" else 1)
+
+    report = await report_of(counter, elapsed=elapsed)
     assert report.first_response.median == 7
+
+
+async def test_a_ticket_counts_by_its_first_handover_alone(counter: Counter) -> None:
+    ticket = (await counter.write("help")).ticket
+    for reason in ("asked", "unknown", "anger"):
+        await counter.tickets.hand_over(ticket.id, CUSTOMER, reason)
+        await counter.tickets.hand_back(ticket.id, BOT)
+    assert (await report_of(counter)).handed_over == {"asked": 1}
+
+
+async def test_a_matter_that_fell_silent_ended_with_its_last_message(counter: Counter) -> None:
+    ticket = (await counter.write("opening hours?")).ticket
+    begin = datetime.now(UTC) - timedelta(days=21)
+    await counter.set(ticket.id, created_at=begin, last_message_at=begin + timedelta(minutes=2))
+    await counter.write("And on Sunday?")  # three weeks later
+    report = await report_of(counter)
+    assert (report.resolved, report.deflected, report.resolution.median) == (1, 1, 2)
 
 
 async def test_days_are_those_of_the_time_zone(counter: Counter) -> None:
@@ -81,6 +105,14 @@ def test_questions_alike_are_one() -> None:
     groups = group_questions(questions)
     assert [(group.count, group.tickets) for group in groups] == [(2, (1, 2)), (1, (3,)), (1, (4,))]
     assert groups[0].examples == ("Do you ship to Norway?", "do you SHIP to norway")
+
+
+def test_many_different_questions_are_grouped_in_time() -> None:
+    questions = [UnansweredQuestion(f"wort{n} begriff{n} frage{n} sache{n}", "de", n) for n in range(4000)]
+    begin = time.process_time()
+    groups = group_questions([*questions, questions[17]])
+    assert (groups[0].tickets, groups[0].count) == ((17,), 2)
+    assert time.process_time() - begin < 5, "each question was compared with every group"
 
 
 async def drafted(counter: Counter) -> KnowledgeDrafts:
@@ -125,6 +157,42 @@ async def test_an_approved_draft_is_a_document(counter: Counter) -> None:
     with pytest.raises(TicketError, match="was decided"):
         await drafts.edit(draft.id, answer="x")
     assert await drafts.listed() == [] and [one.status for one in await drafts.listed(None)] == ["approved"]
+
+
+async def test_an_approval_that_ends_midway_is_repeated(counter: Counter) -> None:
+    drafts = await drafted(counter)
+    await drafts.collect(datetime.now(UTC) - timedelta(days=1))
+    (draft,) = await drafts.listed()
+    ada, added = await counter.operator("boss", role="admin"), list[str]()
+
+    async def disconnected(name: str, data: bytes) -> None:
+        raise asyncio.CancelledError
+
+    async def add(name: str, data: bytes) -> None:
+        added.append(name)
+
+    with pytest.raises(asyncio.CancelledError):
+        await drafts.approve(draft.id, ada, disconnected)
+    assert [one.status for one in await drafts.listed(None)] == ["open"]
+    assert await drafts.approve(draft.id, ada, add) == added[0]
+    with pytest.raises(TicketError, match="was decided"):
+        await drafts.approve(draft.id, ada, add)
+    assert len(added) == 1
+
+
+async def test_calls_at_once_write_a_draft_once_and_hold_nobody_up(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts, since = await drafted(counter), datetime.now(UTC) - timedelta(days=1)
+    assert sorted(await asyncio.gather(*(drafts.collect(since) for _ in range(4)))) == [0, 0, 0, 1]
+    monkeypatch.setattr("qwendesk.desk.reports.drafts._COLLECTED_AT_ONCE", 2)
+    boss = await counter.operator("boss")
+    for number in range(3):
+        ticket = (await counter.write(f"Question {number}?", f"d{number}")).ticket
+        await counter.tickets.hand_over(ticket.id, BOT, "unknown")
+        await counter.tickets.reply(ticket.id, boss, "Yes.")
+        await counter.tickets.resolve(ticket.id, boss)
+    assert [await drafts.collect(since) for _ in range(3)] == [2, 1, 0]
 
 
 async def test_an_export_has_every_ticket_with_its_texts(counter: Counter) -> None:

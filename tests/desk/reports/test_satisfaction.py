@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.reports.satisfaction import Satisfaction, SatisfactionScore, read_score
 from qwendesk.desk.reports.ticket_report import make_report
 from qwendesk.desk.tickets.queries import TicketFilter
 from qwendesk.desk.tickets.records import Actor, TicketRecord
+from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.operators import Operator
 from tests.desk.parts import running
 from tests.desk.tickets.conftest import Counter
@@ -102,6 +104,42 @@ async def test_a_number_that_answers_something_else_is_no_rating(counter: Counte
     assert await satisfaction.command_of("4", conversation) is None, "it answers the operator's question"
     asked = await counter.accept("4", "c99")
     assert await satisfaction.command_of("4", asked.conversation_id, asked.inbound.sequence) is None
+
+
+async def test_a_question_survives_the_end_of_its_process(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    satisfaction = Satisfaction(counter.memory.scope, counter.tickets)
+    ticket = await resolved(counter)
+
+    async def killed(*more: object, **named: object) -> None:
+        raise asyncio.CancelledError
+
+    for method in ("_add", "_tickets.tell"):
+        with monkeypatch.context() as patch:
+            patch.setattr(satisfaction if method == "_add" else counter.tickets, method.rpartition(".")[2], killed)
+            with pytest.raises(asyncio.CancelledError):
+                await satisfaction.ask_due()
+    await satisfaction.ask_due()
+    conversation = ticket.conversation_id
+    assert await satisfaction.command_of("4", conversation) and await satisfaction.ask_due() == 0
+    asked = select(func.count()).where(InboundEvent.conversation_id == conversation, InboundEvent.source == "desk")
+    async with counter.memory.scope.read() as connection:
+        assert (await connection.execute(asked)).scalar_one() == 1
+
+
+async def test_who_writes_again_meanwhile_is_not_asked(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    satisfaction = Satisfaction(counter.memory.scope, counter.tickets)
+    ticket, other = await resolved(counter), await resolved(counter)
+    ask = satisfaction.ask
+
+    async def reopened(due: TicketRecord) -> bool:
+        if due.id == ticket.id:
+            await counter.write("One more thing", ticket.delivery.conversation)
+        return await ask(due)
+
+    monkeypatch.setattr(satisfaction, "ask", reopened)
+    assert await satisfaction.ask_due() == 1
+    assert await satisfaction.command_of("4", other.conversation_id)
+    assert "reopened" in await counter.kinds(ticket.id)
 
 
 async def test_those_are_asked_whom_an_operator_has_helped_lately(counter: Counter) -> None:

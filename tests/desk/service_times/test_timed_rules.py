@@ -37,6 +37,7 @@ def rules(counter: Counter, *, hours: Any = None, times: Any = None, **follow_up
         DeskHours(HoursSettings.model_validate(hours or {})),
         ServiceTimesSettings.model_validate(times or {}),
         FollowUpSettings(**follow_ups),
+        timedelta(hours=24),
     )
 
 
@@ -242,6 +243,25 @@ async def test_a_ticket_answered_only_on_the_platform_is_not_the_bots(counter: C
     assert (report.resolved, report.deflected) == (1, 0)
 
 
+async def test_a_silent_ticket_of_the_bot_is_closed(counter_on_both: Counter) -> None:
+    counter = counter_on_both
+    silent = (await counter.write("Opening hours?", "c1")).ticket
+    asked = (await counter.write("Where is it?", "c2", person="bo")).ticket
+    await counter.tickets.hand_over(asked.id, CUSTOMER, "asked")
+    queued = (await counter.write("Hello?", "c3", person="cy")).ticket
+    await counter.accept("Hello?", "c3", person="cy")  # no worker has looked at it yet
+    timed = rules(counter, holder_timeout=None)
+    await timed.once(now() + 23 * HOUR)
+    assert (await counter.queries.get(silent.id)).state == "bot"
+    await asyncio.gather(*(timed.once(now() + 25 * HOUR) for _ in range(3)))
+    closed = await counter.queries.get(silent.id)
+    assert (closed.state, closed.resolved_at) == ("resolved", silent.last_message_at)
+    assert (await counter.queries.thread(silent.id)).events[-1].reason == "idle"
+    assert (await counter.kinds(silent.id)).count("resolved") == 1 and await texts(counter, silent) == []
+    assert [(await counter.queries.get(one.id)).state for one in (asked, queued)] == ["waiting", "bot"]
+    assert (await counter.write("And on Sunday?", "c1")).ticket.number > queued.number, "the next message opens one"
+
+
 async def _asked(counter: Counter, text: str = "Which colour was it?", language: str = "de") -> TicketRecord:
     ada = await counter.operator("ada")
     ticket = (await counter.write("I want to return it.")).ticket
@@ -333,6 +353,7 @@ async def test_a_running_desk_applies_them(counter: Counter) -> None:
         DeskHours(HoursSettings()),
         ServiceTimesSettings(),
         FollowUpSettings(),
+        HOUR,
         interval_seconds=0.01,
     )
     await timed.start()
@@ -346,7 +367,7 @@ async def test_a_desk_that_always_keeps_tickets_applies_them_without_accounts(co
     ticket = await waiting(counter)
     await counter.set(ticket.id, state="snoozed", snoozed_until=now() - HOUR)
     hours, times, follow_ups = DeskHours(HoursSettings()), ServiceTimesSettings(), FollowUpSettings()
-    timed = TimedRules(counter.memory.scope, tickets, hours, times, follow_ups, interval_seconds=0.01)
+    timed = TimedRules(counter.memory.scope, tickets, hours, times, follow_ups, HOUR, interval_seconds=0.01)
     await timed.start()
     async with asyncio.timeout(20):
         while (await counter.queries.get(ticket.id)).state == "snoozed":  # noqa: ASYNC110 - another task changes it

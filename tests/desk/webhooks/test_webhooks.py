@@ -362,3 +362,15 @@ async def test_old_deliveries_are_deleted(counter: Counter) -> None:
             # the events are old by then
             await connection.execute(update(Webhook).values(read_until=datetime.now(UTC) + timedelta(days=8)))
         assert (await deliveries.counts()) == {}
+
+
+async def test_an_answer_that_repeats_a_customers_text_is_not_kept(
+    counter: Counter, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with receiving(*[status(422, "my secret") for _ in range(4)]) as receiver:
+        hook = webhook(receiver.url, include_text=True)
+        async with sending(counter, hook, pauses=()):
+            await counter.write("my secret")
+            await finished(counter, 2, failed=2)
+        (failed, *_) = await Deliveries(counter.memory.scope).failed()
+        assert "422" in (failed.error or "") and "secret" not in (failed.error or "") + caplog.text

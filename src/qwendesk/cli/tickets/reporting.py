@@ -140,7 +140,7 @@ async def _report(since: str, until: str | None, as_json: bool) -> None:
 
     settings = load_settings()
     begin, end = _period(settings, since, until)
-    hours = DeskHours(settings.hours).of(None)
+    hours = DeskHours(settings.hours)
     async with opened() as memory:
         made = await make_report(memory.scope, begin, end, zone=_zone(settings), elapsed=hours.open_time_between)
     if as_json:

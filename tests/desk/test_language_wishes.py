@@ -10,7 +10,7 @@ from qwendesk.errors import EngineError
 from qwendesk.messages import Inbound
 from tests.conftest import MakeDesk
 
-QUESTION = "What is the capital of France and why is it famous?"
+QUESTION = "What is the name of the capital of France?"
 
 
 def languages(desk: Desk) -> list[str]:

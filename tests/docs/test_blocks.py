@@ -160,7 +160,8 @@ def test_commands_and_options_exist(page: Path) -> None:
     for words in called(page):
         if not words or words[0].startswith("-"):
             continue
-        path = " ".join(words[:2]) if " ".join(words[:2]) in tree else words[0]
+        longest = [path for count in (3, 2) if (path := " ".join(words[:count])) in tree]
+        path = longest[0] if longest else words[0]
         assert path in tree, f"{name(page)}: qwendesk {' '.join(words)}"
         known = {option for each in tree[path].params for option in [*each.opts, *each.secondary_opts]} | {"--help"}
         given = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-z][a-z_-]*(=.*)?", word)}

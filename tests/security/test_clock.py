@@ -102,7 +102,9 @@ async def test_a_page_that_saw_more_than_the_session_knows_is_shown_all() -> Non
     session.show(shown_frame("a", "hello"))
     session.join(link, 2**53)
     (kept,) = session.frames
-    assert await link.next() == kept == {"type": "shown", "id": "a", "text": "hello", "seq": kept["seq"]}
+    assert (
+        await link.next() == kept == {"type": "shown", "id": "a", "text": "hello", "seq": kept["seq"], "at": kept["at"]}
+    )
 
 
 @pytest.mark.parametrize("said", ["Wed, 21 Oct 2099 07:28:00 GMT", "99999999999"])

@@ -82,7 +82,7 @@ class VisitorDirectory:
 
         Raises:
             IdentityRefused: the identity is missing or not accepted.
-            SessionTaken: the session belongs to a customer, and the page passes no identity.
+            SessionTaken: the session belongs to a customer, and the page passes no identity, or none can be checked.
             StoreError: the database cannot be asked.
         """
         signed = self._signed(shown)
@@ -94,7 +94,8 @@ class VisitorDirectory:
             return Visitor(signed.person, signed.customer, signed.locale, ends_at)
         if self._is_enforced:
             raise IdentityRefused("required")
-        if self._verifier.is_set_up and self.stored and await self.stored.is_customers(shown.session):
+        # asked without a secret as well: one that was removed must not open what a log-in has closed
+        if self.stored and await self.stored.is_customers(shown.session):
             raise SessionTaken
         return Visitor(shown.session)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import time
 from typing import Any
 
+import jwt
 import pytest
 
 from qwendesk import Settings
 from qwendesk.channels.markup.render import render
 from qwendesk.channels.web.channel import WebChannel
+from qwendesk.channels.web.visitors import Credentials
 from qwendesk.desk.translations import say
 from qwendesk.messages import Outbound
 from qwendesk.service import Service
@@ -83,6 +86,34 @@ async def test_the_widget_opens_in_a_page_and_closes_by_the_keyboard(browser: An
         await chat.locator(".desk").nth(1).wait_for()
         await chat.get_by_label("Your message").press("Escape")
         await page.locator("iframe").wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("address", ["#identity={token}", "?identity={token}", "?identity={token}#identity={token}"])
+async def test_a_link_logs_nobody_in_and_an_apps_web_view_does(browser: Any, tmp_path: Path, address: str) -> None:
+    secret = "s" * 32
+    token = jwt.encode({"sub": "mallory", "name": "Mallory", "exp": time() + 600}, secret, "HS256")
+    context = await browser.new_context()
+    page = await context.new_page()
+    page.set_default_timeout(30_000)
+    async with service(tmp_path, identity_secret=secret) as desk:
+        assert desk.web
+        chat = f"http://127.0.0.1:{desk.web.port}/channels/web/"
+        await page.goto(chat)
+        await ask(page, "My order is 77", 1)
+        await page.goto("about:blank")
+        await page.goto(chat + address.format(token=token))
+        await page.locator(".desk").nth(1).wait_for()
+        assert "My order is 77" in await page.locator("main").inner_text()
+        await ask(page, "and 78", 2)
+        channel = desk.channels["web"]
+        assert isinstance(channel, WebChannel)
+        mallory = await channel.directory.admit(Credentials("0" * 64, token))
+        assert await channel.directory.conversations(mallory) == []
+        # the app that shows the page passes the token from inside
+        await page.evaluate('token => postMessage({ qwendesk: "identity", identity: token }, location.origin)', token)
+        await ask(page, "and 79", 3)
+        assert len(await channel.directory.conversations(mallory)) == 1
+    await context.close()
 
 
 async def test_answers_are_rated_in_the_visitor_s_language_and_large_files_are_refused_in_a_line(

@@ -272,6 +272,17 @@ async def test_a_log_in_takes_what_this_browser_wrote_and_its_token_opens_nothin
             assert elsewhere.said() == ["Do you ship to Italy?", "And to Spain?"]
 
 
+async def test_what_a_log_in_closed_stays_closed_without_the_secret(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service, page(service) as ann:
+        await ann.hello(ANN)
+        await ann.ask("Do you ship to Italy?")
+        await ann.hello(ANN, identity=token("17"))
+    async with serving(tmp_path, identity_secret="") as service, page(service) as ann:
+        refused = await ann.hello(ANN)
+        assert (refused["type"], refused.get("reason")) == ("unidentified", "session") and ann.said() == []
+        assert (await ann.hello(BOB))["type"] == "welcome"
+
+
 async def test_enforced_identities_refuse_everybody_else_in_a_line(tmp_path: Path) -> None:
     async with serving(tmp_path, identity_enforce=True) as service, page(service) as visitor:
         for credentials, reason in (

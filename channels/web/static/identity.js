@@ -61,11 +61,7 @@ function idOf(one) {
 
 // calls `changed` when somebody logs in, gets a new token, or logs out; resolves once it is known who is there
 export function watchIdentity(changed) {
-  const fromLink = new URLSearchParams(location.hash.slice(1)).get("identity");
-  if (fromLink) {
-    shown = { identity: fromLink };
-    history.replaceState(null, "", location.pathname + location.search);
-  }
+  // Never from the address: whoever sends a link would log this browser in as themselves, and get what was written in it.
   let begin, hasBegun = false;
   const known = new Promise((resolve) => { begin = () => { hasBegun = true; resolve(); }; });
   const take = (given) => {
@@ -76,6 +72,7 @@ export function watchIdentity(changed) {
     const wasSigned = Boolean(idOf(before));
     changed({ isOut: wasSigned && !isSigned(), isSomebodyElse: wasSigned && isSigned() && idOf(before) !== idOf(shown) });
   };
+  // the page around this one, which is this one itself in an app's web view
   addEventListener("message", (event) => {
     if (event.source === window.parent && event.data && event.data.qwendesk === "identity") take(event.data);
   });

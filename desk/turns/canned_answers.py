@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import SequenceMatcher
+import unicodedata
+from collections.abc import Collection, Sequence
 
+import regex
 from cachetools import TTLCache
 
 from qwendesk.agents.state import DocumentRetriever, Retrieval
@@ -15,10 +16,20 @@ from qwendesk.routing.signals.language import identify_language
 from qwendesk.search_terms import query_terms
 
 _CACHE_SECONDS = 5.0
-_MIN_TYPED_CHARS = 5
-"""Letters from which a word may have a typing error."""
-_MIN_LIKENESS = 0.8
-"""Likeness of two such words from which they count as one, 0 to 1."""
+_MIN_TYPED_CHARS = 6
+"""Letters from which a word may have a typing error; shorter words are too often other words."""
+_DOUBLING_LANGUAGES = frozenset(("it", "fi", "et", "hu", "ar", "fa", "ur"))
+"""Languages in which a doubled letter makes another word, as in capello and cappello."""
+_SIGN = regex.compile(
+    r"""(?<![\p{L}\p{N}])[-\u2010-\u2015\u2212+]\s?(?=\p{N})   # a number's sign
+    | (?<=\p{N})\s?[-\u2010-\u2015\u2212+/:]\s?(?=\p{N})       # a range or a calculation
+    | (?<=[\p{L}\p{N}])[+\#]+ | \#(?=[\p{L}\p{N}])              # C++, C#
+    | (?<=\p{L})-(?![\p{L}\p{N}]) | (?<![\p{L}\p{N}.])\.(?=\p{L})  # A-, .NET
+    | (?<=\p{N})\s?[%\u2030\u00b0] | [\p{Sc}<>=\u2260\u2264\u2265\u00b1\u00d7\u00f7&@]""",
+    regex.VERBOSE,
+)
+"""Signs that make another question of the same words."""
+_MINUS = regex.compile(r"[\u2010-\u2015\u2212]")
 _MAX_WORDS = 60
 """Words of a message from which it is more than a question."""
 
@@ -27,8 +38,8 @@ class CannedRetriever:
     """Looks for a canned answer, and then in the documents.
 
     Only a text that a person wrote or reviewed in the customer's language answers, and only a question that has the
-    words of a sample question: in their order, apart from greetings and typing errors. Another number, or a ``not``
-    more, is another question.
+    words of a sample question: in their order, apart from greetings and slips of typing (two letters changed round, one
+    doubled or not, accents). Another word, number or sign, or a ``not`` more, is another question.
 
     Args:
         canned: the canned answers.
@@ -54,8 +65,11 @@ class CannedRetriever:
             return None
         spoken = identify_language(question)
         for language in dict.fromkeys(filter(None, (spoken, _base(inbound.locale)))):
-            for shortcut, text in await self._texts(language):
-                sample = next((one for one in text.questions if is_same_question(asked, question_words(one))), None)
+            texts = await self._texts(language)
+            known = {word for _, text in texts for one in text.questions for word in question_words(one)}
+            for shortcut, text in texts:
+                samples = ((one, question_words(one)) for one in text.questions)
+                sample = next((one for one, words in samples if is_same_question(asked, words, known, language)), None)
                 if sample is not None:
                     search = DocumentSearch(question, "answered", f"the canned answer {shortcut!r} has this question")
                     return Retrieval(search, canned=text.text)
@@ -69,8 +83,14 @@ class CannedRetriever:
 
 
 def question_words(text: str) -> list[str]:
-    """Return the folded words of a question without greetings and thanks around it."""
-    words = query_terms(text)
+    """Return the folded words and meaningful signs of a question without greetings and thanks around it."""
+    words = list[str]()
+    plain = unicodedata.normalize("NFKC", text)
+    end = 0
+    for sign in _SIGN.finditer(plain):
+        words += [*query_terms(plain[end : sign.start()]), _MINUS.sub("-", sign[0].strip())]
+        end = sign.end()
+    words += query_terms(plain[end:])
     talk = KINDS.index("talk")
 
     def is_talk(word: str) -> bool:
@@ -84,16 +104,39 @@ def question_words(text: str) -> list[str]:
     return words[begin:end] or words
 
 
-def is_same_question(asked: Sequence[str], sample: Sequence[str]) -> bool:
-    """Return whether two questions have the same words, apart from typing errors in long ones."""
-    return len(asked) == len(sample) and all(map(_is_same_word, asked, sample))
+def is_same_question(
+    asked: Sequence[str], sample: Sequence[str], known: Collection[str] = (), language: str | None = None
+) -> bool:
+    """Return whether two questions have the same words, apart from slips of typing in long ones.
+
+    Args:
+        asked: the words that were typed.
+        sample: the words of the sample question.
+        known: words that are none of these slips, such as those of all sample questions.
+        language: the language of the questions.
+    """
+    return len(asked) == len(sample) and all(
+        typed == word or (typed not in known and _is_slip(typed, word, language))
+        for typed, word in zip(asked, sample, strict=True)
+    )
 
 
-def _is_same_word(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    is_long = min(len(one), len(other)) >= _MIN_TYPED_CHARS and one.isalpha() and other.isalpha()
-    return is_long and one[0] == other[0] and SequenceMatcher(None, one, other).ratio() >= _MIN_LIKENESS
+def _is_slip(typed: str, word: str, language: str | None) -> bool:
+    """Return whether a word differs by two neighbouring letters changed round, or by a letter doubled or not.
+
+    A letter that is missing, added or another one makes too many other words: contact and contract, shopping and
+    shipping.
+    """
+    if min(len(typed), len(word)) < _MIN_TYPED_CHARS or not (typed.isalpha() and word.isalpha()):
+        return False
+    at = next((at for at, (one, other) in enumerate(zip(typed, word, strict=False)) if one != other), None)
+    if len(typed) == len(word):
+        return at is not None and typed[at : at + 2] == word[at : at + 2][::-1] and typed[at + 2 :] == word[at + 2 :]
+    if language in _DOUBLING_LANGUAGES or abs(len(typed) - len(word)) != 1:
+        return False
+    longer, shorter = (typed, word) if len(typed) > len(word) else (word, typed)
+    at = len(shorter) if at is None else at
+    return at > 0 and longer[at] == longer[at - 1] and longer[at + 1 :] == shorter[at:]
 
 
 def _base(locale: str | None) -> str | None:

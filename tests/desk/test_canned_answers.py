@@ -71,3 +71,59 @@ def test_words_of_a_question() -> None:
     assert question_words("Hi! Thanks, bye") != []
     assert is_same_question(question_words("返品できますか"), question_words("返品できますか？"))
     assert not is_same_question(question_words("返品できますか"), question_words("返品できませんか"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "sample"),
+    [
+        ("Do you ship to Austria?", "Do you ship to Australia?"),
+        ("Are you open on Tuesday?", "Are you open on Thursday?"),
+        ("How do I change my contact?", "How do I change my contract?"),
+        ("What is the quantity?", "What is the quality?"),
+        ("Do you ship to Niger?", "Do you ship to Nigeria?"),
+        ("How does shopping work?", "How does shipping work?"),
+        ("How much is -10?", "How much is 10?"),
+        ("How much is −10?", "How much is +10?"),
+        ("Do I get 10%?", "Do I get 10?"),
+        ("Does it cost 10 €?", "Does it cost $ 10?"),
+        ("What is 10-5?", "What is 10+5?"),
+        ("Is C++ supported?", "Is C supported?"),
+        ("Is C# supported?", "Is C++ supported?"),
+        ("Is .NET supported?", "Is net supported?"),
+        ("Liefern Sie am Dienstag?", "Liefern Sie am Donnerstag?"),
+        ("Wie ist die Bestellung zu ändern?", "Wie ist die Bestallung zu ändern?"),
+        ("Livrez-vous en Autriche ?", "Livrez-vous en Australie ?"),
+        ("¿Cómo cambio el contacto?", "¿Cómo cambio el contrato?"),
+        ("Posso reservar às terças?", "Posso reservar às quintas?"),
+        ("Avete un cappello?", "Avete un capello?"),
+        ("Доставляете в Австрию?", "Доставляете в Австралию?"),
+        ("Чи відкрито у вівторок?", "Чи відкрито у четвер?"),
+        ("هل تشحنون إلى النيجر", "هل تشحنون إلى نيجيريا"),
+        ("オーストリアに発送しますか", "オーストラリアに発送しますか"),
+        ("오스트리아로 배송하나요", "오스트레일리아로 배송하나요"),
+    ],
+)
+def test_other_words_and_signs_are_another_question(asked: str, sample: str) -> None:
+    language = "it" if "capello" in sample else None
+    for one, other in ((asked, sample), (sample, asked)):
+        assert not is_same_question(question_words(one), question_words(other), (), language)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sample"),
+    [
+        ("what are your oepning huors", "What are your opening huors?"),
+        ("wie lange ist die Lieferrung", "Wie lange ist die Lieferung?"),
+        ("hilft der Kundenserivce", "Hilft der Kundenservice?"),
+        ("где моя посылкка", "Где моя посылка?"),
+        ("Is C++ supported", "Is C++ supported?"),
+        ("how much is - 10 ?", "How much is −10?"),
+    ],
+)
+def test_slips_of_typing_are_the_same_question(asked: str, sample: str) -> None:
+    assert is_same_question(question_words(asked), question_words(sample))
+
+
+def test_a_word_of_another_sample_question_is_no_slip() -> None:
+    casual, causal = question_words("Is it casual wear?"), question_words("Is it causal wear?")
+    assert not is_same_question(causal, casual, {*casual, *causal})

@@ -23,6 +23,8 @@ from qwendesk.tools.base import DESK_TOOLS
 
 _MAX_QUESTIONS, _MAX_MARKS = 6, 24
 """Kept questions, and kept marks of a question."""
+_MARK_VALUES = 1024
+"""Different marks: few, so that a list of words does not tell which one was said."""
 _SAME_SHARE = 0.6
 """Share of the marks of two questions that both have, from which they count as the same question."""
 _MIN_MARKS = 3
@@ -162,10 +164,10 @@ def topic(text: str, topics: Mapping[str, Iterable[str]]) -> str | None:
 
 
 def question_marks(text: str) -> Marks:
-    """Return checksums of what a question is about, from which its text cannot be read."""
+    """Return checksums of what a question is about, each so short that it stands for many words of any language."""
     words = WORD.findall(fold(text))
     parts = [part for word in words for part in (_pairs(word) if UNSPACED_SCRIPTS.search(word) else (word,))]
-    return tuple(sorted({crc32(part.encode()) for part in parts}))[:_MAX_MARKS]
+    return tuple(sorted({crc32(part.encode()) % _MARK_VALUES for part in parts}))[:_MAX_MARKS]
 
 
 def _reasons_of_message(

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.tickets.records import Actor, TicketError
 from qwendesk.errors import not_among
 from qwendesk.memory.tables.conversations import Message, Tenant
 from qwendesk.memory.tables.reports import KnowledgeDraft
-from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tables.tickets import MessageTranslation, Ticket
 from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
 
 DraftStatus = Literal["open", "approved", "dismissed"]
@@ -175,7 +175,12 @@ def draft_status(text: str) -> DraftStatus | None:
 
 
 def _messages(tickets: Sequence[str]) -> Any:
-    statement = select(Message.ticket_id, Message.role, Message.text)
+    """Select the messages of tickets, those of operators as the customer has got them."""
+    text = func.coalesce(MessageTranslation.text, Message.text).label("text")
+    delivered = (MessageTranslation.message_id == Message.id) & (MessageTranslation.language == Ticket.language)
+    delivered &= (MessageTranslation.status == "done") & (Message.role == "operator")
+    statement = select(Message.ticket_id, Message.role, text).join(Ticket, Ticket.id == Message.ticket_id)
+    statement = statement.outerjoin(MessageTranslation, delivered)
     statement = statement.where(Message.ticket_id.in_(tickets), Message.role != "assistant")
     return statement.order_by(Message.sequence, Message.part)
 

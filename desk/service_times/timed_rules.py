@@ -129,7 +129,7 @@ class TimedRules:
             return True
         awaits_customer = ticket.last_from == "operator"
         return {
-            "snoozed": (ticket.snoozed_until or now) <= now or (bool(rules.reminders) and awaits_customer),
+            "snoozed": (ticket.snoozed_until or now) <= now,
             "waiting": bool(rules.escalate_after or rules.waiting_timeout),
             "human": bool(rules.reminders) if awaits_customer else bool(rules.holder_timeout),
         }.get(ticket.state, False)
@@ -216,7 +216,7 @@ class TimedRules:
     async def _remind(self, ticket: TicketRecord, events: Events, now: datetime) -> bool:
         """Remind a customer of a question, or resolve the ticket after the last reminder."""
         settings, asked = self._follow_ups, of_kind(events, "replied")
-        awaits_customer = ticket.state in ("human", "snoozed") and ticket.last_from == "operator" and asked
+        awaits_customer = ticket.state == "human" and ticket.last_from == "operator" and asked
         if not settings.reminders or not awaits_customer or not self._hours.of(ticket.team).is_open(now):
             return False
         question = asked[-1]

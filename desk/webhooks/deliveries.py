@@ -215,11 +215,14 @@ class Deliveries:
 
     @unit_of_work
     async def prune(self, now: datetime) -> None:
-        """Delete deliveries that ended long ago."""
+        """Delete deliveries that ended long ago, and those that have waited as long for a webhook that was removed."""
         delivery = WebhookDelivery
         async with self._database.write() as connection:
             for status, keep in (("done", _KEEP_DONE), ("failed", _KEEP_FAILED)):
                 await _delete(connection, (delivery.status == status) & (delivery.finished_at < now - keep))
+            # one that is served is tried, and ends, long before
+            left = (delivery.status == "waiting") & (delivery.next_at < now - _KEEP_FAILED)
+            await _delete(connection, left)
 
 
 async def _delete(connection: TenantConnection, old: ColumnElement[bool]) -> None:

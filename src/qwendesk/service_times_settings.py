@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from qwendesk.hours_settings import require_table
 
@@ -101,3 +101,9 @@ class FollowUpSettings(BaseModel):
     """Open time for which the holder of a ticket may leave the customer's message without an answer; None: any."""
     holder_timeout_action: Literal["reassign", "hand_back"] = "reassign"
     """What happens then: ``reassign``: the ticket waits for anybody. ``hand_back``: the bot answers again."""
+
+    @model_validator(mode="after")
+    def _resolves_after_a_reminder(self) -> Self:
+        if self.resolve_after and not self.reminders:
+            raise ValueError("'reminders' of 1 or more where 'resolve_after' is set: it counts from the last reminder")
+        return self

@@ -97,3 +97,10 @@ def test_mistakes_are_told_in_one_line() -> None:
     ):
         done = run(*arguments)
         assert done.exit_code != 0 and reason in done.stderr, done.output
+
+
+def test_an_export_is_noted_before_its_first_line(own_home: Path) -> None:
+    done = run("export", "out.jsonl", "--since", "1d")
+    assert done.exit_code == 0, done.output
+    audit = CliRunner().invoke(app, ["operators", "audit", "--json"])
+    assert '"export"' in audit.stdout and "out.jsonl" in audit.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -199,3 +200,20 @@ def test_stored_signals_hold_no_text() -> None:
     stored = json.dumps(count_turn("My name is Hieronymus Bosch", answer(), NONE, DEFAULTS).as_dict())
     assert "ieronymus" not in stored
     assert question_marks("My name is Hieronymus Bosch")
+
+
+def test_a_list_of_words_does_not_tell_what_was_asked() -> None:
+    said, *_ = question_marks("positive")
+    words = map("".join, product("abcdefghij", repeat=4))
+    others = [word for word in words if question_marks(word) == (said,)]
+    assert len(others) > 2, "a mark stands for one word alone"
+
+
+@pytest.mark.parametrize("asked", ["Where is my parcel today", "Wo bleibt denn mein Paket", "荷物はいつ届きますか"])
+def test_different_questions_stay_different(asked: str) -> None:
+    signals = count_turn(asked, answer(), NONE, DEFAULTS)
+    twice = DEFAULTS.model_copy(update={"repeated": 2})
+    found = decide_by_message(asked, signals, twice)
+    assert found and found.reason == "repeated"
+    for other in ("How do I pay with my card", "Kann ich mit Karte bezahlen", "支払い方法を教えてください"):
+        assert decide_by_message(other, signals, twice) is None

@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from qwendesk.desk.reports.drafts import KnowledgeDrafts
 from qwendesk.desk.reports.export import export_tickets
 from qwendesk.desk.reports.ticket_report import TicketReport, UnansweredQuestion, group_questions, make_report
 from qwendesk.desk.tickets.records import BOT, CUSTOMER, TicketError
+from qwendesk.memory.tables.tickets import MessageTranslation
 from tests.desk.tickets.conftest import Counter
 
 
@@ -112,7 +114,7 @@ def test_many_different_questions_are_grouped_in_time() -> None:
     begin = time.process_time()
     groups = group_questions([*questions, questions[17]])
     assert (groups[0].tickets, groups[0].count) == ((17,), 2)
-    assert time.process_time() - begin < 5, "each question was compared with every group"
+    assert time.process_time() - begin < 1.5, "each question was compared with every group"
 
 
 async def drafted(counter: Counter) -> KnowledgeDrafts:
@@ -157,6 +159,26 @@ async def test_an_approved_draft_is_a_document(counter: Counter) -> None:
     with pytest.raises(TicketError, match="was decided"):
         await drafts.edit(draft.id, answer="x")
     assert await drafts.listed() == [] and [one.status for one in await drafts.listed(None)] == ["approved"]
+
+
+async def test_a_draft_has_the_answer_in_the_customers_language(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("ノルウェーに発送できますか")).ticket
+    await counter.tickets.update(ticket.id, ada, language="ja")
+    await counter.tickets.hand_over(ticket.id, BOT, "unknown")
+    await counter.tickets.reply(ticket.id, ada, "Ja, für 9 Euro.")
+    await counter.tickets.resolve(ticket.id, ada)
+    (said,) = [one for one in (await counter.queries.thread(ticket.id)).messages if one.role == "operator"]
+    row = {"message_id": said.id, "text": "はい、9ユーロです。", "language": "ja", "status": "done"}
+    async with counter.memory.scope.write() as connection:
+        await connection.execute(insert(MessageTranslation), {"id": "t1", "created_at": datetime.now(UTC), **row})
+        await connection.execute(
+            insert(MessageTranslation),
+            {**row, "id": "t2", "language": "en", "text": "x", "created_at": datetime.now(UTC)},
+        )
+    drafts = KnowledgeDrafts(counter.memory.scope)
+    await drafts.collect(datetime.now(UTC) - timedelta(days=1))
+    assert [(one.answer, one.language) for one in await drafts.listed()] == [("はい、9ユーロです。", "ja")]
 
 
 async def test_an_approval_that_ends_midway_is_repeated(counter: Counter) -> None:

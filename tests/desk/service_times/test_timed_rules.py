@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
 from sqlalchemy import select, update
 
 from qwendesk.desk.handover.texts import handed_back_text, resolved_text
@@ -341,6 +343,20 @@ async def _told_only(counter: Counter) -> TicketRecord:
     cem = await counter.operator("cem")
     ticket = (await counter.write("Thanks", "c9", person="eve")).ticket
     return await counter.tickets.reply(ticket.id, cem, "You are welcome.")
+
+
+async def test_a_ticket_that_was_set_aside_is_not_reminded_of(counter: Counter) -> None:
+    ticket = await _asked(counter)
+    await counter.tickets.snooze(ticket.id, CUSTOMER, now() + 30 * 24 * HOUR)
+    timed = rules(counter, reminders=1, remind_after="24h", resolve_after="24h")
+    for days in (2, 4, 8):
+        await timed.once(now() + days * 24 * HOUR)
+    assert await texts(counter, ticket) == [] and (await counter.queries.get(ticket.id)).state == "snoozed"
+
+
+def test_an_end_without_a_reminder_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'reminders' of 1 or more"):
+        FollowUpSettings.model_validate({"resolve_after": "72h"})
 
 
 async def test_a_running_desk_applies_them(counter: Counter) -> None:

@@ -364,6 +364,18 @@ async def test_old_deliveries_are_deleted(counter: Counter) -> None:
         assert (await deliveries.counts()) == {}
 
 
+async def test_what_waits_for_a_removed_webhook_is_deleted_in_the_end(counter: Counter) -> None:
+    hook = webhook("http://127.0.0.1:9/")
+    deliveries, at = Deliveries(counter.memory.scope), datetime.now(UTC)
+    await deliveries.register(hook.label, at - timedelta(minutes=1))
+    await write(counter)
+    assert await deliveries.feed(hook, at) == 2
+    await deliveries.prune(at + timedelta(days=29))
+    await finished(counter, 2, waiting=2)
+    await deliveries.prune(at + timedelta(days=31))
+    assert (await deliveries.counts()) == {}
+
+
 async def test_an_answer_that_repeats_a_customers_text_is_not_kept(
     counter: Counter, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -215,8 +215,11 @@ async def _export(file: Path | None, since: str | None, until: str | None) -> No
     settings, now, count = load_settings(), datetime.now(UTC), 0
     begin = read_time(since, now, _zone(settings)) if since else None
     end = read_time(until, now, _zone(settings)) if until else None
-    out = _create(file) if file else None
     async with opened() as memory:
+        out = _create(file) if file else None
+        # before the first line: one that is broken off has exported something
+        noted = {"file": file.name if file else None, "since": since, "until": until}
+        await OperatorAuditLog(memory.scope).add(Actor(), "export", "tickets", noted)
         try:
             async for line in export_tickets(memory.scope, begin, end):
                 count += 1
@@ -228,7 +231,6 @@ async def _export(file: Path | None, since: str | None, until: str | None) -> No
         finally:
             if out:
                 out.close()
-        await OperatorAuditLog(memory.scope).add(Actor(), "export", "tickets", {"tickets": count})
     typer.echo(f"{count} tickets exported.", err=True)
 
 
@@ -309,6 +311,7 @@ async def _edit(id_: str, question: str | None, answer: str | None) -> None:
 
     async with opened() as memory:
         await KnowledgeDrafts(memory.scope).edit(id_, question=question, answer=answer)
+        await _note(memory, "draft.edit", id_)
     typer.echo("The draft is changed.")
 
 
@@ -324,6 +327,7 @@ async def _approve(id_: str, operator: str) -> None:
         try:
             actor = await _operator(memory, settings, operator)
             name = await KnowledgeDrafts(memory.scope).approve(id_, actor, knowledge.base.add_bytes)
+            await _note(memory, "draft.approve", id_, operator)
         finally:
             await knowledge.aclose()
     typer.echo(f"The knowledge base has the document {name!r} now.")
@@ -336,7 +340,18 @@ async def _dismiss(id_: str, operator: str) -> None:
 
     async with opened() as memory:
         await KnowledgeDrafts(memory.scope).dismiss(id_, await _operator(memory, load_settings(), operator))
+        await _note(memory, "draft.dismiss", id_, operator)
     typer.echo("The draft is dismissed.")
+
+
+async def _note(memory: Any, action: str, draft: str, operator: str = "") -> None:
+    """Note in the audit log what a command did with a draft, as the pages do."""
+    from qwendesk.desk.operators.audit import Actor, OperatorAuditLog
+    from qwendesk.desk.reports.drafts import KnowledgeDrafts
+
+    ticket = (await KnowledgeDrafts(memory.scope).get(draft)).ticket
+    details = {"for": operator} if operator else None
+    await OperatorAuditLog(memory.scope).add(Actor(), action, f"ticket:{ticket}", details)
 
 
 async def _operator(memory: Any, settings: Settings, name: str) -> Any:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from typer.testing import CliRunner, Result
 
 from qwendesk.cli.main import app
+from qwendesk.memory.tables.tickets import Ticket
 from tests.databases import put_migrated
 from tests.desk.parts import TestOutlet, running
 from tests.desk.tickets.operators import add_operator
@@ -104,3 +107,22 @@ def test_an_export_is_noted_before_its_first_line(own_home: Path) -> None:
     assert done.exit_code == 0, done.output
     audit = CliRunner().invoke(app, ["operators", "audit", "--json"])
     assert '"export"' in audit.stdout and "out.jsonl" in audit.stdout
+
+
+def test_the_report_counts_in_opening_hours(own_home: Path) -> None:
+    async def open_for_three_days() -> None:
+        begin = datetime.now(UTC) - timedelta(days=3)
+        async with running(own_home, lambda messages: "I see.") as desk, desk.runtime.database.write() as connection:
+            await connection.execute(update(Ticket).values(created_at=begin))
+
+    asyncio.run(open_for_three_days())
+    assert run("resolve", "1").exit_code == 0
+
+    def minutes() -> float:
+        done = run("report", "--json")
+        assert done.exit_code == 0, done.output
+        return float(json.loads(done.stdout)["resolution"]["median"])
+
+    assert minutes() == pytest.approx(3 * 24 * 60, abs=10)
+    (own_home / "qwendesk.toml").write_text('[hours]\nzone = "UTC"\nweek = "closed"\n')
+    assert minutes() == 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+
+log = logging.getLogger(__name__)
 
 
 class PeriodicTask:
     """Calls a function repeatedly in one task, first after one interval.
 
     Args:
-        work: the function; its errors end the task.
+        work: the function; after an error, it is called again at the next time.
         seconds: the interval.
     """
 
@@ -34,4 +37,7 @@ class PeriodicTask:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._seconds)
-            await self._work()
+            try:
+                await self._work()
+            except Exception as error:
+                log.exception("Periodic work failed with %s and is tried again.", type(error).__name__)

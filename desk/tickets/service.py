@@ -192,6 +192,7 @@ class Tickets:
         by_message: ClaimedMessage | None = None,
         team: str | None = None,
         keeps_answer: bool = False,
+        as_seen: TicketRecord | None = None,
     ) -> TicketRecord:
         """Put a ticket into state ``waiting`` and assign it; one that waits or is held stays as it is.
 
@@ -202,9 +203,10 @@ class Tickets:
             by_message: the message whose turn hands it over, and tells the customer.
             team: the team that gets it; None: that of the ticket.
             keeps_answer: whether the customer gets that turn's answer, too.
+            as_seen: change it only as it was seen.
         """
         async with self._change(
-            ticket_id, spared=by_message.id if by_message else "", follows=by_message is not None
+            ticket_id, as_seen, spared=by_message.id if by_message else "", follows=by_message is not None
         ) as (connection, ticket):
             if by_message:
                 if not keeps_answer:
@@ -228,18 +230,21 @@ class Tickets:
         return ticket
 
     @unit_of_work
-    async def take_over(self, ticket_id: str, operator: Actor, *, force: bool = False) -> TicketRecord:
+    async def take_over(
+        self, ticket_id: str, operator: Actor, *, force: bool = False, as_seen: TicketRecord | None = None
+    ) -> TicketRecord:
         """Let an operator hold a ticket: open, assign and silence the bot, in one transaction.
 
         Args:
             ticket_id: the ticket's id.
             operator: who takes it.
             force: take it from a colleague.
+            as_seen: change it only as it was seen.
 
         Raises:
-            TicketConflict: a colleague holds it.
+            TicketConflict: a colleague holds it, or it has changed since it was seen.
         """
-        async with self._change(ticket_id) as (connection, ticket):
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
             taken = await self._take(connection, ticket, operator, force=force)
             if self._rules.announce and taken.version != ticket.version:
                 told = taken_over_text(taken.language, taken.operator_name)
@@ -359,9 +364,9 @@ class Tickets:
         return ticket
 
     @unit_of_work
-    async def reopen(self, ticket_id: str, actor: Actor) -> TicketRecord:
+    async def reopen(self, ticket_id: str, actor: Actor, *, as_seen: TicketRecord | None = None) -> TicketRecord:
         """Open a resolved ticket again: for its operator if it had one, else for the bot."""
-        async with self._change(ticket_id) as (connection, ticket):
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
             require_state(ticket, ("resolved",), "reopened")
             state = "waiting" if ticket.operator_id or ticket.first_response_at else "bot"
             holder = await _holder_at_work(connection, ticket)
@@ -372,7 +377,9 @@ class Tickets:
         return ticket
 
     @unit_of_work
-    async def snooze(self, ticket_id: str, actor: Actor, until: datetime) -> TicketRecord:
+    async def snooze(
+        self, ticket_id: str, actor: Actor, until: datetime, *, as_seen: TicketRecord | None = None
+    ) -> TicketRecord:
         """Set a ticket aside until then, or until its customer writes.
 
         Raises:
@@ -380,7 +387,7 @@ class Tickets:
         """
         if until <= datetime.now(UTC):
             raise TicketError(f"The time to snooze until, {until.isoformat()!r}, is over; give one in the future.")
-        async with self._change(ticket_id) as (connection, ticket):
+        async with self._change(ticket_id, as_seen) as (connection, ticket):
             require_state(ticket, ("bot", "waiting", "human", "snoozed"), "snoozed")
             ticket = await change_ticket(
                 connection, ticket, "snoozed", actor, {"state": "snoozed", "snoozed_until": until}
@@ -423,6 +430,7 @@ class Tickets:
         remove_tags: Collection[str] = (),
         fields: Mapping[str, Any] | None = None,
         reason: str = "",
+        as_seen: TicketRecord | None = None,
     ) -> TicketRecord:
         """Change properties of a ticket; None leaves one as it is, an empty team or language removes it.
 
@@ -437,6 +445,10 @@ class Tickets:
             remove_tags: tags to remove.
             fields: custom fields to set; the value None removes one.
             reason: why.
+            as_seen: change it only as it was seen.
+
+        Raises:
+            TicketConflict: it has changed since it was seen.
         """
         if priority is not None and priority not in PRIORITIES:
             raise TicketError(f"There is no priority {priority!r}; it may be {', '.join(PRIORITIES)}.")

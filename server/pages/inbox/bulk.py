@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -29,6 +30,7 @@ _ACTIONS = {
 """Actions, and the field of a single ticket's form that takes what stands behind the colon."""
 _RENAMED = {"unassign": "assign", "priority": "update"}
 _MAX_PROBLEMS = 5
+_MAX_KEY_CHARS = 64
 
 
 class BulkPages:
@@ -56,13 +58,14 @@ class BulkPages:
             raise InputError("Choose what to do with the selected tickets, or write a tag.")
         sent = [one for one in form.getlist("ticket") if isinstance(one, str)]
         numbers = [int(one) for one in sent if one.isascii() and one.isdigit() and len(one) < 10]
-        actor = actor_of(request)
+        zone = form_text(form, "zone")
+        actor, key = actor_of(request), form_text(form, "key")[:_MAX_KEY_CHARS] or uuid4().hex
 
         async def apply(ticket: TicketRecord) -> TicketRecord:
             changed = ticket
             if name:
                 fields = dict.fromkeys(_ACTIONS[name], value)
-                of_one = FormData([*fields.items(), ("zone", form_text(form, "zone"))])
+                of_one = FormData([*fields.items(), ("zone", zone), ("key", f"{key}:{ticket.number}")])
                 changed = await change(self._inbox, _RENAMED.get(name, name), ticket, actor, of_one)
             if tag and tag.casefold() not in ticket.tags:
                 changed = await self._inbox.tickets.update(ticket.id, actor, add_tags=[tag])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 from starlette.responses import Response
 
@@ -110,6 +111,7 @@ class ListPages:
             "macros": await self._inbox.macros.all(),
             "operators": operator_names(one for one in accounts if one.role != "viewer"),
             "online": [one for one in accounts if one.is_online()],
+            "key": uuid4().hex,
             "undo": request.query_params.get("undo", ""),
             "since": shown_at.isoformat(),
             "due": await self._inbox.due([row.ticket for row in found]),

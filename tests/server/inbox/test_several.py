@@ -72,6 +72,58 @@ async def test_a_ticket_that_cannot_be_changed_does_not_stop_the_others(counter:
     assert (await bulk(viewer, "resolve", 1)).status_code == 403
 
 
+async def test_undoing_leaves_what_a_colleague_has_done_since(counter: Counter, log_in: LogIn) -> None:
+    ann, bo = await log_in("ann"), await log_in("bo", display_name="Bo")
+    await tickets(counter, 3)
+    after = await bulk(ann, "resolve", 1, 2, 3, tag="完了")
+    await counter.write("one more thing", "c0")
+    await bulk(bo, "take", 1)
+    await bulk(bo, "priority:urgent", 1, tag="vip")
+    await bulk(bo, "", 2, tag="vip")
+    undone = await undo(ann, after)
+    assert "2 tickets as before" in undone.text and "state of #1 stays: changed meanwhile by Bo" in undone.text
+    first, second, third = [await counter.queries.numbered(number) for number in (1, 2, 3)]
+    assert (first.state, first.operator_name, first.tags, first.priority) == ("human", "Bo", ("vip",), "urgent")
+    assert (second.state, second.tags) == ("bot", ("vip",)) and (third.state, third.tags) == ("bot", ())
+
+
+@pytest.mark.parametrize("action", ["take", "snooze:tomorrow", "priority:urgent"])
+async def test_undoing_leaves_a_ticket_whose_customer_has_written(counter: Counter, log_in: LogIn, action: str) -> None:
+    ann = await log_in("ann")
+    await tickets(counter, 1)
+    after = await bulk(ann, action, 1)
+    await counter.write("أهلا", "c0")
+    was = await counter.queries.numbered(1)
+    undone = await undo(ann, after)
+    now = await counter.queries.numbered(1)
+    assert (now.state, now.operator_id) == (was.state, was.operator_id) and now.priority == "normal"
+    assert ("the customer has written meanwhile" in undone.text) == (action != "priority:urgent")
+
+
+async def test_undoing_leaves_a_label_that_was_set_again(counter: Counter, log_in: LogIn) -> None:
+    ann, bo = await log_in("ann"), await log_in("bo", display_name="Bo")
+    await tickets(counter, 1)
+    after = await bulk(ann, "priority:high", 1)
+    await bulk(bo, "priority:urgent", 1)
+    assert "priority of #1 stays: changed meanwhile by Bo" in (await undo(ann, after)).text
+    assert (await counter.queries.numbered(1)).priority == "urgent"
+
+
+async def test_a_macro_on_several_tickets_sends_once_though_it_is_sent_twice(counter: Counter, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    await tickets(counter)
+    await ann.submit("/desk/macros", "/desk/macros/save", name="Closed", text="We are closed.", sends="1")
+    shown = (await ann.get(ALL)).text
+    (macro,) = re.findall(r'value="(macro:[^"]+)"', shown)
+    (key,) = re.findall(r'name="key" value="([^"]+)"', shown)
+    for _ in range(2):
+        assert (await bulk(ann, macro, 1, 2, 3, key=key)).status_code == 200
+    assert len(counter.queued) == 3
+    (another,) = re.findall(r'name="key" value="([^"]+)"', (await ann.get(ALL)).text)
+    await bulk(ann, macro, 1, key=another)
+    assert another != key and len(counter.queued) == 4
+
+
 async def test_nobody_is_led_to_another_site_by_a_bulk_change(counter: Counter, log_in: LogIn) -> None:
     ann = await log_in("ann")
     await tickets(counter, 1)

@@ -23,10 +23,10 @@ from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.maintenance import InboxMaintenance, PeriodicMaintenance
 from qwendesk.desk.reports.satisfaction import Satisfaction
-from qwendesk.desk.tickets.flow import Opens, TicketFlow
+from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.handover_rules import SettledRules
 from qwendesk.desk.tickets.queries import TicketQueries
-from qwendesk.desk.tickets.records import TicketRules
+from qwendesk.desk.tickets.records import Opens, TicketRules
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.worker import OutgoingText, Worker

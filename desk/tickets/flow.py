@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -11,14 +10,11 @@ from qwendesk.desk.handover.reasons import Reason
 from qwendesk.desk.handover.texts import handover_text, waiting_text
 from qwendesk.desk.inbox.repository import ClaimedMessage
 from qwendesk.desk.tickets.placement import Placement
-from qwendesk.desk.tickets.records import BOT, CUSTOMER, TicketRecord
+from qwendesk.desk.tickets.records import BOT, CUSTOMER, Opens, TicketRecord
 from qwendesk.desk.tickets.service import HANDED_OVER_BY, Tickets
 from qwendesk.desk.tickets.withdrawal import StopCause
 from qwendesk.desk.translations import language_of
 from qwendesk.messages import Reply
-
-Opens = Callable[[str | None, datetime], datetime | None]
-"""Returns when a team that is closed at a time opens next; None if it is open, or has no hours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from qwendesk.desk.tickets.records import PRIORITIES, Actor, TicketError, Ticket
 from qwendesk.memory.conversations.turns import TITLE_CHARS
 from qwendesk.memory.tables.conversations import Message
 from qwendesk.memory.tables.inbox import InboundEvent
-from qwendesk.memory.tables.tickets import TicketNote
+from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tables.workspace import ReplyDraft
 from qwendesk.memory.tenancy import TenantConnection
 
@@ -140,12 +140,39 @@ async def split_ticket(
         subject=subject.strip() or " ".join((first or ticket.subject).split())[:TITLE_CHARS],
         language=ticket.language,
         team=ticket.team,
+        priority=PRIORITIES.index(ticket.priority),
+        tags=list(ticket.tags),
+        reason=ticket.reason,
         last_message_at=ticket.last_message_at,
         last_from=ticket.last_from,
     )
     for table in (Message, InboundEvent):
         here = (table.ticket_id == ticket.id) & (table.sequence >= from_sequence)
         await connection.execute(update(table).where(here).values(ticket_id=new.id))
-    changes = {"state": ticket.state, "operator_id": ticket.operator_id, "waiting_since": ticket.waiting_since}
+    await _move_events(connection, ticket, new, from_sequence)
+    await connection.execute(update(Ticket).where(Ticket.id == ticket.id).values(**await _last(connection, ticket)))
     await add_event(connection, ticket.id, "split", actor, changes={"number": new.number}, at=now)
-    return await change_ticket(connection, new, "split_from", actor, changes, noted={"number": ticket.number}, at=now)
+    kept = ("state", "operator_id", "waiting_since", "snoozed_until", "resolved_at")
+    changes = {name: getattr(ticket, name) for name in kept} | await _last(connection, new)
+    noted = {"number": ticket.number, "state": ticket.state, "operator_id": ticket.operator_id}
+    return await change_ticket(connection, new, "split_from", actor, changes, noted=noted, at=now)
+
+
+async def _move_events(
+    connection: TenantConnection, ticket: TicketRecord, new: TicketRecord, from_sequence: int
+) -> None:
+    """Move the events of the messages that were moved, such as that they were answered."""
+    events = select(TicketEvent.id, TicketEvent.changes).where(TicketEvent.ticket_id == ticket.id)
+    found = (await connection.execute(events)).all()
+    moved = [row.id for row in found if (row.changes.get("sequence") or 0) >= from_sequence]
+    await connection.execute(update(TicketEvent).where(TicketEvent.id.in_(moved)).values(ticket_id=new.id))
+
+
+async def _last(connection: TenantConnection, ticket: TicketRecord) -> dict[str, Any]:
+    """Return the columns of a ticket that its messages and the events of its replies set."""
+    written = select(Message.created_at, Message.role).where(Message.ticket_id == ticket.id)
+    newest = (await connection.execute(written.order_by(Message.sequence.desc(), Message.role).limit(1))).one()
+    replied = (TicketEvent.ticket_id == ticket.id) & (TicketEvent.kind == "replied")
+    first = (await connection.execute(select(func.min(TicketEvent.at)).where(replied))).scalar_one()
+    writers = {"user": "customer", "assistant": "bot", "operator": "operator"}
+    return {"first_response_at": first, "last_message_at": newest.created_at, "last_from": writers[newest.role]}

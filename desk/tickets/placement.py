@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.inbox.repository import ClaimedMessage, is_newest_run
@@ -101,15 +101,18 @@ async def _open_ticket(
     if chosen == 0 and quoted is None:
         await _forget_choice(connection, claimed)
         return None
-    tickets = await _tickets(connection, claimed.conversation_id)
+    tickets = await _tickets(connection, claimed.conversation_id, quoted)
     open_ = [ticket for ticket in tickets if ticket.is_open]
-    ticket = next((one for one in open_ if one.id == quoted), None)
-    ticket = ticket or next((one for one in open_ if one.number == chosen), None)
-    ticket = ticket or next((one for one in open_ if one.state == "human"), None) or next(iter(open_), None)
+    wanted = next((one for one in open_ if one.number == chosen), None)
+    if chosen and wanted is None:  # it is over, and a ticket that is opened again must not take new matters
+        await _forget_choice(connection, claimed)
+    wanted = next((one for one in tickets if one.id == quoted and _may_take(one, rules, now)), wanted)
+    ticket = wanted or next((one for one in open_ if one.state == "human"), None) or next(iter(open_), None)
     if ticket is None:
         ticket = tickets[0] if tickets and _may_reopen(tickets[0], rules, now) else None
         if ticket is None:
             return None
+    if not ticket.is_open:
         changes: dict[str, Any] = {
             "state": rules.reopen_to,
             "operator_id": None,
@@ -121,7 +124,8 @@ async def _open_ticket(
         return await change_ticket(
             connection, ticket, "reopened", CUSTOMER, {**changes, **_newest(claimed, now, ticket)}, at=now
         )
-    if ticket.state == "bot" and now - ticket.last_message_at > timedelta(hours=rules.new_ticket_after_hours):
+    is_idle = ticket.state == "bot" and now - ticket.last_message_at > timedelta(hours=rules.new_ticket_after_hours)
+    if is_idle and ticket is not wanted:
         ended = {"state": "resolved", "resolved_at": ticket.last_message_at}
         await change_ticket(connection, ticket, "resolved", IDLE, ended, at=now)
         return None
@@ -153,16 +157,25 @@ async def _quoted(connection: TenantConnection, claimed: ClaimedMessage) -> str 
 
 def _may_reopen(ticket: TicketRecord, rules: TicketRules, now: datetime) -> bool:
     was_answered_by_person = ticket.first_response_at is not None
+    return was_answered_by_person and _may_take(ticket, rules, now)
+
+
+def _may_take(ticket: TicketRecord, rules: TicketRules, now: datetime) -> bool:
+    """Return whether a ticket takes a message that is meant for it: it is open, or was resolved lately."""
     since = now - (ticket.resolved_at or ticket.updated_at)
-    return ticket.merged_into_id is None and was_answered_by_person and since <= timedelta(days=rules.reopen_days)
+    is_lately = ticket.merged_into_id is None and since <= timedelta(days=rules.reopen_days)
+    return ticket.is_open or is_lately
 
 
-async def _tickets(connection: TenantConnection, conversation: str) -> list[TicketRecord]:
-    """Return the open tickets of a conversation and its newest one, newest first."""
+async def _tickets(connection: TenantConnection, conversation: str, quoted: str | None) -> list[TicketRecord]:
+    """Return the open tickets of a conversation, its newest one and the quoted one, newest first."""
     newest = select(func.max(Ticket.number)).where(Ticket.conversation_id == conversation).scalar_subquery()
     statement = (
         select_tickets()
-        .where(Ticket.conversation_id == conversation, Ticket.state.in_(OPEN_STATES) | (Ticket.number == newest))
+        .where(
+            Ticket.conversation_id == conversation,
+            or_(Ticket.state.in_(OPEN_STATES), Ticket.number == newest, Ticket.id == quoted),
+        )
         .order_by(Ticket.number.desc())
     )
     return [ticket_record(row) for row in await connection.execute(statement)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -21,6 +22,8 @@ Priority = Literal["low", "normal", "high", "urgent"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 """Priorities from the lowest; the table stores their index."""
 Writer = Literal["customer", "bot", "operator"]
+Opens = Callable[[str | None, datetime], datetime | None]
+"""Returns when a team that is closed at a time opens next; None if it is open, or has no hours."""
 _MAX_NAME_CHARS = 30
 """Characters of a customer's name on a channel from which it is taken for an id, unless it is an address."""
 
@@ -211,3 +214,5 @@ class TicketRules:
     """Whether the customer is told that an operator has taken a ticket over, or handed it back to the bot."""
     teams: tuple[str, ...] = field(default=())
     """Known teams; empty: any."""
+    opens: Opens | None = None
+    """The opening hours, for customers whom an operator hands over; None: there are none."""

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, case, exists, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from uuid_utils import uuid7
 
-from qwendesk.desk.handover.texts import handed_back_text, taken_over_text
+from qwendesk.desk.handover.texts import handed_back_text, handover_text, taken_over_text
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, complete_event, conversation_key
 from qwendesk.desk.tickets.assignment import choose_operator
@@ -41,7 +41,7 @@ from qwendesk.desk.tickets.records import (
 )
 from qwendesk.desk.tickets.sending import OutgoingMessage, is_stored, note_message, send_message
 from qwendesk.desk.tickets.withdrawal import StopCause, drop_answer, stop_cause, withdraw_answer
-from qwendesk.errors import StoreError
+from qwendesk.errors import StoreError, no_such
 from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.conversations.turns import Turns
 from qwendesk.memory.tables.conversations import Conversation
@@ -214,8 +214,9 @@ class Tickets:
                 await self._store(connection, by_message)
             if ticket.state in ("waiting", "human"):
                 return ticket
+            is_told = by_message is None and actor.kind in ("operator", "api") and ticket.bot_answers
+            team = _known_team(team, self._rules.teams) or ticket.team
             now = datetime.now(UTC)
-            team = team or ticket.team
             changes: dict[str, Any] = {
                 "state": "waiting",
                 "reason": reason,
@@ -227,7 +228,15 @@ class Tickets:
                 "signals": {**ticket.signals, HANDED_OVER_BY: _handed_over_by(by_message, reason, keeps_answer)},
             }
             ticket = await change_ticket(connection, ticket, "handed_over", actor, changes, reason=reason, at=now)
+            if is_told:
+                await self._send(connection, ticket, None, self._handover_text(ticket), (), f"waits:{ticket.version}")
         return ticket
+
+    def _handover_text(self, ticket: TicketRecord) -> str:
+        is_there = ticket.operator_id is not None
+        opens = self._rules.opens(ticket.team, datetime.now(UTC)) if self._rules.opens and not is_there else None
+        language = ticket.language or ticket.delivery.locale
+        return handover_text(language, is_somebody_there=is_there, opens=opens, number=ticket.number)
 
     @unit_of_work
     async def take_over(
@@ -460,7 +469,7 @@ class Tickets:
             if subject is not None and subject.strip():
                 changes["subject"] = subject.strip()
             if team is not None:
-                changes["team"] = team or None
+                changes["team"] = _known_team(team, self._rules.teams)
             if language is not None:
                 changes["language"] = language or None
                 changes["signals"] = {**ticket.signals, LANGUAGE_IS_SET: bool(language)}
@@ -789,6 +798,17 @@ async def _lock_ticket_of(connection: TenantConnection, claimed: ClaimedMessage)
     statement = select(Ticket.id).where(Ticket.id == placed).with_for_update(key_share=True)
     found: str | None = (await connection.execute(statement)).scalar_one_or_none()
     return found
+
+
+def _known_team(team: str | None, known: Collection[str]) -> str | None:
+    """Return a team; None if none is given.
+
+    Raises:
+        TicketError: the desk has a list of teams, and this is none of them.
+    """
+    if team and known and team not in known:
+        raise TicketError(no_such("There is no team", team, known))
+    return team or None
 
 
 def _are_set(ticket: TicketRecord, changes: Mapping[str, Any]) -> bool:

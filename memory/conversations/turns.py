@@ -260,7 +260,8 @@ async def change_settings(
         here: the conditions for the conversation.
         changes: the new values.
     """
-    row = await connection.execute(select(Conversation.settings).where(*here))
+    # locked: two changes at once would lose one of them
+    row = await connection.execute(select(Conversation.settings).where(*here).with_for_update(key_share=True))
     before = row.scalar_one_or_none() or {}
     settings = {name: value for name, value in {**before, **changes}.items() if value is not None}
     if settings != before:

@@ -14,8 +14,9 @@ from uuid_utils import uuid7
 
 from qwendesk.memory.audit import add_audit_entry
 from qwendesk.memory.documents import move_documents
+from qwendesk.memory.people.personal_data import conversations_of
 from qwendesk.memory.records import IssuedCode, Linked
-from qwendesk.memory.tables.conversations import Base, Person, PersonIdentity
+from qwendesk.memory.tables.conversations import Base, Conversation, Person, PersonIdentity
 from qwendesk.memory.tables.documents import KbDocument
 from qwendesk.memory.tables.facts import LinkCode, StoredFact
 from qwendesk.memory.tenancy import TenantConnection
@@ -115,6 +116,10 @@ def _digest(code: str) -> str:
 async def merge(connection: TenantConnection, *, into: str, person: str) -> None:
     """Move everything of a person to another; of two facts with one key the newer stays, the older is closed."""
     both = Person.id.in_([into, person])
+    # Conversations come before people, as where a message is put into a ticket; the other order could deadlock.
+    theirs = or_(conversations_of(into), conversations_of(person))
+    conversations = select(Conversation.id).where(theirs).order_by(Conversation.id).with_for_update(key_share=True)
+    await connection.execute(conversations)
     # Locked, so that nothing can be added to the person who is deleted.
     settings = select(Person.remembers).where(both).order_by(Person.id).with_for_update()
     remembers = all((await connection.execute(settings)).scalars().all())

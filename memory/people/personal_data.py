@@ -27,7 +27,8 @@ from qwendesk.memory.tables.conversations import (
 from qwendesk.memory.tables.documents import KbChunk, KbDocument
 from qwendesk.memory.tables.facts import ConversationSummary, StoredFact, ToolCall
 from qwendesk.memory.tables.inbox import Access, InboundEvent, InboundFile, OutboundMessage
-from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketEvent, TicketNote
+from qwendesk.memory.tables.reports import KnowledgeDraft, TicketRating
+from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketEvent
 from qwendesk.memory.tables.workspace import ReplyDraft
 from qwendesk.memory.tenancy import TenantConnection
 
@@ -38,6 +39,8 @@ Part = tuple[str, Select[Any]]
 """A key of the export and the query of its rows."""
 _PERSONAL_SETTINGS = (ANSWER_LANGUAGE, VERIFIED_CUSTOMER)
 """Settings of a conversation that are one person's."""
+_OF_OPERATORS_OR_MESSAGES = ("message", "inbound_event", "ticket_presence", "ticket_read")
+"""Tables with a ticket that are exported otherwise, or say only what operators have open."""
 _BATCH_CONVERSATIONS = 10_000
 """Conversations named in one statement; databases limit the number of parameters."""
 
@@ -79,18 +82,19 @@ def _conversations(person: str) -> Iterator[Part]:
     turns = select(Turn.id).where(Turn.question_id.in_(questions))
     yield "conversations", _all(Conversation).where(Conversation.id.in_(theirs))
     yield "messages", _all(Message).where(*of_messages).order_by(*order)
-    yield "attachments", _all(StoredAttachment).where(StoredAttachment.message_id.in_(questions))
+    files_of = select(Message.id).where(or_(Message.person_id == person, told))
+    yield "attachments", _all(StoredAttachment).where(StoredAttachment.message_id.in_(files_of))
     yield "turns", _all(Turn).where(Turn.question_id.in_(questions))
     yield "tool_calls", _all(ToolCall).where(ToolCall.turn_id.in_(turns))
 
 
 def _tickets(person: str) -> Iterator[Part]:
-    """Yield what operators noted and changed in the person's tickets, and the translations of the messages there."""
+    """Yield all that hangs on the person's tickets, such as notes, ratings and drafts, and translations there."""
     theirs = _tickets_of(person)
     messages = select(Message.id).where(or_(Message.person_id == person, Message.ticket_id.in_(theirs)))
-    yield "ticket_event", _all(TicketEvent).where(TicketEvent.ticket_id.in_(theirs)).order_by(TicketEvent.id)
-    yield "ticket_note", _all(TicketNote).where(TicketNote.ticket_id.in_(theirs)).order_by(TicketNote.id)
-    yield "reply_draft", _all(ReplyDraft).where(ReplyDraft.ticket_id.in_(theirs)).order_by(ReplyDraft.id)
+    for table in Base.metadata.sorted_tables:
+        if "ticket_id" in table.c and table.name not in _OF_OPERATORS_OR_MESSAGES:
+            yield table.name, select(table).where(table.c.ticket_id.in_(theirs)).order_by(table.c.id)
     yield "message_translation", _all(MessageTranslation).where(MessageTranslation.message_id.in_(messages))
 
 
@@ -188,21 +192,40 @@ def _delete_told_to_nobody(conversations: list[str]) -> Delete:
 
 
 async def _forget_in_other_tickets(connection: TenantConnection, person: str, conversations: list[str]) -> None:
-    """Remove the person's name from the tickets of others in a group, and the subjects there.
+    """Remove the person's name from the tickets of others in a group, and what may be the person's words there.
 
-    A subject consists of the first words of a message, which may be the person's.
+    A subject consists of the first words of a message, and a draft of the longest ones.
     """
     identities = select(PersonIdentity.external_user_id).where(PersonIdentity.person_id == person)
     names = set((await connection.execute(identities)).scalars())
     others = or_(Ticket.person_id != person, Ticket.person_id.is_(None))
     here = Ticket.conversation_id.in_(conversations), others
     await connection.execute(update(Ticket).where(*here).values(subject=""))
+    there = select(Ticket.id).where(*here)
     # a draft may answer the person
-    await connection.execute(delete(ReplyDraft).where(ReplyDraft.ticket_id.in_(select(Ticket.id).where(*here))))
+    await connection.execute(delete(ReplyDraft).where(ReplyDraft.ticket_id.in_(there)))
+    is_undecided = KnowledgeDraft.status != "approved"  # what a person has approved is a document of the desk
+    await connection.execute(delete(KnowledgeDraft).where(KnowledgeDraft.ticket_id.in_(there), is_undecided))
+    await connection.execute(update(TicketRating).where(TicketRating.ticket_id.in_(there)).values(comment=None))
+    await _remove_left_fields(connection, there)
     for id_, delivery in (await connection.execute(select(Ticket.id, Ticket.delivery).where(*here))).all():
         if delivery.get("person") in names:
             kept = {name: value for name, value in delivery.items() if name not in ("person", "display_name")}
             await connection.execute(update(Ticket).where(Ticket.id == id_).values(delivery=kept))
+
+
+async def _remove_left_fields(connection: TenantConnection, tickets: Select[Any]) -> None:
+    """Remove the fields that customers have left in tickets themselves, such as an address."""
+    left = TicketEvent.ticket_id.in_(tickets) & (TicketEvent.kind == "updated") & (TicketEvent.actor == "customer")
+    columns = select(Ticket.id, Ticket.fields, TicketEvent.changes)
+    names: dict[str, set[str]] = {}
+    fields: dict[str, dict[str, Any]] = {}
+    for row in await connection.execute(columns.join(TicketEvent, TicketEvent.ticket_id == Ticket.id).where(left)):
+        fields[row.id] = row.fields
+        names.setdefault(row.id, set()).update(row.changes.get("fields", ()))
+    for id_, values in fields.items():
+        kept = {name: value for name, value in values.items() if name not in names[id_]}
+        await connection.execute(update(Ticket).where(Ticket.id == id_).values(fields=kept))
 
 
 async def _lock(connection: TenantConnection, person: str) -> list[str]:
@@ -211,10 +234,7 @@ async def _lock(connection: TenantConnection, person: str) -> list[str]:
     Conversations are locked before the person, in the order of a turn that begins; the other order could deadlock.
     A conversation that the person begins meanwhile is locked in another round.
     """
-    taken = aliased(InboundEvent)
-    accepted = select(taken.conversation_id).where(_has_name_of(taken, person)).distinct()
-    theirs = or_(Conversation.id.in_(_written_in(person)), Conversation.id.in_(accepted))
-    conversations = select(Conversation.id).where(theirs).order_by(Conversation.id)
+    conversations = select(Conversation.id).where(conversations_of(person)).order_by(Conversation.id)
     questions = select(Message.id).where(Message.person_id == person)
     turns = select(Turn.id).where(Turn.question_id.in_(questions)).order_by(Turn.id)
     while True:
@@ -228,6 +248,13 @@ async def _lock(connection: TenantConnection, person: str) -> list[str]:
                 await connection.execute(turns.with_for_update())
                 return held
             await savepoint.rollback()
+
+
+def conversations_of(person: str) -> ColumnElement[bool]:
+    """Return the condition for the conversations in which a person has written, stored or only accepted."""
+    taken = aliased(InboundEvent)
+    accepted = select(taken.conversation_id).where(_has_name_of(taken, person)).distinct()
+    return or_(Conversation.id.in_(_written_in(person)), Conversation.id.in_(accepted))
 
 
 async def _delete_empty(connection: TenantConnection, conversations: list[str]) -> tuple[int, int]:

@@ -356,7 +356,7 @@ def build_worker_setup(
 
 def ticket_rules(settings: Settings) -> TicketRules:
     """Return when there are tickets, and how messages are put into them."""
-    return TicketRules(**settings.tickets.model_dump(exclude={"ask_rating"}))
+    return TicketRules(**settings.tickets.model_dump(exclude={"ask_rating"}), opens=DeskHours(settings.hours).opens)
 
 
 def build_timed_rules(settings: Settings, database: TenantDatabase, tickets: Tickets) -> TimedRules:

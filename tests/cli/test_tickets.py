@@ -79,7 +79,9 @@ async def deliver(home: Path) -> None:
     outlet = TestOutlet()
     async with running(home, outlet=outlet) as desk:
         await desk.settle()
-    assert outlet.texts == ["On its way."] and [file.name for file in outlet.sent[0].attachments] == ["label.png"]
+    told, reply = outlet.texts
+    assert "to a person" in told and reply == "On its way."
+    assert [file.name for file in outlet.sent[1].attachments] == ["label.png"]
 
 
 def test_matters_are_merged_and_split() -> None:

@@ -102,7 +102,11 @@ class _Doing:
         return await self.inbox.tickets.hand_back(self.ticket.id, self.actor)
 
     async def assign(self) -> TicketRecord:
-        return await self.inbox.tickets.assign(self.ticket.id, self.actor, self.text("operator") or None)
+        operator_id = self.text("operator") or None
+        if operator_id == self.actor.operator_id and "holder" in self.form and self.ticket.state != "snoozed":
+            # the page has shown who holds it
+            return await self.inbox.tickets.take_over(self.ticket.id, self.actor, force=True)
+        return await self.inbox.tickets.assign(self.ticket.id, self.actor, operator_id)
 
     async def resolve(self) -> TicketRecord:
         return await self.inbox.tickets.resolve(self.ticket.id, self.actor)
@@ -150,6 +154,10 @@ _ACTIONS: dict[str, Callable[[_Doing], Awaitable[TicketRecord]]] = {
 }
 
 
+_OF_HOLDER = ("hand_back", "assign", "resolve", "snooze", "merge", "split")
+"""Actions that take a ticket from its holder, or end what the holder does."""
+
+
 async def change(inbox: Inbox, action: str, ticket: TicketRecord, actor: Actor, form: FormData) -> TicketRecord:
     """Change a ticket and return the one that is shown afterwards.
 
@@ -167,7 +175,20 @@ async def change(inbox: Inbox, action: str, ticket: TicketRecord, actor: Actor, 
     """
     if action not in _ACTIONS:
         raise HTTPException(404, "There is no such action.")
+    if action in _OF_HOLDER and "holder" in form:
+        _require_holder_as_shown(ticket, actor, form_text(form, "holder"))
     return await _ACTIONS[action](_Doing(inbox, ticket, actor, form))
+
+
+def _require_holder_as_shown(ticket: TicketRecord, actor: Actor, shown: str) -> None:
+    """Check that no colleague has taken a ticket over since its page was shown.
+
+    Raises:
+        TicketConflict: a colleague has.
+    """
+    if ticket.state == "human" and (ticket.operator_id or "") not in (shown, actor.operator_id):
+        holder = ticket.operator_name or "A colleague"
+        raise TicketConflict(f"{holder} has taken ticket {ticket.number} over meanwhile.", ticket.operator_name)
 
 
 def snooze_end(form: FormData) -> Any:

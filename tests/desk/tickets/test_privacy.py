@@ -16,7 +16,9 @@ from qwendesk.memory.maintenance.retention import purge
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.tables.conversations import Base
 from qwendesk.memory.tables.operators import Operator
+from qwendesk.memory.tables.reports import KnowledgeDraft, TicketRating
 from qwendesk.memory.tables.tickets import MessageTranslation
+from qwendesk.messages import Attachment
 from tests.desk.tickets.conftest import Counter
 
 SECRET = "sesame"
@@ -129,3 +131,53 @@ async def test_a_customer_who_is_forgotten_while_an_operator_writes(counter: Cou
     with pytest.raises(TicketGone, match="deleted with its customer"):
         await counter.tickets.reply(ticket, ada, f"Your {SECRET}?", force=True)
     assert SECRET not in await everything(counter.memory)
+
+
+async def add_report_rows(counter: Counter, ticket: str) -> None:
+    now = datetime.now(UTC)
+    async with counter.memory.scope.write() as connection:
+        rated = {"id": str(uuid7()), "ticket_id": ticket, "score": 2, "comment": f"{SECRET} failed", "asked_at": now}
+        await connection.execute(insert(TicketRating), rated)
+        draft = {
+            "id": str(uuid7()),
+            "ticket_id": ticket,
+            "question": f"my {SECRET}?",
+            "answer": "Here.",
+            "status": "open",
+        }
+        await connection.execute(insert(KnowledgeDraft), {**draft, "created_at": now})
+
+
+async def test_the_export_has_ratings_drafts_and_files_of_operators(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("my key")).ticket
+    await counter.tickets.reply(ticket.id, ada, "", [Attachment("document", "text/plain", b"the key", "key.txt")])
+    await add_report_rows(counter, ticket.id)
+    exported = await counter.memory.people.export(await person_of(counter, "ann"))
+    assert exported["ticket_rating"][0]["comment"] == f"{SECRET} failed"
+    assert exported["knowledge_draft"][0]["question"] == f"my {SECRET}?"
+    assert [file["name"] for file in exported["attachments"]] == ["key.txt"]
+
+
+async def test_words_of_a_forgotten_member_of_a_group_leave_the_tickets_of_others(counter: Counter) -> None:
+    ticket = (await counter.write("my key", "group", person="ann", group=True)).ticket
+    await counter.write(f"my number is {SECRET}", "group", person="bob", group=True)
+    await counter.tickets.update(ticket.id, CUSTOMER, fields={"phone": SECRET})
+    await add_report_rows(counter, ticket.id)
+    await counter.memory.people.forget(await person_of(counter, "bob"))
+    assert SECRET not in await everything(counter.memory)
+    assert (await counter.queries.get(ticket.id)).fields == {}
+
+
+@pytest.mark.parametrize("state", ["waiting", "snoozed"])
+async def test_open_tickets_are_kept_whatever_their_age(counter: Counter, state: str) -> None:
+    ada = await counter.operator("ada", online=False)
+    ticket = (await counter.write("call me", store=False)).ticket
+    if state == "waiting":
+        await counter.tickets.hand_over(ticket.id, CUSTOMER, "asked")
+    else:
+        await counter.tickets.snooze(ticket.id, ada, datetime.now(UTC) + timedelta(days=60))
+    old = datetime.now(UTC) - timedelta(days=40)
+    await counter.set(ticket.id, updated_at=old, last_message_at=old)
+    await purge(counter.memory.scope, datetime.now(UTC) - timedelta(days=30))
+    assert (await counter.queries.get(ticket.id)).state == state

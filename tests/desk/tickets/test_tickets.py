@@ -16,7 +16,8 @@ from qwendesk.desk.operators.audit import Actor as Auditor
 from qwendesk.desk.tickets.changes import add_event
 from qwendesk.desk.tickets.placement import CHOSEN_TICKET
 from qwendesk.desk.tickets.queries import TicketFilter
-from qwendesk.desk.tickets.records import BOT, CUSTOMER, Actor, TicketConflict, TicketError, TicketGone
+from qwendesk.desk.tickets.records import BOT, CUSTOMER, Actor, TicketConflict, TicketError, TicketGone, TicketRules
+from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.workspace.drafts import Drafts
 from qwendesk.errors import StoreError
 from qwendesk.memory.tables.tickets import MessageTranslation
@@ -469,3 +470,54 @@ async def test_an_answer_that_is_noted_late_is_not_the_last_message(counter: Cou
     await counter.tickets.note_answer(claimed)
     now = await counter.queries.get(replied.id)
     assert (now.last_from, now.last_message_at) == ("operator", replied.last_message_at)
+
+
+async def test_a_split_ticket_is_as_far_as_its_messages(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("my bill")).ticket
+    await counter.write("and my parcel")
+    await counter.tickets.reply(ticket.id, ada, "The parcel is on its way.")
+    await counter.tickets.update(ticket.id, ada, priority="urgent", add_tags=["vip"])
+    await counter.tickets.resolve(ticket.id, ada)
+    new = await counter.tickets.split(ticket.id, ada, from_sequence=2)
+    assert (new.priority, new.tags, new.last_from, new.state) == ("urgent", ("vip",), "operator", "resolved")
+    assert new.first_response_at and new.resolved_at
+    old = await counter.queries.get(ticket.id)
+    assert (old.last_from, old.first_response_at) == ("customer", None) and old.last_message_at < new.last_message_at
+    assert "replied" in await counter.kinds(new.id) and "replied" not in await counter.kinds(old.id)
+
+
+async def test_a_chosen_ticket_takes_the_message_whatever_its_age_and_is_forgotten_at_its_end(counter: Counter) -> None:
+    ticket = (await counter.write("my bill")).ticket
+    inbox = InboxRepository(counter.memory.scope)
+    await inbox.update_settings(ticket.conversation_id, **{CHOSEN_TICKET: ticket.number})
+    await counter.set(ticket.id, last_message_at=datetime.now(UTC) - timedelta(hours=90))
+    assert (await counter.write("more on the bill")).ticket.id == ticket.id
+    await counter.tickets.resolve(ticket.id, BOT)
+    other = (await counter.write("and my parcel?")).ticket
+    assert other.id != ticket.id
+    await counter.tickets.reopen(ticket.id, Actor("api"))
+    assert (await counter.write("when does it come?")).ticket.id == other.id
+
+
+async def test_a_customer_whom_an_operator_hands_over_is_told_once(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    for _ in range(2):
+        await counter.tickets.hand_over(ticket.id, ada, "operator")
+    assert len(counter.queued) == 1
+    claimed = await InboxRepository(counter.memory.scope).claim(counter.queued[0][0])
+    assert claimed and claimed.source == "desk" and "person" in claimed.inbound.text
+
+
+async def test_a_team_that_the_desk_does_not_know_is_refused(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    tickets = Tickets(counter.memory.scope, lambda *row: None, TicketRules(teams=("billing",)))
+    for change in (
+        tickets.update(ticket.id, ada, team="biling"),
+        tickets.hand_over(ticket.id, ada, "operator", team="biling"),
+    ):
+        with pytest.raises(TicketError, match="no team 'biling'"):
+            await change
+    assert (await tickets.update(ticket.id, ada, team="billing")).team == "billing"

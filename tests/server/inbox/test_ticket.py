@@ -51,6 +51,23 @@ async def test_taking_answering_and_handing_back(counter: Counter, inbox: Inbox,
     ]
 
 
+@pytest.mark.parametrize("action", ["assign", "hand_back", "resolve", "snooze"])
+async def test_a_page_from_before_a_colleagues_takeover_ends_nothing(
+    counter: Counter, log_in: LogIn, action: str
+) -> None:
+    ann, bo = await log_in("ann"), await log_in("bo", display_name="Bo")
+    ticket = await waiting(counter)
+    page = f"/desk/tickets/{ticket.number}"
+    old = csrf((await ann.get(page)).text)
+    await do(bo, ticket.number, "take")
+    form = {"csrf": old, "holder": "", "operator": ticket.operator_id or "", "preset": "tomorrow"}
+    late = await ann.post(f"{page}/do/{action}", data=form)
+    assert late.status_code == 409 and "Bo has taken ticket 1 over" in late.text
+    assert (await counter.queries.get(ticket.id)).state == "human"
+    shown = await do(ann, ticket.number, "hand_back")  # the page shows the holder now: a deliberate act
+    assert "The bot answers again" in shown.text
+
+
 async def test_a_part_of_the_page_is_enough_for_htmx(counter: Counter, log_in: LogIn) -> None:
     ann = await log_in("ann")
     ticket = await waiting(counter)

@@ -126,6 +126,8 @@ class Worker:
             error = f"No channel {claimed.inbound.channel!r} is configured here."
             log.warning("A message is given up: %s Set the channel up, then run 'qwendesk messages retry'.", error)
             await self._complete(claimed, "dead", error)
+            if claimed.source != "customer":
+                await self._note_delivery(claimed, is_sent=False)
             return
         if claimed.source != "customer":
             await self._deliver_outgoing(claimed, outlet)
@@ -155,8 +157,10 @@ class Worker:
             log.exception("A message to a customer could not be delivered: %s", type(error).__name__)
             await self._complete(claimed, "dead", _error_text(error))
             done = "given up"
+        await self._note_delivery(claimed, is_sent=done == "completed")
+
+    async def _note_delivery(self, claimed: ClaimedMessage, *, is_sent: bool) -> None:
         if self._tickets:
-            is_sent = done == "completed"
             await self._retry.run(partial(self._tickets.tickets.note_delivery, claimed, is_sent=is_sent))
 
     async def _text_of(self, claimed: ClaimedMessage) -> str:

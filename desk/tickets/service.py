@@ -16,6 +16,7 @@ from uuid_utils import uuid7
 from qwendesk.desk.handover.texts import handed_back_text, handover_text, taken_over_text
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, complete_event, conversation_key
+from qwendesk.desk.operators.names import language_codes
 from qwendesk.desk.tickets.assignment import choose_operator
 from qwendesk.desk.tickets.changes import (
     add_event,
@@ -449,7 +450,7 @@ class Tickets:
             priority: the priority.
             subject: the subject.
             team: the team.
-            language: the customer's language.
+            language: the customer's language, by its code or its English name.
             add_tags: tags to add.
             remove_tags: tags to remove.
             fields: custom fields to set; the value None removes one.
@@ -458,6 +459,7 @@ class Tickets:
 
         Raises:
             TicketConflict: it has changed since it was seen.
+            InputError: there is no such priority, team or language.
         """
         if priority is not None and priority not in PRIORITIES:
             raise TicketError(f"There is no priority {priority!r}; it may be {', '.join(PRIORITIES)}.")
@@ -471,7 +473,7 @@ class Tickets:
             if team is not None:
                 changes["team"] = _known_team(team, self._rules.teams)
             if language is not None:
-                changes["language"] = language or None
+                changes["language"] = next(iter(language_codes([language])), None)
                 changes["signals"] = {**ticket.signals, LANGUAGE_IS_SET: bool(language)}
             if add_tags or remove_tags:
                 kept = [tag for tag in dict.fromkeys((*ticket.tags, *_tags(add_tags))) if tag not in removed]

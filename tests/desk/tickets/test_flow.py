@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from qwendesk.desk.tickets.records import Actor, TicketRecord
 from qwendesk.desk.translations import say
+from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.messages import Attachment, Author, Outbound, ReplyAddress
 from tests.desk.parts import Abilities, Piece, Running, TestOutlet
@@ -486,3 +487,17 @@ async def test_takeover_and_handing_back_can_be_announced(desks: Desks) -> None:
         await desk.settle()
         assert desk.outlet.texts == ["re help", say("taken_over_by", name="Ada"), "Done.", say("handed_back")]
         assert [text for _, text in await thread(desk)] == ["help", "re help", "Done."]
+
+
+async def test_a_reply_on_a_channel_that_is_gone_is_marked(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("help")
+        await desk.settle()
+        ticket = await newest(desk)
+        async with desk.runtime.database.write() as connection:
+            await connection.execute(update(Conversation).values(channel="removed"))
+        await desk.runtime.tickets.reply(ticket.id, ada, "Ada here.")
+        await desk.settle()
+        events = (await desk.runtime.ticket_queries.thread(ticket.id)).events
+        assert events[-1].kind == "not_delivered"

@@ -19,7 +19,7 @@ from qwendesk.desk.tickets.queries import TicketFilter
 from qwendesk.desk.tickets.records import BOT, CUSTOMER, Actor, TicketConflict, TicketError, TicketGone, TicketRules
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.workspace.drafts import Drafts
-from qwendesk.errors import StoreError
+from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.tables.tickets import MessageTranslation
 from qwendesk.messages import Inbound
 from tests.desk.tickets.conftest import Counter
@@ -521,3 +521,12 @@ async def test_a_team_that_the_desk_does_not_know_is_refused(counter: Counter) -
         with pytest.raises(TicketError, match="no team 'biling'"):
             await change
     assert (await tickets.update(ticket.id, ada, team="billing")).team == "billing"
+
+
+async def test_a_language_is_kept_by_its_code(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    ticket = (await counter.write("help")).ticket
+    for written, code in (("pt-BR", "pt"), ("German", "de"), ("JA", "ja"), ("", None)):
+        assert (await counter.tickets.update(ticket.id, ada, language=written)).language == code
+    with pytest.raises(InputError, match="not a language"):
+        await counter.tickets.update(ticket.id, ada, language="not a language")

@@ -38,6 +38,8 @@ class Suggestion:
     """Title of the document, or the subject of the ticket."""
     link: str
     """Address of the source; empty: it has none."""
+    number: int = 0
+    """Number of the ticket; 0: it is a document."""
 
 
 SearchDocuments = Callable[[str, str | None], Awaitable[Sequence[Suggestion]]]
@@ -128,5 +130,7 @@ def _most_alike(question: str, rows: Sequence[tuple[str, str, str, int, str]]) -
     for _, id_ in best:
         one = tickets[id_]
         link = f"/desk/tickets/{one.number}"
-        found.setdefault(one.answered[0], Suggestion("ticket", one.answered[0], f"#{one.number} {one.subject}", link))
+        found.setdefault(
+            one.answered[0], Suggestion("ticket", one.answered[0], f"#{one.number} {one.subject}", link, one.number)
+        )
     return list(found.values())[:_MAX_ALIKE]

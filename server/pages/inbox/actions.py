@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from qwendesk.desk.interpreter.translator import known_language
 from qwendesk.desk.tickets.records import Actor, TicketConflict, TicketGone, TicketRecord
 from qwendesk.desk.workspace.snoozing import SNOOZE_PRESETS, until, written_time
 from qwendesk.errors import InputError, no_such
@@ -23,10 +25,10 @@ from qwendesk.server.pages.inbox.inbox import (
     ticket_path,
     words,
 )
-from qwendesk.server.pages.inbox.ticket import TicketPages
+from qwendesk.server.pages.inbox.ticket import MAX_FIELD_CHARS, TicketPages
 from qwendesk.server.pages.page import Page, PageRequest
 
-_MAX_FIELD_CHARS = 500
+_MAX_TEXT_CHARS = 500
 _MAX_TAGS = 20
 _SAID = {
     "take": "You hold this ticket now; the bot is silent.",
@@ -124,7 +126,11 @@ class _Doing:
         return await self.inbox.tickets.update(self.ticket.id, self.actor, **_properties(self.ticket, self.form))
 
     async def merge(self) -> TicketRecord:
-        other = await self.inbox.queries.numbered(number_of(self.form, "into"))
+        number = number_of(self.form, "into")
+        try:
+            other = await self.inbox.queries.numbered(number)
+        except TicketGone:
+            raise HTTPException(404, gone(number)) from None
         return await self.inbox.tickets.merge(self.ticket.id, other.id, self.actor)
 
     async def split(self) -> TicketRecord:
@@ -208,25 +214,64 @@ def snooze_end(form: FormData) -> Any:
 
 
 def _properties(ticket: TicketRecord, form: FormData) -> dict[str, Any]:
-    """Return the properties that a form changes."""
+    """Return the properties that the operator has changed in a form, compared with what the form showed.
+
+    Raises:
+        InputError: a value is too long.
+        ConfigError: there is no such language.
+    """
     changed: dict[str, Any] = {
-        name: form_text(form, name)[:_MAX_FIELD_CHARS]
+        name: form_text(form, name)
         for name in ("priority", "subject", "team", "language")
-        if name in form and form_text(form, name) != (getattr(ticket, name) or "")
+        if name in form and form_text(form, name) != _shown(form, name, getattr(ticket, name))
     }
+    if too_long := [name for name, text in changed.items() if len(text) > _MAX_TEXT_CHARS]:
+        raise InputError(f"The {too_long[0]} is longer than {_MAX_TEXT_CHARS} characters.")
+    if language := changed.get("language"):
+        changed["language"] = known_language(language)
     if "tags" in form:
-        tags = [word.casefold()[:60] for word in words(form_text(form, "tags"))][:_MAX_TAGS]
-        changed["add_tags"] = [tag for tag in tags if tag not in ticket.tags]
-        changed["remove_tags"] = [tag for tag in ticket.tags if tag not in tags]
+        shown = form_text(form, "was:tags")
+        before = _tags(shown) if "was:tags" in form else list(ticket.tags)
+        tags = _tags(form_text(form, "tags"))
+        changed["add_tags"] = [tag for tag in tags if tag not in before][:_MAX_TAGS]
+        changed["remove_tags"] = [tag for tag in before if tag not in tags]
     fields = {
-        name.removeprefix("field:"): _field(value)
-        for name, value in form.items()
-        if name.startswith("field:") and _field(value) != ticket.fields.get(name.removeprefix("field:"))
+        name: _field(name, value, ticket.fields.get(name))
+        for name, value in (
+            (key.removeprefix("field:"), form_text(form, key)) for key in form if key.startswith("field:")
+        )
+        if _lines(value) != _shown(form, f"field:{name}", ticket.fields.get(name))
     }
     if new := " ".join(form_text(form, "new_field").split())[:60]:
-        fields[new] = _field(form.get("new_value"))
+        fields[new] = _field(new, form_text(form, "new_value"))
     return {**changed, **({"fields": fields} if fields else {})}
 
 
-def _field(value: Any) -> str | None:
-    return value.strip()[:_MAX_FIELD_CHARS] or None if isinstance(value, str) else None
+def _shown(form: FormData, name: str, now: Any) -> str:
+    """Return what a form showed of a property; one that does not say so showed what it is now."""
+    was = f"was:{name}"
+    return _lines(form_text(form, was) if was in form else "" if now is None else str(now))
+
+
+def _lines(text: str) -> str:
+    """Return a text with the line breaks of texts, without space at its ends; forms send the breaks of the network."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def _tags(text: str) -> list[str]:
+    return [word.casefold()[:60] for word in words(text)]
+
+
+def _field(name: str, value: str, before: Any = None) -> Any:
+    """Return the value of a custom field; one that was a number stays one, and an empty one is removed.
+
+    Raises:
+        InputError: it is too long.
+    """
+    text = _lines(value)
+    if len(text) > MAX_FIELD_CHARS:
+        raise InputError(f"The field {name!r} has at most {MAX_FIELD_CHARS:,} characters; this one has {len(text):,}.")
+    if isinstance(before, int | float) and not isinstance(before, bool) and len(text) < 16:
+        with suppress(ValueError):
+            return type(before)(text)
+    return text or None

@@ -130,6 +130,11 @@ async def audit(request: PageRequest, action: str, ticket: TicketRecord, **detai
     await request.services.audit.add(request.actor, f"ticket.{action}", f"ticket:{ticket.number}", details)
 
 
+async def audit_read(request: PageRequest, number: int) -> None:
+    """Add an entry to the audit log that an operator has read a ticket, or a part of it."""
+    await request.services.audit.add_read(request.actor, "ticket.read", f"ticket:{number}")
+
+
 def form_text(form: Mapping[str, Any], name: str) -> str:
     """Return a text of a form; a file or nothing is an empty one."""
     value = form.get(name)

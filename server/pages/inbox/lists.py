@@ -91,6 +91,8 @@ class ListPages:
     async def _show(self, request: PageRequest) -> Response:
         shown_at = datetime.now(UTC)
         query = ListQuery.of(request.query_params)
+        if dict(query.filters).get("q"):  # the search finds words of messages; the log does not keep them
+            await request.services.audit.add_read(request.actor, "tickets.search", "tickets")
         found = await self._inbox.lists.page(
             query.filter(request.operator.id),
             request.operator.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qwendesk.desk.handover.reasons import IN_WORDS
@@ -50,6 +50,10 @@ _PLAIN = {
 _UNITS = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"))
 _HIDDEN = frozenset({"message", "answered", "replied", "noted", "delivered", "not_delivered"})
 """Events whose message or note is in the thread itself."""
+_ENDS = {"delivered": "sent", "not_delivered": "failed"}
+"""Kinds of events that end a delivery, and its status then."""
+_DELIVERY_DAYS = timedelta(days=35)
+"""Time after which a delivery whose end is not known is not awaited any more."""
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "ps", "sd", "ug", "yi", "dv", "ckb"})
 
 
@@ -178,6 +182,30 @@ def reason_words(code: str | None) -> str:
     """Return why a ticket was handed over, in words."""
     told = next((words for known, words in IN_WORDS.items() if known == code), None)
     return told or (code or "").replace("_", " ")
+
+
+def deliveries(thread: TicketThread, now: datetime | None = None) -> dict[str, str]:
+    """Return what is known of the delivery of messages by their ids: ``queued``, ``sent`` or ``failed``.
+
+    Deliveries are deleted after some weeks, and the ticket's events keep how they ended.
+    """
+    ended: dict[Any, str] = {}
+    queued = set()
+    for event in thread.events:
+        number = event.changes.get("sequence")
+        if event.kind in _ENDS:
+            ended[number] = _ENDS[event.kind]
+        elif event.kind == "replied" and "channel" not in event.changes:  # else the platform itself has sent it
+            queued.add(number)
+    since = (now or datetime.now(UTC)) - _DELIVERY_DAYS
+    found: dict[str, str] = {}
+    for message in thread.messages:
+        status = message.delivery or (ended.get(message.sequence) if message.role != "user" else None)
+        if status in ("sent", "failed"):
+            found[message.id] = status
+        elif message.role == "operator" and message.created_at > since and (status or message.sequence in queued):
+            found[message.id] = "queued"
+    return found
 
 
 def thread_items(thread: TicketThread) -> list[ThreadItem]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from starlette.exceptions import HTTPException
@@ -18,13 +19,18 @@ from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread
 from qwendesk.desk.tickets.records import PRIORITIES, TicketGone, TicketRecord
 from qwendesk.desk.workspace.feed import others
 from qwendesk.desk.workspace.macros import MacroRecord
-from qwendesk.server.pages.inbox.inbox import Inbox, gone, presenter
-from qwendesk.server.pages.inbox.presenting import operator_names, thread_items
+from qwendesk.server.pages.inbox.inbox import Inbox, audit_read, gone, presenter
+from qwendesk.server.pages.inbox.presenting import deliveries, operator_names, thread_items
 from qwendesk.server.pages.page import Page, PageRequest
 
 _NEWEST = 200
+MAX_FIELD_CHARS = 10_000
+"""Longest custom field that the page of a ticket changes."""
 _ALL = 5000
 _OTHERS = 10
+_MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 2, 32
+_POLLS = ("2", "4", "8", "16", "32")
+"""Seconds after which a page asks again for translations that are not done; each time is twice the one before."""
 _TRANSLATED = 20
 """Newest messages that are translated for an operator who opens a ticket."""
 
@@ -52,7 +58,6 @@ class TicketPages:
 
     async def _show(self, request: PageRequest) -> Response:
         ticket = await self._inbox.ticket(request)
-        await request.services.audit.add_read(request.actor, "ticket.read", f"ticket:{ticket.number}")
         await self._inbox.lists.mark_read([ticket.id], request.operator.id)
         return await self.render(request, ticket)
 
@@ -93,7 +98,11 @@ class TicketPages:
         return await self.live(request, ticket)
 
     async def _values(self, request: PageRequest, ticket: TicketRecord) -> dict[str, Any]:
-        show_all = bool(request.query_params.get("all"))
+        await audit_read(request, ticket.number)
+        # a part of a page that shows all messages shows all of them, too
+        page = parse_qs(urlsplit(request.headers.get("hx-current-url", "")).query)
+        show_all = bool(request.query_params.get("all") or page.get("all"))
+        waited = request.query_params.get("wait", "")
         loaded_at = monotonic()
         thread = await self._thread(ticket, _ALL if show_all else _NEWEST)
         ticket = thread.ticket
@@ -106,8 +115,9 @@ class TicketPages:
             "ticket": ticket,
             "items": thread_items(thread),
             "is_cut": not show_all and len(thread.messages) >= _NEWEST,
-            "is_on_its_way": is_translated
-            or any(one.role == "operator" and one.delivery not in ("sent", "failed") for one in thread.messages[-20:]),
+            "poll_seconds": min(2 * int(waited), _MAX_POLL_SECONDS) if waited in _POLLS else _MIN_POLL_SECONDS,
+            "is_translated": is_translated,
+            "deliveries": deliveries(thread),
             "files": await self._inbox.details.files([one.id for one in thread.messages if one.attachments]),
             "operators": operator_names(one for one in accounts if one.role != "viewer"),
             "names": operator_names(accounts),
@@ -123,6 +133,7 @@ class TicketPages:
             "due": await self._inbox.due([ticket]),
             "show": presenter(request),
             "note_said": "",
+            "max_field": MAX_FIELD_CHARS,
         }
 
     async def _summary(self, thread: TicketThread) -> HandoverSummary | None:
@@ -165,6 +176,7 @@ class TicketPages:
 
     async def _why(self, request: PageRequest) -> Response:
         ticket = await self._inbox.ticket(request)
+        await audit_read(request, ticket.number)
         receipt = await self._inbox.details.receipt(ticket.id, request.path_params["sequence"])
         if receipt is None:
             raise HTTPException(404, "There is no receipt of this answer; a command or the desk itself wrote it.")
@@ -183,6 +195,8 @@ class TicketPages:
     async def _suggest(self, request: PageRequest) -> Response:
         ticket = await self._inbox.ticket(request)
         suggestions = await self._inbox.suggestions.of(ticket)
+        for number in (ticket.number, *(one.number for one in suggestions if one.number)):
+            await audit_read(request, number)
         template = "inbox/suggestions.jinja" if request.is_htmx else "inbox/suggestions_page.jinja"
         return request.render(template, ticket=ticket, suggestions=suggestions)
 

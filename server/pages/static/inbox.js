@@ -298,6 +298,10 @@
   fill();
   setInterval(showTimes, 30000);
   document.addEventListener("htmx:after:swap", fill);
+  // a page that nobody sees asks for nothing; it loads itself when it is seen again
+  document.addEventListener("htmx:before:request", (event) => {
+    if (document.hidden && event.target.matches?.(".poll")) event.preventDefault();
+  });
   if (root) listen();
   if (location.hash === "#q") focus("q");
   else if (ticket && !location.hash) document.getElementById("newest")?.scrollIntoView({ block: "center" });

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 from uuid_utils import uuid7
 
-from qwendesk.desk.tickets.records import CUSTOMER
+from qwendesk.desk.tickets.changes import add_event
+from qwendesk.desk.tickets.records import CUSTOMER, DELIVERY
+from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import MessageTranslation
 from qwendesk.messages import Attachment, Customer
 from qwendesk.server.pages.inbox.inbox import Inbox
+from qwendesk.server.pages.inbox.presenting import deliveries
 from tests.desk.tickets.conftest import Counter
 from tests.server.browser import Browser
 from tests.server.inbox.conftest import LogIn
@@ -157,6 +161,48 @@ async def test_properties_and_fields_are_changed_and_only_those(counter: Counter
     assert len(await counter.kinds(ticket.id)) == events
 
 
+def form_of(html: str, action: str) -> dict[str, str]:
+    """Return the values of a form as a browser sends them."""
+    found = re.search(rf'action="[^"]*{action}"(.*?)</form>', html, re.DOTALL)
+    assert found
+    form = found[1]
+    values = dict(re.findall(r'<input (?:type="hidden" )?name="([^"]+)" value="([^"]*)"', form))
+    values |= dict(re.findall(r'<textarea name="([^"]+)"[^>]*>\n([^<]*)</textarea>', form))
+    values |= dict(re.findall(r'<select name="([^"]+)">.*?<option selected>([^<]+)', form, re.DOTALL))
+    return {name: unescape(value).replace("\n", "\r\n") for name, value in values.items()}
+
+
+async def test_saving_properties_keeps_what_a_colleague_has_set_meanwhile(counter: Counter, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    ticket = await waiting(counter)
+    bo = await counter.operator("bo")
+    address, order = "Straße 1\nBerlin", "注" * 700
+    fields = {"order": order, "address": address, "pieces": 3, "gift": False, "<b>": "x & y"}
+    await counter.tickets.update(ticket.id, bo, add_tags=["x"], team="Retouren", fields=fields)
+    page = f"/desk/tickets/{ticket.number}"
+    form = form_of((await ann.get(page)).text, "/do/update")
+    changed: dict[str, Any] = {
+        "priority": "urgent",
+        "add_tags": ["vip"],
+        "remove_tags": ["x"],
+        "team": "Lager",
+        "subject": "Bos",
+    }
+    await counter.tickets.update(ticket.id, bo, fields={"pieces": 4}, **changed)
+    await ann.post(f"{page}/do/update", data={**form, "tags": "x, 返金", "field:address": f"{address}\r\nHof"})
+    now = await counter.queries.get(ticket.id)
+    assert (now.subject, now.priority, now.team) == ("Bos", "urgent", "Lager")
+    assert set(now.tags) == {"vip", "返金"}
+    assert now.fields == {**fields, "pieces": 4, "address": f"{address}\nHof"}
+    form = form_of((await ann.get(page)).text, "/do/update")
+    await ann.post(f"{page}/do/update", data={**form, "field:pieces": "5"})
+    assert (await counter.queries.get(ticket.id)).fields["pieces"] == 5
+    refused = await ann.post(f"{page}/do/update", data={**form, "field:order": "x" * 20_000})
+    assert refused.status_code == 400 and "at most 10,000 characters" in refused.text
+    for language in ("xx-evil", "nonsense"):
+        assert (await do(ann, ticket.number, "update", language=language)).status_code == 400
+
+
 async def test_tickets_of_a_chat_are_merged_and_split(counter: Counter, log_in: LogIn) -> None:
     ann = await log_in("ann")
     ticket = await waiting(counter, "where is my parcel?")
@@ -169,6 +215,7 @@ async def test_tickets_of_a_chat_are_merged_and_split(counter: Counter, log_in: 
     await counter.write("other", "c2")
     for into in ("3", "1", "99", "x"):
         assert (await do(ann, 1, "merge", into=into)).status_code in (400, 404)
+    assert "no ticket 99" in (await do(ann, 1, "merge", into="99")).text
 
 
 async def test_notes_mention_colleagues_and_stay_inside(counter: Counter, log_in: LogIn) -> None:
@@ -343,6 +390,48 @@ async def test_reads_and_changes_are_in_the_audit_log_without_texts(
     assert {entry.action for entry in entries} == {"ticket.read", "ticket.take", "ticket.reply", "ticket.note"}
     assert all(entry.subject == "ticket:1" and entry.operator_name == "ann" for entry in entries)
     assert "sesame" not in repr(entries)
+
+
+@pytest.mark.parametrize("part", ["", "/live", "/live?all=1", "/suggestions", "/why/1"])
+async def test_whoever_reads_a_ticket_or_a_part_of_it_is_in_the_audit_log(
+    counter: Counter, log_in: LogIn, operators: Any, part: str
+) -> None:
+    viewer = await log_in("vic", "viewer")
+    ticket = await waiting(counter)
+    await viewer.get(f"/desk/tickets/{ticket.number}{part}")
+    entries = await operators.audit.entries(action="ticket.")
+    assert [(one.action, one.subject, one.operator_name) for one in entries] == [("ticket.read", "ticket:1", "vic")]
+
+
+async def test_a_search_is_in_the_audit_log_without_its_words(counter: Counter, log_in: LogIn, operators: Any) -> None:
+    viewer = await log_in("vic", "viewer")
+    await viewer.get("/desk/tickets?view=all")
+    assert await operators.audit.entries(action="tickets.") == []
+    await viewer.get("/desk/tickets?q=sesame")
+    (entry,) = await operators.audit.entries(action="tickets.")
+    assert entry.action == "tickets.search" and "sesame" not in repr(entry)
+
+
+async def test_a_delivery_is_told_as_long_as_the_ticket_is_kept(counter: Counter, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    ticket = await waiting(counter)
+    page = f"/desk/tickets/{ticket.number}"
+    await ann.submit(page, f"{page}/reply", text="first", key="k1")
+    await ann.submit(page, f"{page}/reply", text="second", key="k2")
+    shown = (await ann.get(page)).text
+    assert shown.count(">on its way<") == 2 and "hx-trigger" not in shown.split("<aside")[0].split("messages")[1]
+    sent = [one for one in (await counter.queries.thread(ticket.id)).messages if one.role == "operator"]
+    async with counter.memory.scope.write() as connection:
+        await add_event(connection, ticket.id, "delivered", DELIVERY, changes={"sequence": sent[0].sequence})
+        await connection.execute(delete(InboundEvent))
+    shown = (await ann.get(page)).text
+    assert shown.count(">delivered<") == 1 and shown.count(">on its way<") == 1
+    later = datetime.now(UTC) + timedelta(days=36)
+    thread = await counter.queries.thread(ticket.id)
+    assert deliveries(thread, later) == {sent[0].id: "sent"}
+    async with counter.memory.scope.write() as connection:
+        await add_event(connection, ticket.id, "not_delivered", DELIVERY, changes={"sequence": sent[1].sequence})
+    assert ">not delivered<" in (await ann.get(page)).text
 
 
 async def test_colleagues_at_a_ticket_are_named_even_with_the_same_name(counter: Counter, log_in: LogIn) -> None:

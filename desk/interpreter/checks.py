@@ -1,4 +1,4 @@
-"""Check a model's translation: tokens, language, chatter, answers in place of translations, length, lines, markup."""
+"""Check a model's translation: tokens, facts, language, chatter, answers in its place, length, lines, markup."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Literal
 
 import regex
 
+from qwendesk.desk.interpreter.facts import differences, facts_of
 from qwendesk.desk.interpreter.marks import Masked, Restored, is_reordered
 from qwendesk.desk.interpreter.scripts import is_in_script_of, shares_script
 from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
-from qwendesk.routing.signals.language import are_similar, english_name, identify_language
+from qwendesk.routing.signals.language import are_similar, english_name, identify_language, likelier_similar_language
 from qwendesk.tools.number_formats import plain_digits
 
 FaultKind = Literal[
-    "empty", "token", "order", "term", "language", "untranslated", "chatter", "answer", "length", "lines", "markup"
-]
+    "empty", "token", "order", "term", "language", "untranslated", "chatter", "answer", "length", "lines", "markup",
+    "fact",
+]  # fmt: skip
 _DENSE = (
     (regex.compile(r"\p{Han}"), 3.0),
     (regex.compile(r"[\p{Hiragana}\p{Katakana}]"), 1.7),
@@ -37,6 +39,26 @@ _MIN_REPEATED_WEIGHT = 12.0
 """Weight from which two different lines do not have the same translation."""
 _MIN_KEPT_WEIGHT = 18.0
 """Weight from which a translation that equals its original is a fault."""
+_FOREIGN_LETTERS = {
+    "uk": "ыэъё",
+    "ru": "іїєґў",
+    "be": "иїєґщъ",
+    "bg": "ыэёіїєґђјљњћџѓќѕ",
+    "mk": "ыэёщъьюяйіїєґђћ",
+    "sr": "ыэёщъьюяйіїєґѓќѕ",
+    "pt": "ñ¿¡",
+    "es": "ãõçêâôàè",
+    "ca": "ñãõêâôá",
+    "da": "äö",
+    "no": "äö",
+    "sv": "æø",
+    "cs": "ľĺŕôä",
+    "sk": "ěřů",
+    "sl": "ćđ",
+    "hr": "ěřůýôľ",
+    "bs": "ěřůýôľ",
+}
+"""Letters of similar languages that a language does not have in its own words."""
 _QUESTION = regex.compile(r"[?？؟;՞⁇⁈]|\u037e")
 _STATES = regex.compile(r"[.!。！।։۔][\"'»”’)）」』\s]*\Z")
 """The end of a text that asks nothing; without a full stop, it may be a question."""
@@ -73,10 +95,13 @@ def check_unit(
     if not text:
         return [Fault("empty", "the translation is empty")]
     plain = _without_marks(masked)
-    faults = [*_tokens(source, masked, restored), *_lines(restored.text)]
+    faults = [*_tokens(source, masked, restored, source_language), *_lines(restored.text)]
     faults += _chatter(source, restored.prose)
+    if len(_COLON.findall(restored.prose)) < len(_COLON.findall(plain)):
+        faults.append(Fault("chatter", "a colon of the original is missing, perhaps with what stood before it", False))
     faults += _language(plain, restored.prose, source_language, language)
     faults += _question(plain, restored.prose, language)
+    faults += _facts(source, text, source_language, language)
     faults += _length(plain, restored.prose)
     faults += _markup(source, text)
     return faults
@@ -97,15 +122,36 @@ def check_whole(lines: Sequence[tuple[str, str]], language: str) -> list[Fault]:
             faults.append(Fault("answer", "different lines have the same translation"))
             break
     whole = " ".join(prose for _, prose in lines)
-    return [*faults, *_wrong_language(whole, language), *_chatter(" ".join(source for source, _ in lines), whole)]
+    original = " ".join(source for source, _ in lines)
+    return [*faults, *_wrong_language(whole, language, original), *_chatter(original, whole)]
 
 
-def _wrong_language(prose: str, language: str) -> Iterator[Fault]:
+def _wrong_language(prose: str, language: str, original: str) -> Iterator[Fault]:
     """Yield a fault where a text is identified as being in another language; names alone are in none."""
     found = identify_language(" ".join(prose.split())) if weight(prose) >= _MIN_WEIGHT else None
+    name = english_name(language) or language
     if found and found != language and not are_similar(found, language):
-        name = english_name(language) or language
         yield Fault("language", f"it is in {english_name(found) or found}, not in {name}")
+    elif foreign := _foreign_letters(prose, language, original):
+        yield Fault("language", f"{foreign!r} has letters that {name} does not have")
+    elif other := likelier_similar_language(prose, language):
+        text = f"it may be in {english_name(other) or other}, not in {name}"
+        yield Fault("language", text, is_fatal=False)
+
+
+def _foreign_letters(prose: str, language: str, original: str) -> str | None:
+    """Return a word with letters of similar languages alone; names and words of the original may have any."""
+    letters = _FOREIGN_LETTERS.get(language)
+    if letters is None:
+        return None
+    kept = set(regex.findall(r"\w+", original))
+    words = (word for word in regex.findall(r"[¿¡]?\w+", prose) if word.lstrip("¿¡") not in kept)
+    return next((word for word in words if any(sign in letters for sign in word) and _is_common(word)), None)
+
+
+def _is_common(word: str) -> bool:
+    """Return whether a word is written as no name is, in small letters or behind a sign."""
+    return word.islower() or word[0] in "¿¡"
 
 
 def _without_marks(masked: Masked) -> str:
@@ -116,7 +162,13 @@ def _without_marks(masked: Masked) -> str:
     return text
 
 
-def _tokens(source: str, masked: Masked, restored: Restored) -> Iterator[Fault]:
+def _facts(source: str, text: str, source_language: str | None, language: str) -> Iterator[Fault]:
+    before, after = facts_of(source, source_language), facts_of(text, language)
+    if before and after:
+        yield from (Fault("fact", found) for found in differences(before, after))
+
+
+def _tokens(source: str, masked: Masked, restored: Restored, source_language: str | None) -> Iterator[Fault]:
     for at in restored.missing:
         kind: FaultKind = "term" if masked.kinds[at] is None else "token"
         yield Fault(kind, f"{masked.restored[at]!r} is missing")
@@ -124,14 +176,21 @@ def _tokens(source: str, masked: Masked, restored: Restored) -> Iterator[Fault]:
         yield Fault("token", f"{masked.restored[at]!r} stands there more than once")
     for token in restored.extra:
         digits = plain_digits(token.text)
-        is_small = digits.isdecimal() and int(digits[:9]) <= _MAX_IN_WORDS
-        if is_small and has_numbers_in_words(source):
+        if digits.isdecimal() and _says_number(source, source_language, int(digits[:9])):
             yield Fault("token", f"{token.text!r} stands in words in the original", is_fatal=False)
         else:
             yield Fault("token", f"{token.text!r} does not stand in the original")
     if not restored.missing and not restored.repeated and is_reordered(restored.order, masked):
         shown = ", ".join(repr(masked.restored[at]) for at in restored.order)
         yield Fault("order", f"codes or numbers have changed places: {shown}")
+
+
+def _says_number(source: str, language: str | None, value: int) -> bool:
+    """Return whether a number may stand in words in a text; any small one where its number words are not known."""
+    facts = facts_of(source, language)
+    if facts is not None and any(kind != "weekday" for kind, _ in facts.certain):
+        return not {("number", value), ("month", value)}.isdisjoint(facts.possible)
+    return value <= _MAX_IN_WORDS and has_numbers_in_words(source)
 
 
 def _lines(output: str) -> Iterator[Fault]:
@@ -165,7 +224,7 @@ def _language(plain: str, prose: str, source_language: str | None, language: str
         if is_long or (source_language and not shares_script(source_language, language)):
             yield Fault("untranslated", "it is the original text")
             return
-    yield from _wrong_language(prose, language)
+    yield from _wrong_language(prose, language, plain)
 
 
 def _question(plain: str, prose: str, language: str) -> Iterator[Fault]:

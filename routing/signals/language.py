@@ -153,6 +153,20 @@ def are_similar(first: str, second: str) -> bool:
     return second in _similar_languages().get(first, frozenset())
 
 
+def likelier_similar_language(text: str, language: str) -> str | None:
+    """Return the similar language whose function words a text has rather than those of a language; None: there is none.
+
+    Only words that one of both languages has count.
+    """
+    found = {word: _function_words().get(word, ()) for word in set(words_of(fold(text)))}
+    for other in sorted(_similar_languages().get(language, frozenset()) - {language}):
+        own = sum(language in codes and other not in codes for codes in found.values())
+        others = sum(other in codes and language not in codes for codes in found.values())
+        if others >= own + _MIN_VOTES:
+            return other
+    return None
+
+
 def is_function_word(word: str) -> bool:
     """Return whether a folded word is a function word of any language."""
     return word in _function_words()

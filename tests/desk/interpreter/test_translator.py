@@ -193,9 +193,12 @@ async def test_a_line_in_the_language_of_the_reader_stays_in_a_mixed_message(tmp
         german,
     )
     text = "\n".join(lines)
-    made = translator(
-        tmp_path, lambda text: "Mein Paket ist nicht angekommen, bitte helfen Sie mir heute mit der Bestellung."
-    )
+    answers = {
+        lines[0]: "Mein Paket ist nicht angekommen, bitte helfen Sie mir heute mit der Bestellung.",
+        lines[1]: "Es ist wirklich sehr dringend für mich und meine Familie.",
+        f"{lines[0]} {lines[1]}": "Mein Paket ist nicht da, bitte helfen Sie mir heute. Es ist wirklich sehr dringend.",
+    }
+    made = translator(tmp_path, answers.__getitem__)
     found = await made.translate(text, "de", "en")
     assert found.text.endswith(f"\n{german}")
     assert calls(made) == 2

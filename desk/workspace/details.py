@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from qwendesk.memory.tables.conversations import VERIFIED_CUSTOMER, Conversation, Message, StoredAttachment, Turn
 from qwendesk.memory.tenancy import TenantDatabase
-from qwendesk.messages import Receipt
+from qwendesk.messages import Receipt, file_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class MessageDetails:
         found: dict[str, list[FileInfo]] = {}
         async with self._database.read() as connection:
             for row in await connection.execute(statement):
-                found.setdefault(row.message_id, []).append(FileInfo(*row))
+                found.setdefault(row.message_id, []).append(_file_info(row))
         return found
 
     async def file(self, ticket_id: str, id_: str) -> tuple[FileInfo, bytes] | None:
@@ -55,7 +55,7 @@ class MessageDetails:
         )
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).one_or_none()
-        return (FileInfo(*row[:-1]), row[-1]) if row else None
+        return (_file_info(row[:-1]), row[-1]) if row else None
 
     async def verified_customer(self, conversation_id: str) -> dict[str, str]:
         """Return id, name and e-mail of the customer whom a shop has signed; empty: nobody has verified them."""
@@ -87,6 +87,12 @@ class MessageDetails:
         async with self._database.read() as connection:
             found = list((await connection.execute(statement)).scalars())
         return [receipt for values in reversed(found) if (receipt := _receipt(values))]
+
+
+def _file_info(row: Sequence[Any]) -> FileInfo:
+    """Return a file of a row; names that were stored by an earlier version may hide their endings."""
+    info = FileInfo(*row)
+    return replace(info, name=file_name(info.name))
 
 
 def _receipt(values: dict[str, Any]) -> Receipt | None:

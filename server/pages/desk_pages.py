@@ -40,6 +40,7 @@ _TITLES = {
 }
 _LOGGED_OUT = "You are not logged in any more. Copy what you wrote, and log in again."
 _NO_TOKEN = "This form is out of date. Load the page again and repeat what you did."
+_NOTHING_CHANGED = "Nothing was changed: "
 _POST_TO = Markup('method="post" action="{0}" hx-post="{0}" hx-nonce="{1}"')
 log = logging.getLogger(__name__)
 
@@ -163,6 +164,8 @@ class PageEndpoint:
         await response(scope, receive, send)
 
     async def _answer(self, request: PageRequest) -> Response:
+        if any("\0" in str(value) for value in (*request.path_params.values(), *request.query_params.values())):
+            raise HTTPException(400, "The address has a sign that no text has.")
         if not await self._desk.is_in_use():
             return self._first_steps(request)
         changes = request.method not in security.SAFE_METHODS
@@ -173,8 +176,7 @@ class PageEndpoint:
         if self.page.access != "public":
             if session is None or session.needs_totp:
                 if changes and not request.is_htmx:
-                    text = (await request.form()).get("text")
-                    request.kept = text if isinstance(text, str) else ""
+                    await _keep_text(request)
                 return self._to_login(request)
             await request.services.sessions.note_use(session, is_background=self.page.is_background)
             if not session.operator.may(self.page.access):
@@ -182,6 +184,7 @@ class PageEndpoint:
                     403, f"This needs the role {self.page.access!r}; yours is {session.operator.role!r}."
                 )
         if changes and not await _has_token(request):
+            await _keep_text(request)
             raise HTTPException(403, _NO_TOKEN)
         response = await self.page.endpoint(request)
         if session is None and response.status_code != 303:
@@ -215,6 +218,8 @@ class PageEndpoint:
 
     def _failed(self, request: PageRequest, error: Exception) -> Response:
         status, text, headers = _problem(error)
+        if request.done:
+            text = f"{request.done} A later step failed: {text.removeprefix(_NOTHING_CHANGED)}"
         if status == 500:
             log.exception("The page %s failed.", self.page.path, exc_info=error)
         if request.is_htmx:
@@ -225,6 +230,12 @@ class PageEndpoint:
             response = request.render("error.jinja", status, title=title, text=text, kept=request.kept)
         response.headers.update(headers)
         return response
+
+
+async def _keep_text(request: PageRequest) -> None:
+    """Keep the text of a form for the error page."""
+    text = (await request.form()).get("text")
+    request.kept = text if isinstance(text, str) else ""
 
 
 async def _has_token(request: PageRequest) -> bool:
@@ -243,7 +254,7 @@ def _problem(error: Exception) -> tuple[int, str, dict[str, str]]:
             return error.status_code, str(error.detail), dict(error.headers or {})
         case StoreError():
             log.warning("A page could not be served: %s", error)
-            return 503, f"Nothing was changed: {error.reason}. Try again in a moment.", {"Retry-After": "5"}
+            return 503, f"{_NOTHING_CHANGED}{error.reason}. Try again in a moment.", {"Retry-After": "5"}
         case ConfigError():
             return 400, str(error), {}
         case QwendeskError():

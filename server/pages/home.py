@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from qwendesk.server.pages.desk_pages import HOME
 from qwendesk.server.pages.page import Page, PageRequest
@@ -21,14 +21,19 @@ class HomePages:
         self._inbox = inbox
 
     def pages(self) -> list[Page]:
-        """Return the page, and the address by which an open page says that its operator is there."""
+        """Return the page, and what open pages ask for: presence, and the token of their forms."""
         return [
             Page(HOME, self._show, "viewer", nav="" if self._inbox else "Desk"),
             Page(PRESENCE, self._note_presence, "viewer", methods=("POST",), is_background=True),
+            Page("/desk/token", self._token, "viewer", is_background=True),
         ]
 
     async def _note_presence(self, request: PageRequest) -> Response:
         return Response(status_code=204)
+
+    async def _token(self, request: PageRequest) -> Response:
+        """Return the token of the session's forms to a page that was loaded in an earlier session."""
+        return JSONResponse({"token": request.csrf_token}, headers={"Cache-Control": "no-store"})
 
     async def _show(self, request: PageRequest) -> Response:
         if self._inbox:

@@ -57,6 +57,8 @@ class PageRequest(Request):
         self.session_or_none: Session | None = None
         self.kept = ""
         """What was written in a form that is not carried out, for the error page."""
+        self.done = ""
+        """What is carried out already if a later step fails, as a sentence; empty: nothing."""
         self._render = render
 
     @property
@@ -138,6 +140,7 @@ class LimitedBody:
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
+        self._limit = limit
         self._left = limit
 
     async def __call__(self) -> Message:
@@ -151,5 +154,5 @@ class LimitedBody:
         if self._left < 0:
             from starlette.exceptions import HTTPException
 
-            raise HTTPException(413, "This is too large.")
+            raise HTTPException(413, f"This is too large: at most {self._limit // 1024:,} KiB can be sent.")
         return message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
@@ -27,6 +28,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 VIRTUAL_MODELS: dict[str, Role | None] = {"qwen-auto": None, **{f"qwen-{role}": role for role in ROLES}}
 """Virtual model names, each of which stands for a role; ``qwen-auto`` lets the router choose."""
 _MAX_BITS = 64
+_MAX_FILE_NAME_CHARS = 200
+_JOINERS = "\u200c\u200d"
+"""Signs without a width that words of some scripts need, and emoji."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -46,6 +50,12 @@ def storable_text(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def file_name(text: str) -> str:
+    """Return a file's name without signs that are not seen, which can hide its ending; joiners of scripts stay."""
+    seen = "".join(sign for sign in text if sign in _JOINERS or unicodedata.category(sign) not in ("Cc", "Cf", "Cs"))
+    return seen if len(seen) <= _MAX_FILE_NAME_CHARS else seen[: _MAX_FILE_NAME_CHARS - 20] + seen[-20:]
 
 
 def storable(value: Any) -> Any:
@@ -78,6 +88,10 @@ class Attachment:
     data: bytes
     """Content of the file."""
     name: str = ""
+
+    def __post_init__(self) -> None:
+        """Clean the name, which on most channels a stranger has chosen."""
+        object.__setattr__(self, "name", file_name(self.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,18 @@ from starlette.responses import Response
 from qwendesk.desk.operators.accounts import OperatorRecord
 from qwendesk.desk.tickets.records import TicketConflict, TicketError, TicketGone, TicketRecord
 from qwendesk.desk.workspace.drafts import MAX_DRAFT_CHARS, DraftKind
-from qwendesk.errors import InputError
+from qwendesk.errors import InputError, StoreError
 from qwendesk.messages import MAX_ATTACHMENT_BYTES, Attachment, kind_of
-from qwendesk.server.pages.inbox.inbox import LIST, Inbox, actor_of, audit, form_text, gone, ticket_path
+from qwendesk.server.pages.inbox.inbox import (
+    LIST,
+    MAX_TEXT_BODY_BYTES,
+    Inbox,
+    actor_of,
+    audit,
+    form_text,
+    gone,
+    ticket_path,
+)
 from qwendesk.server.pages.inbox.ticket import TicketPages
 from qwendesk.server.pages.page import Page, PageRequest
 
@@ -40,8 +49,8 @@ class ComposerPages:
         path = "/desk/tickets/{number:int}"
         return [
             Page(f"{path}/reply", self._reply, "operator", methods=("POST",), max_body=_MAX_BODY_BYTES),
-            Page(f"{path}/note", self._note, "operator", methods=("POST",)),
-            Page(f"{path}/draft", self._draft, "operator", methods=("POST",)),
+            Page(f"{path}/note", self._note, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
+            Page(f"{path}/draft", self._draft, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
         ]
 
     async def _reply(self, request: PageRequest) -> Response:
@@ -57,12 +66,16 @@ class ComposerPages:
             changed = await self._inbox.tickets.reply(
                 ticket.id, actor_of(request), text.strip(), files, key=key, force=bool(form.get("force"))
             )
-            if form.get("then") == "resolve":
-                changed = await self._inbox.tickets.resolve(ticket.id, actor_of(request))
         except TicketGone:
             raise HTTPException(404, gone(ticket.number)) from None
         except InputError as error:  # the text is shown again, and kept
             return await self._refused(request, ticket, text, error)
+        except StoreError:
+            request.kept = text
+            raise
+        request.done = "The message is sent."
+        if form.get("then") == "resolve":
+            changed = await self._inbox.tickets.resolve(ticket.id, actor_of(request))
         await self._inbox.drafts.keep(ticket.id, request.operator.id, "reply", "")
         await audit(request, "reply", changed, files=len(files))
         if form.get("then") == "resolve":
@@ -80,7 +93,7 @@ class ComposerPages:
 
     async def _note(self, request: PageRequest) -> Response:
         ticket, form = await self._inbox.ticket(request), await request.form()
-        text = _text(form)
+        text = request.kept = _text(form)
         if len(text) > MAX_DRAFT_CHARS:
             raise TicketError(f"A note has at most {MAX_DRAFT_CHARS:,} characters; this one has {len(text):,}.")
         found = mentioned(text, await request.services.accounts.all())
@@ -88,6 +101,7 @@ class ComposerPages:
             await self._inbox.tickets.note(ticket.id, actor_of(request), text, [one.id for one in found])
         except TicketGone:
             raise HTTPException(404, gone(ticket.number)) from None
+        request.done = "The note is stored."
         await self._inbox.drafts.keep(ticket.id, request.operator.id, "note", "")
         await audit(request, "note", ticket, mentions=[one.name for one in found])
         names = ", ".join(one.display_name for one in found)

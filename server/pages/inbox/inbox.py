@@ -16,17 +16,22 @@ from qwendesk.desk.tickets.records import Actor, TicketError, TicketGone, Ticket
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.workspace.bulk import BulkChanges
 from qwendesk.desk.workspace.details import MessageDetails
-from qwendesk.desk.workspace.drafts import Drafts
+from qwendesk.desk.workspace.drafts import MAX_DRAFT_CHARS, Drafts
 from qwendesk.desk.workspace.feed import TicketFeed
 from qwendesk.desk.workspace.lists import InboxLists
 from qwendesk.desk.workspace.macros import Macros
 from qwendesk.desk.workspace.suggestions import ReplySuggestions, SearchDocuments
 from qwendesk.desk.workspace.views import SavedViews
 from qwendesk.memory.memory import Memory
+from qwendesk.messages import storable_text
 from qwendesk.server.pages.inbox.presenting import Presenter
 from qwendesk.server.pages.page import PageRequest
 
 LIST = "/desk/tickets"
+MAX_TEXT_BODY_BYTES = 12 * MAX_DRAFT_CHARS + 64 * 1024
+"""Maximum size of a form with a text of operators: a character has up to twelve bytes in it."""
+_MAX_NUMBER = 999_999_999
+"""Largest number of a ticket or a message that is looked up."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class Inbox:
             HTTPException: there is none, or it was deleted (404).
         """
         number = request.path_params["number"]
+        if max(number, request.path_params.get("sequence", 0)) > _MAX_NUMBER:
+            raise HTTPException(404, "There is nothing with this number.")
         try:
             return await self.queries.numbered(number)
         except TicketGone:
@@ -138,7 +145,7 @@ async def audit_read(request: PageRequest, number: int) -> None:
 def form_text(form: Mapping[str, Any], name: str) -> str:
     """Return a text of a form; a file or nothing is an empty one."""
     value = form.get(name)
-    return value if isinstance(value, str) else ""
+    return storable_text(value) if isinstance(value, str) else ""
 
 
 def words(text: str) -> list[str]:

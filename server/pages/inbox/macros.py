@@ -10,7 +10,7 @@ from starlette.responses import Response
 from qwendesk.desk.tickets.records import PRIORITIES
 from qwendesk.desk.workspace.macros import MacroSteps
 from qwendesk.errors import InputError
-from qwendesk.server.pages.inbox.inbox import Inbox, form_text, presenter, words
+from qwendesk.server.pages.inbox.inbox import MAX_TEXT_BODY_BYTES, Inbox, form_text, presenter, words
 from qwendesk.server.pages.page import Page, PageRequest
 
 MACROS = "/desk/macros"
@@ -30,7 +30,7 @@ class MacroPages:
         """Return the pages."""
         return [
             Page(MACROS, self._show, "viewer"),
-            Page(f"{MACROS}/save", self._save, "operator", methods=("POST",)),
+            Page(f"{MACROS}/save", self._save, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
             Page(f"{MACROS}/{{id}}/delete", self._delete, "operator", methods=("POST",)),
         ]
 

@@ -173,6 +173,8 @@ def _change(name: str, value: Any) -> str:
 def _problem(translation: Translation | None) -> str:
     if translation is None or translation.status == "done":
         return ""
+    if translation.doubts:
+        return f"Not translated: {'; '.join(translation.doubts)}."
     if translation.status == "refused":
         return "Not translated: the translation changed a name, a number or a link."
     return "Not translated: no model answered."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from cachetools import LRUCache
 from starlette.responses import Response, StreamingResponse
 
+from qwendesk.desk.service_times.clocks import ServiceTimes
 from qwendesk.desk.tickets.queries import TicketFilter
-from qwendesk.desk.tickets.records import TicketRecord
 from qwendesk.desk.workspace.feed import FeedBatch, FeedListener, TicketChange, time_of
 from qwendesk.desk.workspace.lists import ListedTicket, matches
 from qwendesk.errors import StoreError
@@ -40,7 +40,7 @@ class StreamPages:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._rows: LRUCache[tuple[Any, ...], str] = LRUCache(_CACHED_ROWS)
-        """Rows as HTML, which all pages show alike."""
+        """Rows as HTML, which all pages with the same marks show alike."""
         self._rendering = asyncio.Lock()
         """Held by the first page that needs a row; the others take what it has made."""
 
@@ -80,9 +80,12 @@ class StreamPages:
     async def _message(
         self, request: PageRequest, listener: FeedListener, filter_: TicketFilter, batch: FeedBatch
     ) -> str:
-        told: dict[str, Any] = {
-            "rows": [await self._row(request, filter_, change) for change in batch.changes.values() if change.ticket],
-        }
+        changed = {change.ticket.id: change for change in batch.changes.values() if change.ticket}
+        tickets = [change.ticket for change in changed.values() if change.ticket]
+        marked = await self._inbox.lists.with_marks(tickets, request.operator.id) if tickets else []
+        due = await self._inbox.due(tickets)
+        rows = [await self._row(request, filter_, changed[row.ticket.id], row, due) for row in marked]
+        told: dict[str, Any] = {"rows": rows}
         if batch.counts is not None:
             told["counts"] = batch.counts
         if batch.colleagues is not None:
@@ -96,23 +99,30 @@ class StreamPages:
         number = f"id: {batch.last_id}\n" if batch.last_id else ""
         return f"{number}event: desk\ndata: {json.dumps(told, ensure_ascii=False)}\n\n"
 
-    async def _row(self, request: PageRequest, filter_: TicketFilter, change: TicketChange) -> dict[str, Any]:
-        ticket = change.ticket
-        assert ticket
+    async def _row(
+        self,
+        request: PageRequest,
+        filter_: TicketFilter,
+        change: TicketChange,
+        row: ListedTicket,
+        due: Mapping[str, ServiceTimes],
+    ) -> dict[str, Any]:
+        ticket = row.ticket
         return {
             "number": ticket.number,
             "matches": matches(filter_, ticket),
-            "html": await self._html(request, ticket, change.snippet),
+            "html": await self._html(request, row, due),
             "notice": _notice(change, request.operator.id),
         }
 
-    async def _html(self, request: PageRequest, ticket: TicketRecord, snippet: str) -> str:
-        key = (ticket.id, ticket.version, ticket.last_message_at, ticket.last_from, snippet, ticket.operator_name)
+    async def _html(self, request: PageRequest, row: ListedTicket, due: Mapping[str, ServiceTimes]) -> str:
+        ticket = row.ticket
+        of_ticket = (ticket.id, ticket.version, ticket.last_message_at, ticket.last_from, ticket.operator_name)
+        key = (*of_ticket, row.snippet, row.is_unread, row.is_mentioned, repr(due.get(ticket.id)))
         async with self._rendering:
             html = self._rows.get(key)
             if html is None:
-                row = ListedTicket(ticket, snippet, ticket.last_from == "customer" and ticket.is_open, False)
-                html = self._rows[key] = render_row(request, row, await self._inbox.due([ticket]))
+                html = self._rows[key] = render_row(request, row, due)
         return html
 
 

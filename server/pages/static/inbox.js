@@ -17,11 +17,25 @@
   const store = (name, value) => { try { localStorage.setItem(name, value); } catch { /* no storage: it is not kept */ } };
   const areOn = () => stored("desk-keys") !== "off";
   const token = () => document.querySelector('input[name="csrf"]')?.value ?? "";
-  const post = (address, values, more = {}) =>
+  // a new session, begun in another tab, has another token
+  const renewToken = async () => {
+    const answer = await fetch("/desk/token", { redirect: "manual", cache: "no-store" });
+    if (!answer.ok) return;
+    const { token: now } = await answer.json();
+    for (const field of document.querySelectorAll('input[name="csrf"]')) field.value = now;
+    document.body.setAttribute("hx-headers:inherited", JSON.stringify({ "X-CSRF-Token": now }));
+  };
+  const postOnce = (address, values, more) =>
     fetch(address, {
       method: "POST", keepalive: true, redirect: "manual",
       headers: { "X-CSRF-Token": token(), ...more }, body: new URLSearchParams(values),
     });
+  const post = async (address, values, more = {}) => {
+    const answer = await postOnce(address, values, more);
+    if (answer.status !== 403) return answer;
+    await renewToken();
+    return postOnce(address, values, more);
+  };
 
   // times: how long ago, in the browser's time zone on hover
 
@@ -112,6 +126,7 @@
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState !== "visible") return;
     badge(0);
+    renewToken().catch(() => {});
     if (ticket) loadTicket();
   });
 

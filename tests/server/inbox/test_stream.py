@@ -156,6 +156,26 @@ async def next_row(stream: AsyncIterator[tuple[str, Any]], number: int) -> tuple
     pytest.fail("the stream has ended")
 
 
+async def test_a_row_that_changes_keeps_the_marks_of_its_reader(
+    counter: Counter, operators: Operators, inbox: Inbox
+) -> None:
+    ticket = (await counter.write("hello")).ticket
+    async with serving(operators, inbox) as client:
+        (account,) = await operators.accounts.all()
+        async with client.stream("GET", "/desk/stream?view=all") as response:
+            stream = messages(response)
+            await counter.tickets.update(ticket.id, RULE, add_tags=["a"])
+            _, row = await next_row(stream, ticket.number)
+            assert "Unread" in row["html"]
+            await inbox.lists.mark_read([ticket.id], account.id)
+            await counter.tickets.update(ticket.id, RULE, add_tags=["b"])
+            _, row = await next_row(stream, ticket.number)
+            assert "Unread" not in row["html"] and "mentions you" not in row["html"]
+            await counter.tickets.note(ticket.id, await counter.operator("bo"), "@ann look", [account.id])
+            _, row = await next_row(stream, ticket.number)
+            assert "mentions you" in row["html"]
+
+
 async def test_a_browser_gets_rows_that_its_list_shows(counter: Counter, operators: Operators, inbox: Inbox) -> None:
     ticket = (await counter.write("<b>hello</b>", display_name="Ann & Co")).ticket
     async with serving(operators, inbox) as client:

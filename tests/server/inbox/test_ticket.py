@@ -13,6 +13,7 @@ from uuid_utils import uuid7
 
 from qwendesk.desk.tickets.changes import add_event
 from qwendesk.desk.tickets.records import CUSTOMER, DELIVERY
+from qwendesk.errors import StoreError
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import MessageTranslation
 from qwendesk.messages import Attachment, Customer
@@ -248,6 +249,82 @@ async def test_drafts_are_each_operators_own_and_end_with_the_reply(counter: Cou
     assert "half &lt;a&gt; 文\n\nmore</textarea>" in (await ann.get(page)).text
     await ann.submit(page, f"{page}/reply", text="all of it", key="k")
     assert "half" not in (await ann.get(page)).text
+
+
+@pytest.mark.parametrize("sign", ["あ", "😀", "م"])
+async def test_a_text_of_any_script_may_have_its_length(counter: Counter, log_in: LogIn, sign: str) -> None:
+    ann = await log_in("ann")
+    page = f"/desk/tickets/{(await waiting(counter)).number}"
+    text = sign * 50_000
+    assert (await ann.submit(page, f"{page}/draft", kind="note", text=text)).status_code == 200
+    assert (await ann.submit(page, f"{page}/note", text=text)).status_code == 200
+    saved = await ann.submit("/desk/macros", "/desk/macros/save", name="long", text=text)
+    assert saved.status_code == 200
+
+
+async def test_what_is_written_is_on_the_page_that_says_the_form_is_out_of_date(
+    counter: Counter, log_in: LogIn
+) -> None:
+    ann = await log_in("ann")
+    page = f"/desk/tickets/{(await waiting(counter)).number}"
+    before = csrf((await ann.get(page)).text)
+    ann.cookies.clear()
+    await ann.log_in("ann")
+    for part in ("reply", "note"):
+        refused = await ann.post(f"{page}/{part}", data={"csrf": before, "text": "long reply 文", "key": "k"})
+        assert refused.status_code == 403 and "long reply 文</textarea>" in refused.text
+    now = (await ann.get("/desk/token")).json()["token"]
+    assert now != before and counter.queued == []
+    assert (await ann.post(f"{page}/reply", data={"csrf": now, "text": "reply", "key": "k"})).status_code == 200
+
+
+@pytest.mark.parametrize("part", ["reply", "note"])
+async def test_a_failure_after_a_message_does_not_say_that_nothing_was_done(
+    counter: Counter, inbox: Inbox, log_in: LogIn, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    ann = await log_in("ann")
+    page = f"/desk/tickets/{(await waiting(counter)).number}"
+
+    async def away(*given: Any, **more: Any) -> None:
+        raise StoreError("the database cannot be used")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inbox.tickets, part, away)
+        failed = await ann.submit(page, f"{page}/{part}", text="kept text", key="k")
+        assert failed.status_code == 503 and "Nothing was changed" in failed.text and "kept text" in failed.text
+    with monkeypatch.context() as patched:
+        patched.setattr(inbox.tickets, "resolve", away)
+        patched.setattr(inbox.drafts, "keep", away)
+        failed = await ann.submit(page, f"{page}/{part}", text="text", key="k", then="resolve")
+    assert failed.status_code == 503 and "Nothing was changed" not in failed.text
+    assert {"reply": "The message is sent.", "note": "The note is stored."}[part] in failed.text
+    assert len(counter.queued) == (part == "reply")
+
+
+@pytest.mark.parametrize("number", ["9999999999", "99999999999999999999", "1/live", "1/why/99999999999999999999999"])
+async def test_a_number_that_no_database_has_is_not_found(counter: Counter, log_in: LogIn, number: str) -> None:
+    ann = await log_in("ann")
+    await counter.write("help")
+    expected = 200 if number == "1/live" else 404
+    assert (await ann.get(f"/desk/tickets/{number}")).status_code == expected
+
+
+async def test_a_sign_that_no_database_stores_is_no_failure_of_it(counter: Counter, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    page = f"/desk/tickets/{(await waiting(counter)).number}"
+    for address in ("/desk/tickets?q=a%00b", f"{page}/files/%00", "/desk/tickets?team=%00"):
+        assert (await ann.get(address)).status_code == 400
+    assert (await ann.submit(page, f"{page}/note", text="a\0b")).status_code == 200
+    assert (await do(ann, 1, "update", tags="a\0", new_field="x\0", new_value="\0", subject="\0")).status_code == 200
+
+
+async def test_a_file_name_shows_its_ending(counter: Counter, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    stored = Attachment("document", "application/pdf", b"x")
+    object.__setattr__(stored, "name", "invoice\u202efdp.exe")  # as an earlier version has stored it
+    ticket = await waiting(counter, "see this", attachments=(stored,))
+    assert "invoicefdp.exe" in (await ann.get(f"/desk/tickets/{ticket.number}")).text
+    assert Attachment("document", "text/plain", b"", "می\u200cخواهم\n\u2066.txt").name == "می\u200cخواهم.txt"
 
 
 async def test_an_enormous_text_is_refused_and_kept(counter: Counter, log_in: LogIn) -> None:

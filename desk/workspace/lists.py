@@ -176,9 +176,9 @@ class InboxLists:
         statement = statement.on_conflict_do_update(
             index_elements=["ticket_id", "operator_id"], set_={"read_at": statement.excluded.read_at}
         )
-        async with self._database.write() as connection:
-            for row in rows:
-                await connection.execute(statement, row)
+        if rows:
+            async with self._database.write() as connection:
+                await connection.execute(statement, rows)
 
     async def present(self, ticket_ids: Collection[str]) -> dict[str, tuple[Colleague, ...]]:
         """Return who has each ticket open, by the ticket's id; a ticket that is gone is left out."""

@@ -42,6 +42,8 @@ class TeamPages:
         name, password = str(form.get("name") or ""), str(form.get("new") or "")
         role = _role(form.get("role"))
         check_password(password, name)
+        if role == "admin":
+            await confirm_password(request)
         added = await request.services.accounts.add(
             name,
             await request.services.passwords.hash(password),
@@ -73,6 +75,8 @@ class TeamPages:
         account, form = await self._account(request), await request.form()
         role = _role(form.get("role"))
         if role != account.role:
+            if role == "admin":  # who finds an open page must not get a lasting account with all rights
+                await confirm_password(request)
             await request.services.accounts.set_role(account.id, role, request.actor)
         return self._back(request, account, f"The role is {role!r}.")
 
@@ -98,6 +102,8 @@ class TeamPages:
 
     async def _enable(self, request: PageRequest) -> Response:
         account = await self._account(request)
+        if account.role == "admin" and account.disabled_at is not None:
+            await confirm_password(request)
         await request.services.accounts.enable(account.id, request.actor)
         return self._back(request, account, "The account is enabled, and not locked.")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyotp import TOTP
 
+from qwendesk.desk.operators.audit import Actor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.memory.memory import Memory
 from tests.server.browser import PASSWORD, REMOTE, Browser, add, operators_in
@@ -102,6 +103,29 @@ async def test_an_admin_manages_the_team(operators: Operators) -> None:
             assert action in log.text
         filtered = await browser.get("/desk/audit", params={"operator": "BÓB", "action": "login"})
         assert "operator.add" not in filtered.text and "login" in filtered.text
+
+
+async def test_an_admin_is_made_with_the_own_password_alone(operators: Operators) -> None:
+    await add(operators, "ann")
+    bob, eve = await add(operators, "bob", "operator"), await add(operators, "eve", "admin")
+    await operators.accounts.disable(eve.id, Actor())
+    async with Browser(operators) as browser:
+        await browser.log_in("ann")
+        ways = {
+            "/desk/team/add": {"name": "mal", "role": "admin", "new": NEW},
+            f"/desk/team/{bob.id}/role": {"role": "admin"},
+            f"/desk/team/{eve.id}/enable": {},
+        }
+        before = await operators.accounts.all()
+        for address, sent in ways.items():
+            assert (await browser.submit("/desk/team", address, **sent)).status_code == 403, address
+        assert [(one.name, one.role, one.disabled_at) for one in await operators.accounts.all()] == [
+            (one.name, one.role, one.disabled_at) for one in before
+        ]
+        for address, sent in ways.items():
+            assert (await browser.submit("/desk/team", address, password=PASSWORD, **sent)).status_code == 200
+    admins = {one.name for one in await operators.accounts.all() if one.role == "admin" and one.disabled_at is None}
+    assert admins == {"ann", "bob", "eve", "mal"}
 
 
 @pytest.mark.parametrize(

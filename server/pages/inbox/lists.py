@@ -21,6 +21,7 @@ from qwendesk.server.pages.page import Page, PageRequest
 
 PAGE_SIZE = 50
 _MAX_PAGE = 100_000
+_MARKED_AT_ONCE = 500
 _MAX_VALUE_CHARS = 200
 _FILTERS = ("channel", "language", "team", "tag", "priority", "q")
 
@@ -135,10 +136,12 @@ class ListPages:
     async def _mark_read(self, request: PageRequest) -> Response:
         form = await request.form()
         query = ListQuery.of({name: value for name, value in form.items() if isinstance(value, str)})
-        found = await self._inbox.lists.page(query.filter(request.operator.id), request.operator.id, limit=1000)
-        unread = [row.ticket.id for row in found if row.is_unread or row.is_mentioned]
-        await self._inbox.lists.mark_read(unread, request.operator.id)
-        return request.redirect(query.address(), said=f"{len(unread)} marked as read.")
+        filter_, me, marked, offset = query.filter(request.operator.id), request.operator.id, 0, 0
+        while found := await self._inbox.lists.page(filter_, me, limit=_MARKED_AT_ONCE, offset=offset):
+            unread = [row.ticket.id for row in found if row.is_unread or row.is_mentioned]
+            await self._inbox.lists.mark_read(unread, me)
+            marked, offset = marked + len(unread), offset + len(found)
+        return request.redirect(query.address(), said=f"{marked} marked as read.")
 
 
 def render_row(request: PageRequest, row: ListedTicket, due: Mapping[str, ServiceTimes]) -> str:

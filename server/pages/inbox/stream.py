@@ -21,10 +21,10 @@ from qwendesk.server.pages.inbox.inbox import Inbox
 from qwendesk.server.pages.inbox.lists import ListQuery, render_row
 from qwendesk.server.pages.page import Page, PageRequest
 
-_BEAT_SECONDS = 15.0
-"""Time between two signs of life, which find a broken connection."""
-_CHECK_SECONDS = 30.0
-"""Time between two checks that the operator's session still exists."""
+CHECK_SECONDS = 5.0
+"""Time between two checks that the operator's session still exists, and two signs of life."""
+_TOUCH_SECONDS = 30.0
+"""Time after which the operator is noted as being there again."""
 _PAUSE_SECONDS = 0.1
 """Least time between two messages to one page, in which changes are gathered."""
 _CACHED_ROWS = 2000
@@ -60,16 +60,18 @@ class StreamPages:
 
     async def _lines(self, request: PageRequest, ticket_id: str, since: datetime | None) -> AsyncIterator[str]:
         filter_ = ListQuery.of(request.query_params).filter(request.operator.id)
-        checked = monotonic()
+        checked = touched = monotonic()
         yield "retry: 2000\n\n"
         async with self._inbox.feed.listen(request.operator.id, ticket_id, since) as listener:
             while not listener.is_closed:
-                batch = await listener.next(_BEAT_SECONDS)
-                if monotonic() - checked > _CHECK_SECONDS:
+                batch = await listener.next(CHECK_SECONDS)
+                if monotonic() - checked >= CHECK_SECONDS:
                     checked = monotonic()
                     if not await _is_open(request):
                         yield "event: closed\ndata: {}\n\n"
                         return
+                if monotonic() - touched > _TOUCH_SECONDS:
+                    touched = monotonic()
                     await request.services.accounts.touch(request.operator.id)
                 if not batch:
                     yield ": still here\n\n"

@@ -81,10 +81,10 @@
       const box = made.querySelector("input");
       box.checked = there?.querySelector("input")?.checked ?? false;
       if (there?.classList.contains("chosen")) made.classList.add("chosen");
-      const hadFocus = there?.contains(document.activeElement);
+      const focused = there?.contains(document.activeElement) ? document.activeElement.localName : "";
       if (there) there.replaceWith(made);
       else if (!new URLSearchParams(location.search).get("page")) rows.prepend(made);
-      if (hadFocus) made.querySelector("a").focus();
+      if (focused) made.querySelector(focused === "input" ? "input" : "a").focus();
       showTimes(made);
     }
     document.getElementById("empty").hidden = rows.childElementCount > 0;
@@ -116,7 +116,10 @@
     document.title = waiting ? `(${waiting}) ${title}` : title;
   };
   const notify = (row) => {
-    if (!row.notice || document.visibilityState === "visible") return;
+    if (!row.notice) return;
+    const told = document.getElementById("told");
+    if (told) told.textContent = `Ticket #${row.number} ${row.notice}`;
+    if (document.visibilityState === "visible") return;
     badge(1);
     if (stored("desk-notify") !== "on" || !("Notification" in window) || Notification.permission !== "granted") return;
     // no text of a message: notifications are shown on locked screens

@@ -135,6 +135,17 @@ async def test_a_ticket_is_unread_until_it_is_opened_and_again_after_a_message(c
     assert "Unread." not in (await ann.get("/desk/tickets?view=all")).text
 
 
+async def test_all_are_marked_as_read_however_many(
+    counter: Counter, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwendesk.server.pages.inbox.lists._MARKED_AT_ONCE", 2)
+    ann = await log_in("ann")
+    for place in range(5):
+        await counter.write(f"question {place}", f"c{place}")
+    marked = await ann.submit("/desk/tickets?view=all", "/desk/tickets/read", view="all")
+    assert "5 marked as read." in marked.text and "Unread" not in marked.text
+
+
 async def test_views_are_saved_for_oneself_or_for_everybody(log_in: LogIn) -> None:
     ann, bo, viewer = await log_in("ann"), await log_in("bo"), await log_in("vic", "viewer")
     page = "/desk/tickets?view=all"

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import insert
 from uuid_utils import uuid7
 
+from qwendesk.desk.operators.audit import Actor as AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.tickets.records import CUSTOMER, Actor
 from qwendesk.desk.workspace.feed import FeedBatch, FeedListener, TicketChange, TicketFeed
@@ -174,6 +175,19 @@ async def test_a_row_that_changes_keeps_the_marks_of_its_reader(
             await counter.tickets.note(ticket.id, await counter.operator("bo"), "@ann look", [account.id])
             _, row = await next_row(stream, ticket.number)
             assert "mentions you" in row["html"]
+
+
+async def test_a_stream_ends_with_its_session(
+    counter: Counter, operators: Operators, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwendesk.server.pages.inbox.stream.CHECK_SECONDS", 0.1)
+    async with serving(operators, inbox) as client:
+        (account,) = await operators.accounts.all()
+        async with client.stream("GET", "/desk/stream?view=all") as response, asyncio.timeout(8):
+            lines = response.aiter_lines()
+            assert await anext(lines) == "retry: 2000"
+            await operators.accounts.disable(account.id, AuditActor(), allow_no_admin=True)
+            assert "event: closed" in [line async for line in lines]
 
 
 async def test_a_browser_gets_rows_that_its_list_shows(counter: Counter, operators: Operators, inbox: Inbox) -> None:

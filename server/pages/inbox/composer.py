@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 
 import regex
 from starlette.datastructures import FormData, UploadFile
@@ -106,7 +107,10 @@ class ComposerPages:
         await audit(request, "note", ticket, mentions=[one.name for one in found])
         names = ", ".join(one.display_name for one in found)
         after = f"{ticket_path(ticket)}?sent={ticket.number}-note#composer"
-        return request.redirect(after, said=f"Noted for {names}." if names else "Noted.")
+        said = f"Noted for {names}." if names else "Noted."
+        if unknown := _unknown(text, found):
+            said += f" Nobody was told by the name {', '.join(f'@{name}'[:60] for name in unknown[:5])}."
+        return request.redirect(after, said=said)
 
     async def _draft(self, request: PageRequest) -> Response:
         ticket, form = await self._inbox.ticket(request), await request.form()
@@ -120,9 +124,30 @@ class ComposerPages:
 
 
 def mentioned(text: str, operators: list[OperatorRecord]) -> list[OperatorRecord]:
-    """Return the operators whom a note mentions by ``@`` and their log-in names."""
-    names = {unicodedata.normalize("NFKC", name).casefold().rstrip(".-_") for name in _mention().findall(text)}
-    return [one for one in operators if one.disabled_at is None and one.name.casefold() in names]
+    """Return the operators whom a note mentions by ``@`` and their log-in names, or names that no other one has."""
+    active = [one for one in operators if one.disabled_at is None]
+    known = {_plain(one.name) for one in active}
+    shown = Counter(_plain(one.display_name) for one in active)
+    names = _mentions(text)
+    return [
+        one
+        for one in active
+        if _plain(one.name) in names or ((own := _plain(one.display_name)) in names - known and shown[own] == 1)
+    ]
+
+
+def _unknown(text: str, found: list[OperatorRecord]) -> list[str]:
+    """Return the names in a note that mention nobody."""
+    told = {_plain(name) for one in found for name in (one.name, one.display_name)}
+    return sorted(_mentions(text) - told)
+
+
+def _mentions(text: str) -> set[str]:
+    return {_plain(name) for name in _mention().findall(text)}
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold().rstrip(".-_")
 
 
 def _mention() -> regex.Pattern[str]:

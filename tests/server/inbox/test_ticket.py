@@ -234,6 +234,21 @@ async def test_notes_mention_colleagues_and_stay_inside(counter: Counter, log_in
     assert (await ann.submit(page, f"{page}/note", text="  \n ")).status_code == 400
 
 
+@pytest.mark.parametrize("name", ["Greta", "グレタ", "غريتا"])
+async def test_a_name_that_is_shown_mentions_its_colleague(counter: Counter, log_in: LogIn, name: str) -> None:
+    ann = await log_in("ann")
+    greta = await log_in("gmeier", display_name=name)
+    for other in ("bo1", "bo2"):
+        await log_in(other, display_name="Bo")
+    page = f"/desk/tickets/{(await waiting(counter)).number}"
+    shown = await ann.submit(page, f"{page}/note", text=f"@{name} please look")
+    assert f"Noted for {name}." in shown.text and "Nobody was told" not in shown.text
+    assert "@ mentions you" in (await greta.get("/desk/tickets?view=mentions")).text
+    for unknown in ("@Bo hello", "@nobody hello"):
+        said = (await ann.submit(page, f"{page}/note", text=unknown)).text
+        assert "Noted. Nobody was told by the name" in said
+
+
 async def test_drafts_are_each_operators_own_and_end_with_the_reply(counter: Counter, log_in: LogIn) -> None:
     ann, bo = await log_in("ann"), await log_in("bo")
     ticket = await waiting(counter)

@@ -162,7 +162,9 @@ class CannedAnswers:
             return await _one(connection, shortcut)
 
     @unit_of_work
-    async def review(self, shortcut: str, language: str, by: str, text: str | None = None) -> CannedAnswer:
+    async def review(
+        self, shortcut: str, language: str, by: str, text: str | None = None, questions: Iterable[str] | None = None
+    ) -> CannedAnswer:
         """Mark a translation as read by a person, who may correct it.
 
         Args:
@@ -170,11 +172,14 @@ class CannedAnswers:
             language: the translation's language.
             by: who reviews it.
             text: the corrected text; it also replaces an outdated or missing translation. None: it is right as it is.
+            questions: the sample questions that are right. None: those of an earlier review; a machine's are dropped,
+                since another question in one of them would be given this answer.
 
         Raises:
             InputError: there is no such translation, or it is outdated and no text is given.
         """
         body = None if text is None else _checked(text)
+        asked = None if questions is None else _checked_questions(questions)
         async with self._database.write() as connection:
             answer = await _one(connection, shortcut)
             _refuse_source(answer, language)
@@ -185,8 +190,9 @@ class CannedAnswers:
                     f"{state} translation of {shortcut!r} into {language!r}: "
                     f"'qwendesk canned translate {shortcut} --to {language}', or review it with a text."
                 )
-            questions = old.questions if old else ()
-            new = CannedText(language, body or (old.text if old else ""), questions, "reviewed", reviewed_by=by)
+            if asked is None:
+                asked = old.questions if old and old.status == "reviewed" and not old.is_outdated else ()
+            new = CannedText(language, body or (old.text if old else ""), asked, "reviewed", reviewed_by=by)
             await _put(connection, answer.id, new, answer.version)
             return await _one(connection, shortcut)
 

@@ -63,7 +63,8 @@ async def test_a_translation_answers_once_a_person_has_read_it(tmp_path: Path) -
         await canned.put_translation("hours", added.version, translated)
         assert "modello" in (await desk.ask("Quali sono i vostri orari di apertura?")).text
     async with Desk(Settings(home=tmp_path, engine="scripted"), engines={"scripted": engine}) as desk:
-        await CannedAnswers(desk.memory.scope).review("hours", "it", "ada")
+        right = ["Quali sono i vostri orari di apertura?"]
+        await CannedAnswers(desk.memory.scope).review("hours", "it", "ada", questions=right)
         assert (await desk.ask("Quali sono i vostri orari di apertura?")).text == "Dalle 9 alle 17."
 
 

@@ -71,9 +71,12 @@ def review(
     language: Annotated[str, typer.Option("--language", "-l", help="Language of the translation.")],
     text: NewBody = None,
     by: Annotated[str, typer.Option("--by", help="Who reviews it; default: the user's name.")] = "",
+    question: Annotated[
+        list[str] | None, typer.Option("--question", "-q", help="A sample question that is right; may be repeated.")
+    ] = None,
 ) -> None:
-    """Mark a translation as reviewed, with --text corrected."""
-    run_command(_review(shortcut, language, text, by))
+    """Mark a translation as reviewed, with --text corrected; machine-made questions need --question each."""
+    run_command(_review(shortcut, language, text, by, question))
 
 
 @app.command()
@@ -179,12 +182,17 @@ async def _translate(shortcut: str, to: list[str], model: str | None) -> None:
         raise typer.Exit(1)
 
 
-async def _review(shortcut: str, language: str, text: str | None, by: str) -> None:
+async def _review(shortcut: str, language: str, text: str | None, by: str, questions: list[str] | None) -> None:
     from qwendesk.desk.interpreter.translator import known_language
 
     async with _opened() as (answers, _):
         body = None if text is None else await _given(text)
-        await answers.review(shortcut, known_language(language), by or getpass.getuser(), body)
+        code = known_language(language)
+        old = (await answers.get(shortcut)).in_language(code)
+        new = (await answers.review(shortcut, code, by or getpass.getuser(), body, questions)).in_language(code)
+    kept = new.questions if new else ()
+    for dropped in (one for one in (old.questions if old else ()) if one not in kept):
+        typer.echo(f"The question {one_line(dropped)!r} is dropped; if it is right, review with --question.", err=True)
     typer.echo(f"{shortcut!r} in {language!r} is reviewed.", err=True)
 
 

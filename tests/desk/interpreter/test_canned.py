@@ -156,3 +156,21 @@ async def test_a_faulty_import_changes_nothing(text: str, memory: Memory) -> Non
     with pytest.raises(ConfigError):
         await import_canned(answers, text)
     assert await answers.listed() == []
+
+
+async def test_a_machines_question_is_used_once_a_person_has_repeated_it(memory: Memory) -> None:
+    answers = CannedAnswers(memory.scope)
+    added = await answers.add("cancel", "en", TEXT, ["How do I cancel my booking?"])
+    machine = CannedText("de", "Unter Buchungen.", ("Wie ändere ich meine Buchung?",), "machine")
+    await answers.put_translation("cancel", added.version, machine)
+    assert [text.questions for _, text in [*await answers.find("de")]] == []
+    await answers.review("cancel", "de", "ada")
+    assert [text.questions for _, text in await answers.find("de")] == [()]
+    right = "Wie storniere ich meine Buchung?"
+    await answers.review("cancel", "de", "ada", questions=[right])
+    assert [text.questions for _, text in await answers.find("de")] == [(right,)]
+    await answers.review("cancel", "de", "ada", "Im Konto.")
+    assert [text.questions for _, text in await answers.find("de")] == [(right,)]
+    await answers.edit("cancel", questions=["How do I change my booking?"])
+    await answers.review("cancel", "de", "ada", "Im Konto ändern.")
+    assert [text.questions for _, text in await answers.find("de")] == [()]

@@ -86,6 +86,8 @@ class ChannelCapabilities:
     """Whether a conversation can have several people."""
     max_file_in: int = 0
     """Maximum size of an incoming file in bytes, mostly ``MAX_FILE_BYTES``; 0: no files."""
+    sends_files: bool = False
+    """Whether the channel sends ``Outbound.attachments``; otherwise a message with files is not delivered."""
     forgeable_senders: bool = False
     """Whether answers go to a sender address that anybody can forge, so that unsolicited messages are limited."""
     shows_machine_notice: bool = False

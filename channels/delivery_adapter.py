@@ -11,6 +11,7 @@ from qwendesk.channels.markup.split import MessagePart, split_message
 from qwendesk.desk.commands.rating import is_rating_press, rating_buttons
 from qwendesk.desk.delivery.transcript import Transcript, TranscriptLine
 from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.errors import ChannelError
 from qwendesk.memory.records import Thumb
 from qwendesk.messages import Author, Outbound
 
@@ -45,7 +46,14 @@ class DeliveryAdapter:
         return split_message(text, self.capabilities)
 
     async def send(self, message: Outbound) -> str | None:
-        """Deliver a message."""
+        """Deliver a message.
+
+        Raises:
+            ChannelError: it was not delivered; also where it has files and the platform cannot send them.
+        """
+        if message.attachments and not self.capabilities.sends_files:
+            title = self._channel.manifest.title
+            raise ChannelError(f"{title} cannot send files; send the text again, with a link to them.", permanent=True)
         return await self._channel.send(message)
 
     async def edit(self, message_id: str, message: Outbound) -> None:

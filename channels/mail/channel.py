@@ -72,7 +72,13 @@ class MailChannel(Channel):
     manifest = Manifest(
         "mail",
         "E-mail",
-        ChannelCapabilities(markup="html", max_length=200_000, max_file_in=MAX_FILE_BYTES, forgeable_senders=True),
+        ChannelCapabilities(
+            markup="html",
+            max_length=200_000,
+            max_file_in=MAX_FILE_BYTES,
+            sends_files=True,
+            forgeable_senders=True,
+        ),
         (
             Setting("address", "The desk's own address.", required=True),
             Setting("password", "The mailbox's password.", True, True),

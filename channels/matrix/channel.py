@@ -51,6 +51,7 @@ class MatrixChannel(Channel):
             single_process=True,
             groups=True,
             max_file_in=MAX_FILE_BYTES,
+            sends_files=True,
         ),
         (
             Setting("homeserver", "The homeserver's URL, such as https://matrix.org.", required=True),

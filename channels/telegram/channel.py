@@ -92,6 +92,7 @@ class TelegramChannel(Channel):
             buttons=8,
             groups=True,
             max_file_in=MAX_FILE_BYTES,
+            sends_files=True,
         ),
         (
             Setting("token", "The bot's token, from @BotFather.", secret=True, required=True),

@@ -93,6 +93,7 @@ class WebhookChannel(Channel):
             buttons=8,
             groups=True,
             max_file_in=MAX_FILE_BYTES,
+            sends_files=True,
         ),
         (
             Setting("url", "The URL to which answers are posted, such as https://shop.example/answers.", required=True),

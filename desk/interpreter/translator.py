@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
+from qwendesk.agents.roles import is_small
 from qwendesk.desk.interpreter.checks import Fault, check_unit, check_whole, weight
 from qwendesk.desk.interpreter.glossary import FILE_NAME, Glossary, read_glossary
 from qwendesk.desk.interpreter.marks import Masked, Restored, mask, restore
@@ -289,6 +290,9 @@ class ModelTranslator:
         choice = await self.pool.choose("general", job.model, fetch=False)
         if choice is None:
             raise ConfigError(f"The model {job.model!r} does not answer texts; set 'model' in [translation].")
+        if job.model is None and is_small(choice.card):
+            # its sentences are often wrong, and a person's name stands under them
+            raise _Refused(f"{choice.name} is too small to translate by default; set 'model' in [translation]")
         system = render(
             "translate",
             folder=self.prompts,

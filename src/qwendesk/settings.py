@@ -214,7 +214,8 @@ class TranslationSettings(BaseModel):
     enabled: bool = True
     """Whether messages are translated where the customer and the operator have different languages."""
     model: str | None = None
-    """Model that translates, as ``engine:name`` or a catalogue name; None: that of the role ``general``."""
+    """Model that translates, as ``engine:name`` or a catalogue name; None: that of the role ``general``, unless it has
+    less than two billion parameters: such a model translates only where it is named, and the original is sent."""
     pairs: Annotated[dict[str, str], AfterValidator(_language_pairs)] = Field(default_factory=dict)
     """Models of language pairs, such as ``{"ja-de" = "ollama:qwen3:8b"}``; ``*`` stands for any language."""
     languages: tuple[str, ...] = ()

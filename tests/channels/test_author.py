@@ -16,10 +16,11 @@ from qwendesk.channels.markup.render import render
 from qwendesk.channels.telegram.channel import TelegramChannel
 from qwendesk.channels.web.channel import WebChannel
 from qwendesk.desk.delivery.transcript import Transcript
+from qwendesk.errors import ChannelError
 from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.operators import Operator
-from qwendesk.messages import Author
+from qwendesk.messages import Attachment, Author, Outbound
 from tests.desk.parts import Running, running
 
 ANNA = Author("operator", "Anna")
@@ -151,3 +152,11 @@ async def put_out(desk: Running, event: str, conversation: str) -> None:
     }
     async with desk.runtime.database.write() as connection:
         await connection.execute(insert(OutboundMessage).values(**values))
+
+
+async def test_a_file_is_not_dropped_in_silence_where_the_platform_takes_none() -> None:
+    file = Attachment("document", "application/pdf", b"%PDF-1.4", "label.pdf")
+    web = DeliveryAdapter(WebChannel.create(WebChannel.manifest.read({})))
+    with pytest.raises(ChannelError, match="cannot send files") as caught:
+        await web.send(Outbound("k", "c1", "Here it is.", attachments=(file,)))
+    assert caught.value.permanent

@@ -93,3 +93,12 @@ async def test_the_scenario_of_the_documentation(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "how-to" / "ticket-scenarios.md"
     (scenario,) = read(tmp_path, page.read_text("utf-8").split("```yaml\n")[1].split("```")[0])
     assert await play_scenario(scenario, tmp_path) == []
+
+
+async def test_the_settings_of_the_folder_and_the_environment_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "qwendesk.toml").write_text('[tickets]\nenabled = "off"\n')
+    monkeypatch.setenv("QWENDESK_CONFIG", str(tmp_path / "qwendesk.toml"))
+    (scenario,) = read(tmp_path, "{name: x, operators: [{name: ada}], steps: [{customer: hi, expect: {tickets: 1}}]}")
+    assert await play_scenario(scenario, tmp_path) == []

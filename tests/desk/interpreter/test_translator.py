@@ -2,12 +2,17 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from qwendesk.engines.scripted import ScriptedEngine
+from qwendesk.desk.interpreter.translator import ModelTranslator, Translation
+from qwendesk.engines.scripted import SCRIPTED_MODELS, ScriptedEngine
 from qwendesk.errors import ConfigError, EngineUnavailable
+from qwendesk.settings import Settings, TranslationSettings
+from qwendesk.wiring import build_pool
 from tests.desk.interpreter.parts import calls, translator
 
 SOURCE = "My order B-77 from 12.03.2026 for 1.234,56 € has not arrived yet, and A-12 is broken."
@@ -354,3 +359,19 @@ async def test_different_lines_with_one_answer_are_refused(tmp_path: Path) -> No
     found = await made.translate("My parcel is broken.\nPlease send another one.", "de", "en")
     assert found.status == "refused"
     assert "different lines" in found.reason
+
+
+async def test_a_small_model_translates_only_where_it_is_named(tmp_path: Path) -> None:
+    card = replace(SCRIPTED_MODELS[0], name="small", parameters=0.5)
+    engine = ScriptedEngine(lambda messages: '{"translation": "Il pacco è in viaggio."}', cards=[card])
+
+    async def translated(**settings: Any) -> Translation:
+        pool = build_pool(Settings(engine="scripted", home=tmp_path), {"scripted": engine})
+        made = ModelTranslator(pool, TranslationSettings.model_validate(settings), None, tmp_path)
+        return await made.translate("Das Paket ist unterwegs.", "it", "de")
+
+    left = await translated()
+    assert (left.status, left.text) == ("refused", "Das Paket ist unterwegs.")
+    assert "too small" in left.reason and "[translation]" in left.reason
+    named = await translated(model="small")
+    assert (named.status, named.text) == ("done", "Il pacco è in viaggio.")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import BaseMessage
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import select, update
 
 from qwendesk.app import Desk
@@ -38,6 +39,17 @@ _SETTLE_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 Show = Callable[[str, str], None]
 """Receives who acts and what."""
+
+
+class ScenarioSettings(Settings):
+    """Settings of a scenario: the defaults and its own, whatever stands in files and in the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read only what the scenario gives."""
+        return (init_settings,)
 
 
 class ScenarioChannel(Channel):
@@ -129,7 +141,7 @@ async def _playing(scenario: TicketScenario, folder: Path, show: Show) -> AsyncI
     model = ScriptedModel(scenario.script)
     if scenario.model == "scripted":
         engines["scripted"] = ScriptedEngine(model)
-        settings = Settings(home=folder, engine="scripted", port=0, shutdown_timeout=5, **values)
+        settings: Settings = ScenarioSettings(home=folder, engine="scripted", port=0, shutdown_timeout=5, **values)
     else:
         database = f"sqlite+aiosqlite:///{folder}/desk.db"
         settings = load_settings(database_url=database, host="127.0.0.1", port=0, **values)

@@ -35,10 +35,10 @@ async def test_it_holds_for_the_conversation_and_is_ended_by_words(make_desk: Ma
         kept = await desk.ask("From now on answer in Italian.", conversation="c")
         await desk.ask(QUESTION, conversation="c")
         await desk.ask("And in one sentence? Answer in German, please.", conversation="c")
-        held = await desk.ask(QUESTION, conversation="c")
+        held = await desk.ask(QUESTION.replace("France", "Spain"), conversation="c")
         await desk.ask(QUESTION, conversation="d")
         await desk.ask("Please go back to the language I write.", conversation="c")
-        ended = await desk.ask(QUESTION, conversation="c")
+        ended = await desk.ask(QUESTION.replace("France", "Poland"), conversation="c")
         shown = languages(desk)
     assert shown[:3] == [always("Italian"), always("German"), always("Italian")]
     assert all(line.startswith("Answer in English unless") for line in shown[3:]), shown

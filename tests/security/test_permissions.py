@@ -90,10 +90,11 @@ async def test_help_holds_nothing_of_the_inside_in_any_language(tmp_path: Path) 
 async def test_a_channel_narrows_what_people_may_use(tmp_path: Path) -> None:
     async with served(tmp_path, lambda messages: "from the model", rules={"commands": ["new", "/why"]}) as desk:
         helped = await desk.told("/help")
-        assert re.findall(r"^/(\w+)", helped, re.MULTILINE) == ["help", "new", "why"]
-        for refused in ("/model coder", "/think", "/forget me", "/memory", "/link", "/retry", "/stop", "/lang de"):
+        assert re.findall(r"^/(\w+)", helped, re.MULTILINE) == ["help", "new", "why", "stop"]
+        for refused in ("/model coder", "/think", "/forget me", "/memory", "/link", "/retry", "/lang de"):
             answer = await desk.told(refused)
             assert "no command" in answer and "from the model" not in answer, refused
+        assert "nothing to stop" in await desk.told("/stop")  # an own answer may be stopped everywhere
         assert "/model" in await desk.told("/help", "owner")
         assert "coder" in await desk.told("/model coder", "owner")
 

@@ -18,6 +18,8 @@ RISKY = "risky"
 """Mark in the ``metadata`` of a LangChain tool: its calls need an approval."""
 TRUSTED = "trusted"
 """Mark in the ``metadata`` of a LangChain tool: its results hold nothing but what it computes from its arguments."""
+MOCK = "mock"
+"""Mark in the ``metadata`` of a LangChain tool: it has no effect, so that it is run in a dry run, too."""
 
 
 def is_marked(tool: BaseTool, mark: str) -> bool:

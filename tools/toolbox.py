@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 
 from qwendesk import plugins
 from qwendesk.errors import ConfigError, ToolError, no_such
-from qwendesk.tools.base import RISKY, TRUSTED, ToolContext, is_marked
+from qwendesk.tools.base import MOCK, RISKY, TRUSTED, ToolContext, is_marked
 
 _LIKE = 'like this: async def weather(city: str) -> str: """Tell the weather in a city."""'
 log = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ class Toolbox:
         tools: LangChain tools, or typed asynchronous functions with a docstring; None: all installed tools.
         time_limit: seconds that one call may take.
         risky_names: tools whose calls need an approval, besides those that are marked.
+        dry_run: whether risky tools are not run.
 
     Raises:
         ConfigError: a function is no tool, or there is no tool of a risky name.
@@ -98,6 +99,7 @@ class Toolbox:
         *,
         time_limit: float = 20.0,
         risky_names: Sequence[str] = (),
+        dry_run: bool = False,
     ) -> None:
         found = installed() if tools is None else map(as_tool, tools)
         self._tools = {tool.name: tool for tool in found}
@@ -108,6 +110,9 @@ class Toolbox:
         marked = {name for name, tool in self._tools.items() if is_marked(tool, RISKY)}
         self.risky_names = frozenset(risky_names) | marked
         """Names of the tools whose calls need an approval."""
+        mocked = {name for name, tool in self._tools.items() if is_marked(tool, MOCK)}
+        self.dry_names = self.risky_names - mocked if dry_run else frozenset()
+        """Names of the tools that are not run, also after an approval, because the desk is tried out."""
         self.trusted_names = frozenset(name for name, tool in self._tools.items() if is_marked(tool, TRUSTED))
         """Names of the tools whose results hold no text of others."""
         self._schemas: dict[str, dict[str, Any]] = {}

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, ToolCall
 
 from qwendesk.engines.stream.tool_schema import allowed_types, type_of
 from qwendesk.prompt_quoting import one_line
+from qwendesk.redaction import redact
 
 Schemas = Mapping[str, Mapping[str, Any]]
 """The functions that tools describe themselves by, by name."""
@@ -102,3 +103,12 @@ def shown_value(value: Any) -> str:
     """Return an argument's value for a note."""
     text = one_line(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[: _MAX_SHOWN_CHARS - 1]}…"
+
+
+def shown_call(tool: str, arguments: Mapping[str, Any]) -> str:
+    """Return a call in one line, such as ``cancel_order(number=4711)``, with passwords and keys hidden."""
+    values = {
+        name: value if isinstance(value, str) and value.isalnum() else shown_value(value)
+        for name, value in arguments.items()
+    }
+    return redact(f"{tool}({', '.join(f'{name}={value}' for name, value in values.items())})")

@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 from qwendesk.agents.algebra_answers import shown_result
 from qwendesk.agents.checks.answer_language import ANSWER_LANGUAGE
 from qwendesk.agents.checks.answered_parts import ANSWERED_PARTS
-from qwendesk.agents.checks.call_schema import shown_value
+from qwendesk.agents.checks.call_schema import shown_call
 from qwendesk.agents.checks.operands import OPERANDS
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
@@ -26,10 +26,20 @@ from qwendesk.agents.guarded_answer import guards_of, what_stands, without_order
 from qwendesk.agents.guards.all_guards import GUARD_CHECKS
 from qwendesk.agents.model_call import answer_text, chosen_model
 from qwendesk.agents.nodes.retrieve import source_link
+from qwendesk.agents.nodes.tools import would_call
 from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import TurnContext, TurnState, answer_language
-from qwendesk.messages import AnswerReset, Check, DocumentSearch, Held, PendingCall, Role, Source, TextDelta
-from qwendesk.redaction import redact
+from qwendesk.messages import (
+    AnswerReset,
+    Check,
+    DocumentSearch,
+    Held,
+    PendingCall,
+    Role,
+    Source,
+    TextDelta,
+    ToolUse,
+)
 from qwendesk.search_terms import query_terms
 
 _MISSING_MODEL_HINTS = {
@@ -50,6 +60,7 @@ _HELD_PHRASES: dict[Held, str] = {
     "declined": "not_approved",
     "nobody to ask": "nobody_approves",
     "ask alone": "ask_alone",
+    "dry run": "dry_run",
 }
 
 
@@ -122,29 +133,26 @@ def approval_question(state: TurnState, calls: Iterable[PendingCall]) -> str:
     if inbound.group:
         # others read along, and the arguments may be the person's own
         return text.format(calls=", ".join(dict.fromkeys(call.tool for call in calls)))
-    return text.format(calls=", ".join(map(_shown_call, calls)))
-
-
-def _shown_call(call: PendingCall) -> str:
-    """Return a call in one line, such as ``cancel_order(number=4711)``; it is stored, so that secrets are hidden."""
-    values = {name: _shown_value(value) for name, value in call.arguments.items()}
-    return redact(f"{call.tool}({', '.join(f'{name}={value}' for name, value in values.items())})")
-
-
-def _shown_value(value: object) -> str:
-    return value if isinstance(value, str) and value.isalnum() else shown_value(value)
+    return text.format(calls=", ".join(shown_call(call.tool, call.arguments) for call in calls))
 
 
 def held_calls(state: TurnState) -> str:
     """Return what was not done because nobody approved it; empty if there is nothing."""
-    names = {why: [use.name for use in state["tool_uses"] if use.held == why] for why in _HELD_PHRASES}
-    return "\n".join(_about(_HELD_PHRASES[why], held, state) for why, held in names.items() if held)
+    uses = {why: [use for use in state["tool_uses"] if use.held == why] for why in _HELD_PHRASES}
+    return "\n".join(_about(why, held, state) for why, held in uses.items() if held)
 
 
-def _about(name: str, tools: Iterable[str], state: TurnState) -> str:
-    """Return a sentence about calls, with their tools for operators; arguments may be an order of others."""
-    sentence = phrase(name, answer_language(state))
-    return f"{sentence} ({', '.join(dict.fromkeys(tools))})" if state["inbound"].for_operator else sentence
+def _about(why: Held, uses: Iterable[ToolUse], state: TurnState) -> str:
+    """Return a sentence about calls, with their tools for operators; arguments may be an order of others.
+
+    Who tries the desk out wants to see the arguments, too.
+    """
+    sentence, inbound = phrase(_HELD_PHRASES[why], answer_language(state)), state["inbound"]
+    if not inbound.for_operator:
+        return sentence
+    is_shown = why == "dry run" and not inbound.group
+    calls = [would_call(use.name, use.arguments) if is_shown else use.name for use in uses]
+    return f"{sentence} ({', '.join(dict.fromkeys(calls))})"
 
 
 async def decline(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:

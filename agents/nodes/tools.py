@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, Too
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
+from qwendesk.agents.checks.call_schema import shown_call
 from qwendesk.agents.model_call import chosen_model, unanswered_calls
 from qwendesk.agents.roles import is_small
 from qwendesk.agents.state import TurnContext, TurnState
@@ -30,6 +32,7 @@ from qwendesk.tools.base import ToolContext
 from qwendesk.tools.toolbox import ToolFault
 
 _UNREADABLE = 'Error: the arguments are not valid JSON. Call again as {"name": ..., "arguments": {...}}.'
+log = logging.getLogger(__name__)
 _MAX_REPEATS = 3
 """The same call this often in a row ends the loop."""
 _NOT_RUN: dict[Held, str] = {
@@ -38,6 +41,10 @@ _NOT_RUN: dict[Held, str] = {
     "ask alone": (
         "Error: {name} was not run: it needs an approval, for which it has to be asked for in a message of its own. "
         "Say so."
+    ),
+    "dry run": (
+        "Error: {name} was not run: this desk is tried out, and {call} is what it would do. "
+        "Do not call it again; say that nothing was done."
     ),
 }
 """What the model is told of a call that was not run."""
@@ -52,6 +59,8 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         messages = _stop_calling(last, state["tool_uses"])
         return {"tool_rounds": rounds, "tools_stopped": "the same call three times", "messages": messages}
     calls, held = _decide(last.tool_calls, state, runtime.context)
+    dry = runtime.context.toolbox.dry_names
+    held |= {id_: "dry run" for call in calls if call["name"] in dry and (id_ := call["id"] or "") not in held}
     # a model that reads other arguments than those that were approved would report them
     changed: list[BaseMessage] = [last.model_copy(update={"tool_calls": calls})] if calls != last.tool_calls else []
     shown = sum(len(search.sources) for search in state.get("searches", ()))
@@ -66,7 +75,7 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     results += [_unreadable_message(call) for call in last.invalid_tool_calls]
     uses += [_unreadable_use(call, number) for call in last.invalid_tool_calls]
     notes = [f"the tool {use.name} failed: {use.result}" for use in uses if not (use.ok or use.held)]
-    notes += [f"the call of {use.name} was not run: {use.held}" for use in uses if use.held]
+    notes += [_note_on_held(use) for use in uses if use.held]
     return {
         "tool_rounds": rounds,
         "messages": [*changed, *results],
@@ -164,9 +173,10 @@ async def run_call(
 ) -> ToolUse:
     """Run one call of the round of that number, unless it is held back."""
     if held:
-        return ToolUse(
-            call["name"], call["args"], False, _NOT_RUN[held].format(name=call["name"]), 0.0, held, number, held
-        )
+        if held == "dry run":
+            log.info("Dry run: %s.", would_call(call["name"], call["args"]))
+        told = _NOT_RUN[held].format(name=call["name"], call=shown_call(call["name"], call["args"]))
+        return ToolUse(call["name"], call["args"], False, told, 0.0, held, number, held)
     context.emit(ToolStarted(call["name"], call["args"]))
     begun = time.perf_counter()
     try:
@@ -177,6 +187,17 @@ async def run_call(
     use = ToolUse(call["name"], call["args"], ok, result, spent, reason, number)
     context.emit(ToolFinished(use))
     return use
+
+
+def would_call(tool: str, arguments: Mapping[str, Any]) -> str:
+    """Return what is said of a call that is not run because the desk is tried out."""
+    return f"would call {shown_call(tool, arguments)}"
+
+
+def _note_on_held(use: ToolUse) -> str:
+    if use.held == "dry run":
+        return f"dry run: {would_call(use.name, use.arguments)}"
+    return f"the call of {use.name} was not run: {use.held}"
 
 
 def _repeated(answers: list[AIMessage]) -> bool:

@@ -212,7 +212,8 @@ def _search(search: dict[str, Any]) -> str:
 def _tool(use: dict[str, Any]) -> str:
     arguments = ", ".join(f"{name}={value!r}" for name, value in use["arguments"].items())
     result = " ".join(use["result"].split())
-    return f"- tool: `{use['name']}({arguments})` {'gave' if use['ok'] else 'failed:'} `{result}`"
+    outcome = "gave" if use["ok"] else "was not run:" if use.get("held") else "failed:"
+    return f"- tool: `{use['name']}({arguments})` {outcome} `{result}`"
 
 
 def _check(check: dict[str, Any]) -> str:

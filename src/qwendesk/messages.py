@@ -12,7 +12,7 @@ Role = Literal["general", "coder", "math", "vision", "thinking", "audio"]
 """The roles a message can be routed to."""
 Kind = Literal["image", "audio", "document"]
 """The kinds of attachments."""
-Held = Literal["declined", "nobody to ask", "ask alone"]
+Held = Literal["declined", "nobody to ask", "ask alone", "dry run"]
 """Why the call of a risky tool was not run: its approval was declined; nobody can be asked; or it has to be asked for
 in a message of its own, since it is one of several questions or nobody was asked about it."""
 ReplyStatus = Literal["answered", "needs_approval", "held"]

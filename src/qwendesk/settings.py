@@ -355,6 +355,9 @@ class Settings(BaseSettings):
     message, in a turn that holds no text of others (results, documents, earlier messages)."""
     approval_hours: float = Field(default=24, gt=0)
     """Hours for which a turn waits for an approval; afterwards it is dropped."""
+    dry_run_tools: bool = False
+    """Whether risky tools are not run, also after an approval: the answer says that nothing was done, and the log and
+    the receipt what would have been called."""
     tenant: str = Field(default="default", min_length=1)
     """Tenant of all conversations and people; data of other tenants in the same database is not accessible."""
     learn_facts: Literal["auto", "on", "off"] = "auto"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ from qwendesk.text_caches import drop_cancelled_timers
 from qwendesk.tools.base import DESK_TOOLS
 from qwendesk.tools.sandbox import PythonSandbox
 from qwendesk.tools.toolbox import Toolbox, as_tool, installed
+
+log = logging.getLogger(__name__)
 
 
 def build_memory(settings: Settings) -> Memory:
@@ -244,7 +247,13 @@ async def open_desk(
         given = [as_tool(tool) for tool in tools]
         own = {tool.name for tool in given}
         offered = [*installed(), knowledge.tool, *given]
-        toolbox = await stack.enter_async_context(Toolbox(offered, risky_names=settings.risky_tools))
+        toolbox = await stack.enter_async_context(
+            Toolbox(offered, risky_names=settings.risky_tools, dry_run=settings.dry_run_tools)
+        )
+        if toolbox.dry_names:
+            log.warning(
+                "Dry run (dry_run_tools): %s only tell what they would do.", ", ".join(sorted(toolbox.dry_names))
+            )
         await memory.pending.drop_expired()
         sandbox = PythonSandbox()
         stack.push_async_callback(sandbox.aclose)

@@ -26,7 +26,7 @@ from qwendesk.desk.reports.satisfaction import Satisfaction
 from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.handover_rules import SettledRules
 from qwendesk.desk.tickets.queries import TicketQueries
-from qwendesk.desk.tickets.records import Opens, TicketRules
+from qwendesk.desk.tickets.records import TicketRules
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.worker import OutgoingText, Worker
@@ -56,8 +56,6 @@ class WorkerSetup:
     """The notices that a machine answers."""
     handover: HandoverSettings | None = None
     """When the bot hands a ticket over; None: only if its customer gives the command."""
-    opens: Opens | None = None
-    """The opening hours; None: there are none."""
     outgoing_text: OutgoingText | None = None
     """Returns an operator's text as its customer gets it; None: as it was written."""
 
@@ -104,7 +102,8 @@ class DeskRuntime:
         if worker:
             AccessCommands(access).register(worker.commands)
             worker.commands.permissions = Permissions(access)
-        self.tickets = Tickets(database, self.queue.enqueue, ticket_rules, self._stop_turns)
+        self._ticket_rules = ticket_rules or TicketRules()
+        self.tickets = Tickets(database, self.queue.enqueue, self._ticket_rules, self._stop_turns)
         self.ticket_queries = TicketQueries(database)
         self.satisfaction = Satisfaction(database, self.tickets)
         self._worker = self._make_worker(worker) if worker else None
@@ -192,8 +191,8 @@ class DeskRuntime:
 
     def _make_worker(self, setup: WorkerSetup) -> Worker:
         delivery = Delivery(self.inbox, self.outbox, setup.retry_schedule)
-        rules = SettledRules(self.tickets, setup.handover) if setup.handover else None
-        flow = TicketFlow(self.tickets, rules, setup.opens)
+        handover = SettledRules(self.tickets, setup.handover) if setup.handover else None
+        flow = TicketFlow(self.database, self.tickets, self._ticket_rules, handover)
         TicketCommands(self.tickets, self.ticket_queries, self.inbox).register(setup.commands)
         self.satisfaction.register(setup.commands)
         return Worker(

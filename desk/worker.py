@@ -161,7 +161,7 @@ class Worker:
 
     async def _note_delivery(self, claimed: ClaimedMessage, *, is_sent: bool) -> None:
         if self._tickets:
-            await self._retry.run(partial(self._tickets.tickets.note_delivery, claimed, is_sent=is_sent))
+            await self._retry.run(partial(self._tickets.note_delivery, claimed, is_sent=is_sent))
 
     async def _text_of(self, claimed: ClaimedMessage) -> str:
         """Return the text as the customer gets it; stored before it is sent, so that a later run sends the same."""
@@ -185,7 +185,7 @@ class Worker:
         """
         assert self._tickets
         await self._delivery.end_posted(claimed, outlet)
-        return await self._retry.run(partial(self._tickets.tickets.withdraw, claimed))
+        return await self._retry.run(partial(self._tickets.withdraw, claimed))
 
     def _notice(self, claimed: ClaimedMessage) -> str:
         return self._notices.first_line(claimed.inbound.channel, claimed.settings, language(claimed))
@@ -231,7 +231,7 @@ class Worker:
         if done == "withheld":
             return await self._withdraw(claimed, outlet)
         if answer.by_bot and answer.text and self._tickets and await self._tickets.are_kept():
-            await self._retry.run(partial(self._tickets.tickets.note_answer, claimed))
+            await self._retry.run(partial(self._tickets.note_answer, claimed))
         return True
 
     async def _deliver_error(

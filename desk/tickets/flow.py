@@ -6,14 +6,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
 from qwendesk.desk.handover.reasons import Reason
-from qwendesk.desk.handover.texts import handover_text, waiting_text
-from qwendesk.desk.inbox.repository import ClaimedMessage
-from qwendesk.desk.tickets.placement import Placement
-from qwendesk.desk.tickets.records import BOT, CUSTOMER, Opens, TicketRecord
+from qwendesk.desk.handover.texts import waiting_text
+from qwendesk.desk.inbox.repository import ClaimedMessage, complete_event
+from qwendesk.desk.tickets.assignment import told_of_handover
+from qwendesk.desk.tickets.changes import add_event, lock_conversation
+from qwendesk.desk.tickets.placement import Placement, place_message
+from qwendesk.desk.tickets.records import BOT, CUSTOMER, DELIVERY, TicketRecord, TicketRules
 from qwendesk.desk.tickets.service import HANDED_OVER_BY, Tickets
-from qwendesk.desk.tickets.withdrawal import StopCause
+from qwendesk.desk.tickets.withdrawal import StopCause, stop_cause, store_unanswered, withdraw_answer
 from qwendesk.desk.translations import language_of
+from qwendesk.errors import StoreError
+from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.messages import Reply
 
 
@@ -49,27 +58,58 @@ class TicketFlow:
     """The tickets of a worker's messages.
 
     Args:
+        database: the tenant's view of the database.
         tickets: changes tickets.
-        rules: when the bot hands a ticket over; None: only if the customer gives the command.
-        opens: the opening hours; None: there are none.
+        placement: how messages are put into tickets.
+        handover: when the bot hands a ticket over; None: only if the customer gives the command.
     """
 
-    def __init__(self, tickets: Tickets, rules: HandoverRules | None = None, opens: Opens | None = None) -> None:
-        self.tickets = tickets
-        self._rules = rules
-        self._opens = opens or (lambda team, now: None)
+    def __init__(
+        self,
+        database: TenantDatabase,
+        tickets: Tickets,
+        placement: TicketRules | None = None,
+        handover: HandoverRules | None = None,
+    ) -> None:
+        self._database = database
+        self._tickets = tickets
+        self._placement = placement or TicketRules()
+        self._handover = handover
 
     async def are_kept(self) -> bool:
         """Return whether messages are put into tickets."""
-        return await self.tickets.are_kept()
+        return await self._tickets.are_kept()
 
+    @unit_of_work
     async def place(self, claimed: ClaimedMessage) -> Placement | None:
-        """Put a message into its ticket, with the address that the customer left; None if it has a newer run."""
-        placement = await self.tickets.place(claimed)
+        """Put a customer's message into its ticket, once, with the address that the customer left.
+
+        A message that the bot does not answer is stored in the conversation in the same transaction.
+
+        Returns:
+            The ticket; None if the message has a newer run.
+
+        Raises:
+            InputError: its writer was forgotten meanwhile.
+        """
+        try:
+            placement = await self._place(claimed)
+        except StoreError as error:
+            # The writer was forgotten or merged with another person meanwhile; the second try finds or adds them.
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            placement = await self._place(claimed)
         address = claimed.inbound.reply_address
         if placement and address and not address.as_dict().items() <= placement.ticket.fields.items():
-            ticket = await self.tickets.update(placement.ticket.id, CUSTOMER, fields=address.as_dict())
+            ticket = await self._tickets.update(placement.ticket.id, CUSTOMER, fields=address.as_dict())
             return replace(placement, ticket=ticket)
+        return placement
+
+    async def _place(self, claimed: ClaimedMessage) -> Placement | None:
+        async with self._database.write() as connection:
+            placement = await place_message(connection, claimed, self._placement)
+            if placement and not placement.bot_answers:
+                await store_unanswered(self._database, connection, claimed)
         return placement
 
     def repeated(self, claimed: ClaimedMessage, placement: Placement) -> HandedOver | None:
@@ -84,12 +124,12 @@ class TicketFlow:
         """Hand the ticket over if the customer's message is a reason to; None: the bot answers."""
         if claimed.inbound.reply_address:  # who leaves an address wants the answer of a person
             return await self._hand_over(claimed, ticket, HandoverDecision("asked"))
-        decided = await self._rules.before_turn(claimed, ticket) if self._rules else None
+        decided = await self._handover.before_turn(claimed, ticket) if self._handover else None
         return await self._hand_over(claimed, ticket, decided) if decided else None
 
     async def after_turn(self, claimed: ClaimedMessage, ticket: TicketRecord, reply: Reply) -> HandedOver | None:
         """Hand the ticket over if the bot's answer is a reason to; None: it is not."""
-        decided = await self._rules.after_turn(claimed, ticket, reply) if self._rules else None
+        decided = await self._handover.after_turn(claimed, ticket, reply) if self._handover else None
         return await self._hand_over(claimed, ticket, decided) if decided else None
 
     async def on_command(self, claimed: ClaimedMessage, placement: Placement) -> HandedOver | None:
@@ -99,18 +139,58 @@ class TicketFlow:
             return None
         if not ticket.bot_answers:
             language = language_of(claimed.inbound, claimed.settings)
-            return HandedOver(waiting_text(language, opens=self._opens(ticket.team, datetime.now(UTC))))
+            return HandedOver(waiting_text(language, opens=self._placement.opens(ticket.team, datetime.now(UTC))))
         return await self._hand_over(claimed, ticket, HandoverDecision("asked"))
 
     async def stopped(self, claimed: ClaimedMessage) -> StopCause:
         """Return why the turn of a message was stopped."""
-        return await self.tickets.stopped(claimed)
+        async with self._database.read() as connection:
+            return await stop_cause(connection, claimed)
+
+    @unit_of_work
+    async def withdraw(self, claimed: ClaimedMessage) -> bool:
+        """Complete a message whose answer is not sent, or not all of it, because a person is to answer.
+
+        The conversation keeps what the customer has got of the answer. False: the ticket was handed back meanwhile, so
+        that the bot is to answer.
+        """
+        async with self._database.write() as connection:
+            await lock_conversation(connection, claimed.conversation_id)
+            if await stop_cause(connection, claimed) == "handed back":
+                return False
+            if await complete_event(connection, claimed.id, claimed.run, "done"):
+                await withdraw_answer(connection, claimed, "a person answers")
+                await store_unanswered(self._database, connection, claimed)
+        return True
+
+    @unit_of_work
+    async def note_answer(self, claimed: ClaimedMessage) -> None:
+        """Store that the bot has answered a message of a ticket.
+
+        The bot is not the last writer if an operator has written meanwhile.
+        """
+        now = datetime.now(UTC)
+        changes = {"sequence": claimed.inbound.sequence}
+        async with self._database.write() as connection:
+            if ticket_id := await _lock_ticket_of(connection, claimed):
+                is_last = (Ticket.id == ticket_id) & (Ticket.last_from != "operator")
+                await connection.execute(update(Ticket).where(is_last).values(last_message_at=now, last_from="bot"))
+                await add_event(connection, ticket_id, "answered", BOT, changes=changes, at=now)
+
+    @unit_of_work
+    async def note_delivery(self, claimed: ClaimedMessage, *, is_sent: bool) -> None:
+        """Store that a message to a customer was sent, or could not be; nothing if the customer was forgotten."""
+        kind = "delivered" if is_sent else "not_delivered"
+        changes = {"sequence": claimed.inbound.sequence}
+        async with self._database.write() as connection:
+            if ticket_id := await _lock_ticket_of(connection, claimed):
+                await add_event(connection, ticket_id, kind, DELIVERY, changes=changes)
 
     async def _hand_over(
         self, claimed: ClaimedMessage, ticket: TicketRecord, decided: HandoverDecision
     ) -> HandedOver | None:
         actor = CUSTOMER if decided.reason == "asked" else BOT
-        ticket = await self.tickets.hand_over(
+        ticket = await self._tickets.hand_over(
             ticket.id, actor, decided.reason, by_message=claimed, keeps_answer=decided.keeps_answer
         )
         if not is_handed_over_by(claimed, ticket):
@@ -118,12 +198,18 @@ class TicketFlow:
         return HandedOver(self._text(claimed, ticket, decided.reason), decided.keeps_answer)
 
     def _text(self, claimed: ClaimedMessage, ticket: TicketRecord, reason: Reason) -> str:
-        is_there = ticket.operator_id is not None
-        opens = None if is_there else self._opens(ticket.team, datetime.now(UTC))
         language = language_of(claimed.inbound, claimed.settings) or ticket.language
-        return handover_text(language, reason, is_somebody_there=is_there, opens=opens, number=ticket.number)
+        return told_of_handover(ticket, self._placement, language, reason)
 
 
 def is_handed_over_by(claimed: ClaimedMessage, ticket: TicketRecord) -> bool:
     """Return whether the turn of a message has handed a ticket over."""
     return bool((ticket.signals.get(HANDED_OVER_BY) or {}).get("message") == claimed.id)
+
+
+async def _lock_ticket_of(connection: TenantConnection, claimed: ClaimedMessage) -> str | None:
+    """Lock the ticket of a message and return its id; None if there is none, or it was deleted meanwhile."""
+    placed = select(InboundEvent.ticket_id).where(InboundEvent.id == claimed.id).scalar_subquery()
+    statement = select(Ticket.id).where(Ticket.id == placed).with_for_update(key_share=True)
+    found: str | None = (await connection.execute(statement)).scalar_one_or_none()
+    return found

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import Select, case, func, insert, or_, select, update
 from uuid_utils import uuid7
 
-from qwendesk.desk.inbox.repository import ClaimedMessage, is_newest_run
+from qwendesk.desk.inbox.repository import ClaimedMessage, conversation_key, is_newest_run
 from qwendesk.desk.interpreter.scripts import is_in_script_of
 from qwendesk.desk.tickets.changes import add_event, change_ticket, read_ticket, select_tickets
 from qwendesk.desk.tickets.records import (
@@ -23,11 +23,13 @@ from qwendesk.desk.tickets.records import (
     ticket_record,
 )
 from qwendesk.desk.translations import DETECTED_LANGUAGE, detected_language
+from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.conversations.turns import title
 from qwendesk.memory.tables.conversations import Conversation, PersonIdentity, Tenant
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantConnection
+from qwendesk.messages import Inbound
 
 CHOSEN_TICKET = "ticket"
 """Conversation setting: number of the ticket that the customer chose for the next messages; 0: a new one."""
@@ -138,6 +140,18 @@ async def _open_ticket(
     newest = _newest(claimed, now, ticket)
     await connection.execute(update(Ticket).where(Ticket.id == ticket.id).values(**newest))
     return await read_ticket(connection, ticket.id)
+
+
+def newest_open(inbound: Inbound) -> Select[Any]:
+    """Select the id of a conversation's open ticket: the one that a person holds, else the newest."""
+    key = conversation_key(inbound.account, inbound.conversation)
+    return (
+        select(Ticket.id)
+        .join(Conversation, Conversation.id == Ticket.conversation_id)
+        .where(*is_conversation(inbound.channel, "", key), Ticket.state.in_(OPEN_STATES))
+        .order_by(case((Ticket.state == "human", 0), else_=1), Ticket.number.desc())
+        .limit(1)
+    )
 
 
 async def _quoted(connection: TenantConnection, claimed: ClaimedMessage) -> str | None:

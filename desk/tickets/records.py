@@ -214,5 +214,5 @@ class TicketRules:
     """Whether the customer is told that an operator has taken a ticket over, or handed it back to the bot."""
     teams: tuple[str, ...] = field(default=())
     """Known teams; empty: any."""
-    opens: Opens | None = None
-    """The opening hours, for customers whom an operator hands over; None: there are none."""
+    opens: Opens = field(default=lambda team, now: None)
+    """The opening hours, which a customer is told who is handed over; without any, nothing is told of them."""

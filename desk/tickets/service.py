@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from cachetools import TTLCache
-from sqlalchemy import ColumnElement, Select, case, exists, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import exists, insert, select, update
 from uuid_utils import uuid7
 
-from qwendesk.desk.handover.texts import handed_back_text, handover_text, taken_over_text
+from qwendesk.desk.handover.texts import handed_back_text, taken_over_text
 from qwendesk.desk.inbox.acceptance import Enqueue
-from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, complete_event, conversation_key
+from qwendesk.desk.inbox.repository import ClaimedMessage
 from qwendesk.desk.operators.names import language_codes
-from qwendesk.desk.tickets.assignment import choose_operator
+from qwendesk.desk.tickets.assignment import (
+    choose_operator,
+    holder_at_work,
+    known_team,
+    require_operator,
+    select_named,
+    told_of_handover,
+)
 from qwendesk.desk.tickets.changes import (
     add_event,
     change_ticket,
-    lock_conversation,
     lock_ticket,
     read_ticket,
     require_state,
 )
 from qwendesk.desk.tickets.merging import merge_tickets, split_ticket
-from qwendesk.desk.tickets.placement import LANGUAGE_IS_SET, Placement, place_message
+from qwendesk.desk.tickets.placement import LANGUAGE_IS_SET, newest_open
 from qwendesk.desk.tickets.records import (
     BOT,
-    DELIVERY,
-    OPEN_STATES,
     PRIORITIES,
     Actor,
     Priority,
@@ -41,12 +43,7 @@ from qwendesk.desk.tickets.records import (
     TicketRules,
 )
 from qwendesk.desk.tickets.sending import OutgoingMessage, is_stored, note_message, send_message
-from qwendesk.desk.tickets.withdrawal import StopCause, drop_answer, stop_cause, withdraw_answer
-from qwendesk.errors import StoreError, no_such
-from qwendesk.memory.conversations.history import is_conversation
-from qwendesk.memory.conversations.turns import Turns
-from qwendesk.memory.tables.conversations import Conversation
-from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.desk.tickets.withdrawal import drop_answer, let_bot_answer, stop_bot, store_unanswered
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
@@ -79,7 +76,6 @@ class Tickets:
         self._database = database
         self._enqueue = enqueue
         self._rules = rules or TicketRules()
-        self._turns = Turns(database, "")
         self._stop_turns = stop_turns or (lambda ids: None)
         self._has_operators: TTLCache[str, bool] = TTLCache(1, _PRESENCE_CACHE_SECONDS)
 
@@ -96,90 +92,6 @@ class Tickets:
                 known = bool((await connection.execute(statement)).scalar_one())
             self._has_operators["known"] = known
         return known
-
-    # what the worker does with a customer's message
-
-    @unit_of_work
-    async def place(self, claimed: ClaimedMessage) -> Placement | None:
-        """Put a customer's message into its ticket, once; None if the message has a newer run.
-
-        A message that the bot does not answer is stored in the conversation in the same transaction.
-
-        Raises:
-            InputError: its writer was forgotten meanwhile.
-        """
-        try:
-            return await self._place(claimed)
-        except StoreError as error:
-            # The writer was forgotten or merged with another person meanwhile; the second try finds or adds them.
-            if not isinstance(error.__cause__, IntegrityError):
-                raise
-            return await self._place(claimed)
-
-    async def _place(self, claimed: ClaimedMessage) -> Placement | None:
-        async with self._database.write() as connection:
-            placement = await place_message(connection, claimed, self._rules)
-            if placement and not placement.bot_answers:
-                await self._store(connection, claimed)
-        return placement
-
-    async def _store(self, connection: TenantConnection, claimed: ClaimedMessage) -> None:
-        inbound = claimed.inbound
-        key = conversation_key(inbound.account, inbound.conversation)
-        await self._turns.store_message(connection, replace(inbound, conversation=key, account=""))
-
-    async def stopped(self, claimed: ClaimedMessage) -> StopCause:
-        """Return why the turn of a message was stopped."""
-        async with self._database.read() as connection:
-            return await stop_cause(connection, claimed)
-
-    @unit_of_work
-    async def withdraw(self, claimed: ClaimedMessage) -> bool:
-        """Complete a message whose answer is not sent, or not all of it, because a person is to answer.
-
-        The conversation keeps what the customer has got of the answer. False: the ticket was handed back meanwhile, so
-        that the bot is to answer.
-        """
-        async with self._database.write() as connection:
-            await lock_conversation(connection, claimed.conversation_id)
-            if await stop_cause(connection, claimed) == "handed back":
-                return False
-            if await complete_event(connection, claimed.id, claimed.run, "done"):
-                await withdraw_answer(connection, claimed, "a person answers")
-                await self._store(connection, claimed)
-        return True
-
-    @unit_of_work
-    async def note_signals(self, ticket_id: str, signals: Mapping[str, Any], *, language: str | None = None) -> None:
-        """Store what the rules of handing over count, and the customer's language; no event."""
-        async with self._database.write() as connection:
-            ticket = await lock_ticket(connection, ticket_id)
-            kept = {name: value for name, value in {**ticket.signals, **signals}.items() if value is not None}
-            changes: dict[str, Any] = {"signals": kept, "language": language or ticket.language}
-            await connection.execute(update(Ticket).where(Ticket.id == ticket_id).values(**changes))
-
-    @unit_of_work
-    async def note_answer(self, claimed: ClaimedMessage) -> None:
-        """Store that the bot has answered a message of a ticket.
-
-        The bot is not the last writer if an operator has written meanwhile.
-        """
-        now = datetime.now(UTC)
-        changes = {"sequence": claimed.inbound.sequence}
-        async with self._database.write() as connection:
-            if ticket_id := await _lock_ticket_of(connection, claimed):
-                is_last = (Ticket.id == ticket_id) & (Ticket.last_from != "operator")
-                await connection.execute(update(Ticket).where(is_last).values(last_message_at=now, last_from="bot"))
-                await add_event(connection, ticket_id, "answered", BOT, changes=changes, at=now)
-
-    @unit_of_work
-    async def note_delivery(self, claimed: ClaimedMessage, *, is_sent: bool) -> None:
-        """Store that a message to a customer was sent, or could not be; nothing if the customer was forgotten."""
-        kind = "delivered" if is_sent else "not_delivered"
-        changes = {"sequence": claimed.inbound.sequence}
-        async with self._database.write() as connection:
-            if ticket_id := await _lock_ticket_of(connection, claimed):
-                await add_event(connection, ticket_id, kind, DELIVERY, changes=changes)
 
     # who answers
 
@@ -212,11 +124,11 @@ class Tickets:
             if by_message:
                 if not keeps_answer:
                     await drop_answer(connection, by_message, f"handed over: {reason}")
-                await self._store(connection, by_message)
+                await store_unanswered(self._database, connection, by_message)
             if ticket.state in ("waiting", "human"):
                 return ticket
             is_told = by_message is None and actor.kind in ("operator", "api") and ticket.bot_answers
-            team = _known_team(team, self._rules.teams) or ticket.team
+            team = known_team(team, self._rules.teams) or ticket.team
             now = datetime.now(UTC)
             changes: dict[str, Any] = {
                 "state": "waiting",
@@ -230,14 +142,9 @@ class Tickets:
             }
             ticket = await change_ticket(connection, ticket, "handed_over", actor, changes, reason=reason, at=now)
             if is_told:
-                await self._send(connection, ticket, None, self._handover_text(ticket), (), f"waits:{ticket.version}")
+                told = told_of_handover(ticket, self._rules, ticket.language or ticket.delivery.locale)
+                await self._send(connection, ticket, None, told, (), f"waits:{ticket.version}")
         return ticket
-
-    def _handover_text(self, ticket: TicketRecord) -> str:
-        is_there = ticket.operator_id is not None
-        opens = self._rules.opens(ticket.team, datetime.now(UTC)) if self._rules.opens and not is_there else None
-        language = ticket.language or ticket.delivery.locale
-        return handover_text(language, is_somebody_there=is_there, opens=opens, number=ticket.number)
 
     @unit_of_work
     async def take_over(
@@ -287,7 +194,7 @@ class Tickets:
                 "signals": {name: True for name in (LANGUAGE_IS_SET,) if ticket.signals.get(name)},
             }
             ticket = await change_ticket(connection, ticket, "handed_back", actor, changes, reason=reason)
-            await _let_bot_answer(connection, ticket)
+            await let_bot_answer(connection, ticket)
             if self._rules.announce and actor.kind == "operator":
                 tell = tell or handed_back_text(ticket.language)
             if tell:
@@ -309,7 +216,7 @@ class Tickets:
                 require_state(ticket, ("waiting", "human", "snoozed"), "unassigned")
                 changes: dict[str, Any] = {"operator_id": None, "state": "waiting", "snoozed_until": None}
             else:
-                await _require_operator(connection, operator_id)
+                await require_operator(connection, operator_id)
                 is_same = operator_id == ticket.operator_id and ticket.state == "human"
                 state = "human" if is_same else ticket.state if ticket.state == "snoozed" else "waiting"
                 changes = {"operator_id": operator_id, "state": state, "resolved_at": None}
@@ -379,7 +286,7 @@ class Tickets:
         async with self._change(ticket_id, as_seen) as (connection, ticket):
             require_state(ticket, ("resolved",), "reopened")
             state = "waiting" if ticket.operator_id or ticket.first_response_at else "bot"
-            holder = await _holder_at_work(connection, ticket)
+            holder = await holder_at_work(connection, ticket)
             changes: dict[str, Any] = {"state": state, "operator_id": holder, "resolved_at": None}
             if state == "waiting":
                 changes["waiting_since"] = datetime.now(UTC)
@@ -414,7 +321,7 @@ class Tickets:
         async with self._change(ticket_id, as_seen) as (connection, ticket):
             if ticket.state == "snoozed":
                 since = ticket.waiting_since or datetime.now(UTC)
-                holder = await _holder_at_work(connection, ticket)
+                holder = await holder_at_work(connection, ticket)
                 changes = {
                     "state": "waiting",
                     "operator_id": holder,
@@ -471,7 +378,7 @@ class Tickets:
             if subject is not None and subject.strip():
                 changes["subject"] = subject.strip()
             if team is not None:
-                changes["team"] = _known_team(team, self._rules.teams)
+                changes["team"] = known_team(team, self._rules.teams)
             if language is not None:
                 changes["language"] = next(iter(language_codes([language])), None)
                 changes["signals"] = {**ticket.signals, LANGUAGE_IS_SET: bool(language)}
@@ -488,6 +395,15 @@ class Tickets:
                     noted |= {"fields": sorted(fields), **({"priority": priority} if priority else {})}
                 ticket = await change_ticket(connection, ticket, "updated", actor, changes, reason=reason, noted=noted)
         return ticket
+
+    @unit_of_work
+    async def note_signals(self, ticket_id: str, signals: Mapping[str, Any], *, language: str | None = None) -> None:
+        """Store what the rules of handing over count, and the customer's language; no event."""
+        async with self._database.write() as connection:
+            ticket = await lock_ticket(connection, ticket_id)
+            kept = {name: value for name, value in {**ticket.signals, **signals}.items() if value is not None}
+            changes: dict[str, Any] = {"signals": kept, "language": language or ticket.language}
+            await connection.execute(update(Ticket).where(Ticket.id == ticket_id).values(**changes))
 
     @unit_of_work
     async def note_event(
@@ -540,7 +456,7 @@ class Tickets:
         async with self._change(ticket_id) as (connection, ticket):
             target = await read_ticket(connection, into)
             merged = await merge_tickets(connection, ticket, target, actor)
-            stopped = await _stop_bot(connection, merged) if "bot" in (ticket.state, target.state) else []
+            stopped = await stop_bot(connection, merged) if "bot" in (ticket.state, target.state) else []
         self._stop_turns(stopped)
         return merged
 
@@ -613,8 +529,8 @@ class Tickets:
         if not await self.are_kept():
             return None
         async with self._database.read() as connection:
-            ticket_id = (await connection.execute(_newest_open(inbound))).scalar_one_or_none()
-            operator_id = (await connection.execute(_named(inbound.display_name))).scalar_one_or_none()
+            ticket_id = (await connection.execute(newest_open(inbound))).scalar_one_or_none()
+            operator_id = (await connection.execute(select_named(inbound.display_name))).scalar_one_or_none()
         if ticket_id is None:
             return None
         operator = Actor("operator", operator_id, inbound.display_name)
@@ -674,7 +590,7 @@ class Tickets:
     ) -> TicketRecord:
         if operator.operator_id is None:
             raise TicketError("Only an operator can hold a ticket.")
-        await _require_operator(connection, operator.operator_id)
+        await require_operator(connection, operator.operator_id)
         if ticket.state == "human":
             if ticket.operator_id == operator.operator_id:
                 return ticket
@@ -729,88 +645,12 @@ class Tickets:
             if as_seen and (before.version, before.last_message_at) != (as_seen.version, as_seen.last_message_at):
                 raise TicketConflict(f"Ticket {before.number} has changed meanwhile; look at it again.")
             yield connection, before
-            stopped = await _stop_bot(connection, before, spared) if before.bot_answers else []
+            stopped = await stop_bot(connection, before, spared) if before.bot_answers else []
         self._stop_turns(stopped)
 
 
 def _handed_over_by(message: ClaimedMessage | None, reason: str, keeps_answer: bool) -> dict[str, Any] | None:
     return {"message": message.id, "reason": reason, "keeps_answer": keeps_answer} if message else None
-
-
-async def _stop_bot(connection: TenantConnection, ticket: TicketRecord, spared: str = "") -> list[str]:
-    """Ask the turns of a ticket's open messages to stop if the bot is to be silent now; return their ids.
-
-    A ticket that is resolved or snoozed lets them end: nobody else answers what the customer has asked.
-    """
-    state = select(Ticket.state).where(Ticket.id == ticket.id)
-    if (await connection.execute(state)).scalar_one() not in ("waiting", "human"):
-        return []
-    open_ = (*_open_messages(ticket), InboundEvent.id != spared)
-    statement = update(InboundEvent).where(*open_).values(cancel_requested=True).returning(InboundEvent.id)
-    return list((await connection.execute(statement)).scalars())
-
-
-async def _let_bot_answer(connection: TenantConnection, ticket: TicketRecord) -> None:
-    """Take back that the turns of a ticket's open messages are to stop: none of them has ended yet."""
-    statement = update(InboundEvent).where(*_open_messages(ticket)).values(cancel_requested=False)
-    await connection.execute(statement)
-
-
-def _open_messages(ticket: TicketRecord) -> tuple[ColumnElement[bool], ...]:
-    return InboundEvent.ticket_id == ticket.id, InboundEvent.source == "customer", OPEN
-
-
-def _newest_open(inbound: Inbound) -> Select[Any]:
-    """Select the id of a conversation's open ticket: the one that a person holds, else the newest."""
-    key = conversation_key(inbound.account, inbound.conversation)
-    return (
-        select(Ticket.id)
-        .join(Conversation, Conversation.id == Ticket.conversation_id)
-        .where(*is_conversation(inbound.channel, "", key), Ticket.state.in_(OPEN_STATES))
-        .order_by(case((Ticket.state == "human", 0), else_=1), Ticket.number.desc())
-        .limit(1)
-    )
-
-
-def _named(name: str) -> Select[Any]:
-    """Select the id of the operator with a name, if there is one alone."""
-    named = (func.lower(Operator.display_name) == name.strip().lower()) & Operator.disabled_at.is_(None)
-    return select(func.min(Operator.id)).where(named).having(func.count() == 1)
-
-
-async def _require_operator(connection: TenantConnection, operator_id: str) -> None:
-    statement = select(Operator.role, Operator.disabled_at).where(Operator.id == operator_id)
-    found = (await connection.execute(statement)).one_or_none()
-    if found is None or found.disabled_at is not None:
-        raise TicketError("There is no such operator, or the account is disabled; see 'qwendesk operators list'.")
-    if found.role == "viewer":
-        raise TicketError("A viewer cannot answer customers; give the account the role 'operator'.")
-
-
-async def _holder_at_work(connection: TenantConnection, ticket: TicketRecord) -> str | None:
-    """Return the id of a ticket's operator; None if the account is disabled, or may not answer any more."""
-    able = (Operator.id == ticket.operator_id) & Operator.disabled_at.is_(None) & (Operator.role != "viewer")
-    found: str | None = (await connection.execute(select(Operator.id).where(able))).scalar_one_or_none()
-    return found
-
-
-async def _lock_ticket_of(connection: TenantConnection, claimed: ClaimedMessage) -> str | None:
-    """Lock the ticket of a message and return its id; None if there is none, or it was deleted meanwhile."""
-    placed = select(InboundEvent.ticket_id).where(InboundEvent.id == claimed.id).scalar_subquery()
-    statement = select(Ticket.id).where(Ticket.id == placed).with_for_update(key_share=True)
-    found: str | None = (await connection.execute(statement)).scalar_one_or_none()
-    return found
-
-
-def _known_team(team: str | None, known: Collection[str]) -> str | None:
-    """Return a team; None if none is given.
-
-    Raises:
-        TicketError: the desk has a list of teams, and this is none of them.
-    """
-    if team and known and team not in known:
-        raise TicketError(no_such("There is no team", team, known))
-    return team or None
 
 
 def _are_set(ticket: TicketRecord, changes: Mapping[str, Any]) -> bool:

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, select, update
 
-from qwendesk.desk.inbox.repository import ClaimedMessage, key_of
-from qwendesk.desk.tickets.records import is_set_aside
+from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, conversation_key, key_of
+from qwendesk.desk.tickets.records import TicketRecord, is_set_aside
+from qwendesk.memory.conversations.turns import Turns
 from qwendesk.memory.tables.conversations import Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.tickets import Ticket
-from qwendesk.memory.tenancy import TenantConnection
+from qwendesk.memory.tenancy import TenantConnection, TenantDatabase
 
 StopCause = Literal["customer", "takeover", "handed back"]
 """Why a turn was stopped; ``handed back``: by a takeover that ended at once, so that the turn may run again."""
+
+
+async def stop_bot(connection: TenantConnection, ticket: TicketRecord, spared: str = "") -> list[str]:
+    """Ask the turns of a ticket's open messages to stop if the bot is to be silent now; return their ids.
+
+    A ticket that is resolved or snoozed lets them end: nobody else answers what the customer has asked.
+    """
+    state = select(Ticket.state).where(Ticket.id == ticket.id)
+    if (await connection.execute(state)).scalar_one() not in ("waiting", "human"):
+        return []
+    open_ = (*_open_messages(ticket), InboundEvent.id != spared)
+    statement = update(InboundEvent).where(*open_).values(cancel_requested=True).returning(InboundEvent.id)
+    return list((await connection.execute(statement)).scalars())
+
+
+async def let_bot_answer(connection: TenantConnection, ticket: TicketRecord) -> None:
+    """Take back that the turns of a ticket's open messages are to stop: none of them has ended yet."""
+    statement = update(InboundEvent).where(*_open_messages(ticket)).values(cancel_requested=False)
+    await connection.execute(statement)
 
 
 async def stop_cause(connection: TenantConnection, claimed: ClaimedMessage) -> StopCause:
@@ -70,3 +91,23 @@ async def withdraw_answer(connection: TenantConnection, claimed: ClaimedMessage,
     await connection.execute(delete(row).where(unsent, row.message_id.is_(None)))
     await connection.execute(update(row).where(unsent).values(status="sent", sent_at=datetime.now(UTC)))
     await drop_answer(connection, claimed, reason, shown)
+
+
+async def store_unanswered(database: TenantDatabase, connection: TenantConnection, claimed: ClaimedMessage) -> None:
+    """Store a customer's message that the bot does not answer in the conversation, once.
+
+    Args:
+        database: the tenant's view of the database.
+        connection: the tenant's connection, in a transaction that writes.
+        claimed: the message.
+
+    Raises:
+        InputError: its writer was forgotten meanwhile.
+    """
+    inbound = claimed.inbound
+    key = conversation_key(inbound.account, inbound.conversation)
+    await Turns(database, "").store_message(connection, replace(inbound, conversation=key, account=""))
+
+
+def _open_messages(ticket: TicketRecord) -> tuple[ColumnElement[bool], ...]:
+    return InboundEvent.ticket_id == ticket.id, InboundEvent.source == "customer", OPEN

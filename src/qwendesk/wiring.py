@@ -358,7 +358,6 @@ def build_worker_setup(
         unrated_channels=unrated,
         notices=notices,
         handover=settings.handover,
-        opens=DeskHours(settings.hours).opens,
         outgoing_text=outgoing_text if interpreter else None,
     )
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, update
 
 from qwendesk.desk.inbox.acceptance import InboxAcceptance
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository
+from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.placement import Placement
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import Actor, TicketRules
@@ -40,6 +41,11 @@ class Counter:
     stopped: list[str] = field(default_factory=list)
     events: Iterator[int] = field(default_factory=count)
 
+    @property
+    def flow(self) -> TicketFlow:
+        """What a worker does with the tickets of its messages."""
+        return TicketFlow(self.memory.scope, self.tickets)
+
     async def operator(self, name: str, *, role: str = "operator", online: bool = True, **values: Any) -> Actor:
         return await add_operator(self.memory.scope, name, role=role, online=online, **values)
 
@@ -56,7 +62,7 @@ class Counter:
     async def write(self, text: str, conversation: str = "c1", *, store: bool = True, **more: Any) -> Placement:
         """Accept a customer's message and put it into its ticket; ``store`` it as a turn does."""
         claimed = await self.accept(text, conversation, **more)
-        placement = await self.tickets.place(claimed)
+        placement = await self.flow.place(claimed)
         assert placement
         if store:
             await self.memory.turns.begin(claimed.inbound)

@@ -39,8 +39,8 @@ async def test_messages_of_one_matter_share_a_ticket(counter: Counter) -> None:
 
 async def test_a_message_is_placed_once(counter: Counter) -> None:
     claimed = await counter.accept("hi")
-    first = await counter.tickets.place(claimed)
-    second = await counter.tickets.place(claimed)
+    first = await counter.flow.place(claimed)
+    second = await counter.flow.place(claimed)
     assert first and second and first.ticket.id == second.ticket.id
     assert second.is_repeated and not first.is_repeated
     assert await counter.kinds(first.ticket.id) == ["opened", "message"]
@@ -175,7 +175,7 @@ async def test_the_bot_reads_what_the_customer_got(counter: Counter) -> None:
 async def test_taking_over_stops_the_bots_turn(counter: Counter) -> None:
     ada = await counter.operator("ada")
     claimed = await counter.accept("help")
-    placement = await counter.tickets.place(claimed)
+    placement = await counter.flow.place(claimed)
     assert placement
     await counter.tickets.take_over(placement.ticket.id, ada)
     assert counter.stopped == [claimed.id]
@@ -285,7 +285,7 @@ async def test_events_are_read_once(counter: Counter) -> None:
 
 async def test_a_hundred_messages_at_once_open_one_ticket(counter: Counter) -> None:
     claimed = [await counter.accept(f"message {number}") for number in range(30)]
-    placed = await asyncio.gather(*(counter.tickets.place(one) for one in claimed))
+    placed = await asyncio.gather(*(counter.flow.place(one) for one in claimed))
     assert len({placement.ticket.id for placement in placed if placement}) == 1
     assert sum(placement.is_new for placement in placed if placement) == 1
 
@@ -350,11 +350,11 @@ async def test_merging_into_a_ticket_of_the_bot_keeps_the_holder_and_stops_the_b
     inbox = InboxRepository(counter.memory.scope)
     await inbox.update_settings(first.conversation_id, **{CHOSEN_TICKET: first.number})
     asked = await counter.accept("and the bill?")
-    placement = await counter.tickets.place(asked)
+    placement = await counter.flow.place(asked)
     assert placement and placement.ticket.id == first.id
     merged = await counter.tickets.merge(held.id, first.id, ada)
     assert (merged.state, merged.operator_name) == ("human", "Ada") and merged.first_response_at
-    assert counter.stopped == [asked.id] and await counter.tickets.stopped(asked) == "takeover"
+    assert counter.stopped == [asked.id] and await counter.flow.stopped(asked) == "takeover"
     drafts = await Drafts(counter.memory.scope).of(first.id, ada.operator_id or "")
     assert "half a sentence" in str(drafts)
 
@@ -402,7 +402,7 @@ async def test_a_delivery_of_a_forgotten_customer_is_noted_nowhere(counter: Coun
     assert claimed and person
     await counter.memory.people.forget(person.id)
     async with asyncio.timeout(10):
-        await DatabaseRetry().run(partial(counter.tickets.note_delivery, claimed, is_sent=True))
+        await DatabaseRetry().run(partial(counter.flow.note_delivery, claimed, is_sent=True))
     assert await counter.queries.listed(TicketFilter()) == []
 
 
@@ -464,10 +464,10 @@ async def test_an_unassigned_ticket_is_not_snoozed(counter: Counter) -> None:
 async def test_an_answer_that_is_noted_late_is_not_the_last_message(counter: Counter) -> None:
     ada = await counter.operator("ada")
     claimed = await counter.accept("help")
-    placement = await counter.tickets.place(claimed)
+    placement = await counter.flow.place(claimed)
     assert placement
     replied = await counter.tickets.reply(placement.ticket.id, ada, "Ada here.")
-    await counter.tickets.note_answer(claimed)
+    await counter.flow.note_answer(claimed)
     now = await counter.queries.get(replied.id)
     assert (now.last_from, now.last_message_at) == ("operator", replied.last_message_at)
 

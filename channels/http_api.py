@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -13,25 +10,11 @@ import httpx
 from qwendesk.certificates import trusted_certificates
 from qwendesk.errors import ChannelError, reason
 from qwendesk.proxies import proxy_errors
+from qwendesk.safe_fetch import parse_retry_after
 
 _TIMEOUT_SECONDS = 20.0
-_MAX_HEADER_CHARS = 64
-_MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
 _PERMANENT_STATUSES = {401, 403, 404, 410}
 _RETRY_STATUSES = {408, 409, 423, 425, 429}
-
-
-def parse_retry_after(said: str, now: float | None = None) -> float | None:
-    """Return the seconds to wait by a ``Retry-After`` header, given in seconds or as a date; None if it is neither."""
-    said = said.strip()[:_MAX_HEADER_CHARS]
-    if said.isascii() and said.isdecimal():
-        return min(float(said), _MAX_RETRY_AFTER_SECONDS)
-    try:
-        until = parsedate_to_datetime(said)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    wait = until.replace(tzinfo=until.tzinfo or UTC).timestamp() - (time.time() if now is None else now)
-    return min(max(0.0, wait), _MAX_RETRY_AFTER_SECONDS)
 
 
 class HttpApi:

@@ -127,8 +127,9 @@ class KnowledgeBase:
         max_embedded_passages: int | None = None,
         owner: str = "",
         timeout: float | None = None,
+        uri: str = "",
     ) -> IngestResult:
-        """Add a file that was sent with a message.
+        """Add a file that was sent with a message, or comes from another program.
 
         Args:
             name: name of the file.
@@ -138,12 +139,13 @@ class KnowledgeBase:
             max_embedded_passages: a longer document gets its vectors from ``reindex``; None: no limit.
             owner: the sender; one file of an owner is read at a time.
             timeout: seconds that reading may take; None: the limit of the knowledge base.
+            uri: identifies the document, such as its public address; empty: the name does.
 
         Raises:
             InputError: the file cannot be read; the text says why.
         """
         kind, encoding = mime_parts(mime)
-        raw = SourceFile(sent_file_uri(name), name, data, kind, encoding)
+        raw = SourceFile(uri or sent_file_uri(name), name, data, kind, encoding)
         options = IngestOptions(max_embedded_passages=max_embedded_passages, owner=owner, timeout=timeout)
         result = await self._ingestion.add_raw(raw, self._checked(scope), _ignore_progress, options)
         self._added_passages += result.chunks

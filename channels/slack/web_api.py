@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.http_api import parse_retry_after
 from qwendesk.errors import ChannelError, reason
 from qwendesk.messages import Outbound
+from qwendesk.safe_fetch import parse_retry_after
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient

@@ -159,6 +159,7 @@ class Satisfaction:
             Ticket.resolved_at >= since,
             Ticket.first_response_at.is_not(None),
             Ticket.merged_into_id.is_(None),
+            ~(Ticket.is_imported & (Ticket.version == 1)),  # closed before it came here
             Ticket.id.not_in(rated),
         )
         async with self._database.read() as connection:
@@ -166,7 +167,7 @@ class Satisfaction:
         count = 0
         for ticket in tickets:
             try:
-                count += not ticket.delivery.group and await self.ask(ticket)
+                count += ticket.is_reachable and not ticket.delivery.group and await self.ask(ticket)
             except TicketError as error:  # reopened or deleted meanwhile
                 log.debug("The customer of ticket %s is not asked for a rating: %s", ticket.number, error)
         return count

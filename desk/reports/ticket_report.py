@@ -208,12 +208,13 @@ async def _read(database: TenantDatabase, since: datetime, until: datetime) -> _
         concerned: dict[str, Any] = {}
         histories: defaultdict[str, list[Any]] = defaultdict(list)
         for some in _batches(sorted({row.ticket_id for row in events if row.kind in ("resolved", "replied")})):
-            found = await rows(select(*Ticket.__table__.columns).where(Ticket.id.in_(some)))
+            here = Ticket.id.in_(some) & ~Ticket.is_imported
+            found = await rows(select(*Ticket.__table__.columns).where(here))
             concerned |= {row.id: row for row in found}
             for row in await rows(select(*event).where(TicketEvent.ticket_id.in_(some)).order_by(TicketEvent.id)):
                 histories[row.ticket_id].append(row)
         return _Rows(
-            opened=await rows(opened_in.where(within(Ticket.created_at))),
+            opened=await rows(opened_in.where(within(Ticket.created_at), ~Ticket.is_imported)),
             first_handovers=await rows(_first_handovers(within(TicketEvent.at))),
             events=events,
             ratings=await rows(select(*rating).where(within(TicketRating.asked_at))),

@@ -227,12 +227,9 @@ async def add_ticket(connection: TenantConnection, actor: Actor, now: datetime, 
         now: when.
         values: columns of the ticket.
     """
-    # numbers are given one after the other
-    await connection.execute(select(Tenant.id).where(Tenant.id == connection.tenant).with_for_update(key_share=True))
-    number = select(func.coalesce(func.max(Ticket.number), 0) + 1)
     row = {
         "id": str(uuid7()),
-        "number": (await connection.execute(number)).scalar_one(),
+        "number": await next_number(connection),
         "state": "bot",
         "created_at": now,
         "updated_at": now,
@@ -241,6 +238,13 @@ async def add_ticket(connection: TenantConnection, actor: Actor, now: datetime, 
     await connection.execute(insert(Ticket), row)
     await add_event(connection, row["id"], "opened", actor, at=now)
     return await read_ticket(connection, row["id"])
+
+
+async def next_number(connection: TenantConnection) -> int:
+    """Return the number of the tenant's next ticket; until the end of the transaction nobody else gets one."""
+    await connection.execute(select(Tenant.id).where(Tenant.id == connection.tenant).with_for_update(key_share=True))
+    number = select(func.coalesce(func.max(Ticket.number), 0) + 1)
+    return int((await connection.execute(number)).scalar_one())
 
 
 def language_after(claimed: ClaimedMessage, ticket: TicketRecord | None) -> str | None:

@@ -319,7 +319,7 @@ def _messages(ticket_id: str, limit: int) -> Any:
         Message.text,
         Message.model,
         Message.operator_id,
-        Operator.display_name.label("operator_name"),
+        func.coalesce(Operator.display_name, Message.author).label("operator_name"),
         Message.parts,
         delivery.label("delivery"),
         Message.created_at,
@@ -350,7 +350,8 @@ def _message(row: Any, translations: tuple[Translation, ...]) -> ThreadMessage:
 
 
 def _notes(ticket_id: str) -> Any:
-    columns: tuple[Any, ...] = (*TicketNote.__table__.columns, Operator.display_name.label("operator_name"))
+    name = func.coalesce(Operator.display_name, TicketNote.author)
+    columns: tuple[Any, ...] = (*TicketNote.__table__.columns, name.label("operator_name"))
     return (
         select(*columns)
         .outerjoin(Operator, Operator.id == TicketNote.operator_id)

@@ -24,6 +24,8 @@ PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 Writer = Literal["customer", "bot", "operator"]
 Opens = Callable[[str | None, datetime], datetime | None]
 """Returns when a team that is closed at a time opens next; None if it is open, or has no hours."""
+IMPORT_CHANNEL = "{}-import"
+"""Channel of conversations that were imported from another help desk; nothing can be sent there."""
 _MAX_NAME_CHARS = 30
 """Characters of a customer's name on a channel from which it is taken for an id, unless it is an address."""
 
@@ -134,6 +136,8 @@ class TicketRecord:
     last_from: Writer
     created_at: datetime
     updated_at: datetime
+    is_imported: bool = False
+    """Whether it comes from another help desk."""
 
     @property
     def is_open(self) -> bool:
@@ -144,6 +148,11 @@ class TicketRecord:
     def bot_answers(self) -> bool:
         """Whether the bot answers the customer's messages."""
         return self.state == "bot"
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether a message can be sent to the customer; there is no way to the conversation of an imported ticket."""
+        return not self.channel.endswith(IMPORT_CHANNEL.format(""))
 
     @property
     def customer(self) -> str:

@@ -152,6 +152,7 @@ async def _store(
         "parts": parts_of(stored),
         "ticket_id": ticket.id,
         "operator_id": operator.operator_id,
+        "author": None if operator.operator_id else operator.name or None,
         "created_at": datetime.now(UTC),
     }
     await connection.execute(insert(Message), row)

@@ -615,6 +615,13 @@ class Tickets:
         key: str,
         buttons: Sequence[Sequence[str]] = (),
     ) -> int | None:
+        if not ticket.is_reachable:
+            if operator is None:
+                return None
+            raise TicketError(
+                f"Ticket {ticket.number} was imported, and nothing can be sent to its customer from here: answer where "
+                "the customer writes, or import with --reply-by-mail."
+            )
         outgoing = OutgoingMessage(text, key, operator, tuple(files), buttons)
         return await send_message(connection, self._database.dialect, self._enqueue, ticket, outgoing)
 

@@ -15,7 +15,7 @@ from qwendesk.desk.webhooks.signing import signed_headers
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.printable import one_line
-from qwendesk.safe_fetch import Fetcher, Posted
+from qwendesk.safe_fetch import Fetcher, Posted, parse_retry_after
 from qwendesk.webhook_settings import WebhookSettings
 
 RETRY_PAUSES: tuple[timedelta, ...] = (
@@ -177,6 +177,4 @@ def _error_of(answer: Posted, *, with_answer: bool = True) -> str | None:
 
 def _retry_after(answer: Posted) -> timedelta:
     """Return the pause that a server asks for, up to an hour."""
-    seconds = answer.retry_after.strip()
-    asked = timedelta(seconds=int(seconds)) if seconds.isascii() and seconds.isdigit() and len(seconds) < 10 else None
-    return min(asked or timedelta(), _MAX_RETRY_AFTER)
+    return min(timedelta(seconds=parse_retry_after(answer.retry_after) or 0.0), _MAX_RETRY_AFTER)

@@ -76,7 +76,7 @@ def _conversations(person: str) -> Iterator[Part]:
     answered = select(asked.id).where(
         asked.conversation_id == Message.conversation_id, asked.sequence == Message.sequence, asked.person_id == person
     )
-    told = Message.ticket_id.in_(_tickets_of(person)) & (Message.role == "operator")
+    told = _is_told(person)
     of_messages = Message.conversation_id.in_(theirs), or_(Message.person_id == person, answered.exists(), told)
     order = (Message.conversation_id, Message.sequence, Message.role.desc(), Message.part)
     turns = select(Turn.id).where(Turn.question_id.in_(questions))
@@ -168,8 +168,7 @@ async def erase(connection: TenantConnection, person: str, answering: str | None
     counts["kb_document"] = await run(delete(KbDocument).where(KbDocument.person_id == person))
     counts["fact"] = await run(delete(StoredFact).where(StoredFact.person_id == person))
     # Turns, tool calls, files and ratings are deleted with their messages.
-    told = Message.ticket_id.in_(_tickets_of(person)) & (Message.role == "operator")
-    messages = or_(Message.person_id == person, _is_answer_to(person), told)
+    messages = or_(Message.person_id == person, _is_answer_to(person), _is_told(person))
     counts["message"] = await run(delete(Message).where(Message.conversation_id.in_(written_in), messages))
     counts["message"] += await run(_delete_told_to_nobody(conversations))
     # Events, notes and drafts are deleted with their tickets.
@@ -184,11 +183,20 @@ async def erase(connection: TenantConnection, person: str, answering: str | None
     return counts
 
 
+def _is_told(person: str) -> ColumnElement[bool]:
+    """Return the condition for messages to a person in their tickets: operators', and the bot's that answer nobody."""
+    asked = aliased(Message)
+    here = (asked.conversation_id == Message.conversation_id) & (asked.sequence == Message.sequence)
+    answers = exists(asked.id).where(here, asked.role == "user")
+    by_desk = or_(Message.role == "operator", (Message.role == "assistant") & ~answers)
+    return Message.ticket_id.in_(_tickets_of(person)) & by_desk
+
+
 def _delete_told_to_nobody(conversations: list[str]) -> Delete:
-    """Return the statement that deletes operators' messages of conversations in which nobody's message is left."""
+    """Return the statement that deletes the desk's messages of conversations in which nobody's message is left."""
     asked = aliased(Message)
     somebody = exists(asked.id).where(asked.conversation_id == Message.conversation_id, asked.role == "user")
-    return delete(Message).where(Message.conversation_id.in_(conversations), Message.role == "operator", ~somebody)
+    return delete(Message).where(Message.conversation_id.in_(conversations), Message.role != "user", ~somebody)
 
 
 async def _forget_in_other_tickets(connection: TenantConnection, person: str, conversations: list[str]) -> None:

@@ -130,6 +130,8 @@ class Message(Base):
     ticket_id: Mapped[str | None] = mapped_column(Text, ForeignKey("ticket.id", ondelete="SET NULL"), index=True)
     operator_id: Mapped[str | None] = mapped_column(Text, ForeignKey("operator.id", ondelete="SET NULL"), index=True)
     """The writer of an operator's message."""
+    author: Mapped[str | None]
+    """The name of an operator who has no account here, such as of an imported message."""
     created_at: Mapped[datetime]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, false
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -55,6 +55,8 @@ class Ticket(Base):
     """Why it was handed over last, such as ``asked``, ``failed_checks``, ``anger``."""
     signals: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     """What the rules of handing over count, such as answers of low confidence in a row."""
+    is_imported: Mapped[bool] = mapped_column(server_default=false())
+    """Whether it comes from another help desk: reports count only what was done to it here."""
     version: Mapped[int] = mapped_column(server_default=sql("1"))
     """Incremented by each change."""
     merged_into_id: Mapped[str | None] = mapped_column(Text, ForeignKey("ticket.id", ondelete="SET NULL"))
@@ -102,6 +104,8 @@ class TicketNote(Base):
     tenant_id: Mapped[TenantId]
     ticket_id: Mapped[TicketId]
     operator_id: Mapped[OperatorId]
+    author: Mapped[str | None]
+    """The name of a writer who has no account here."""
     text: Mapped[str]
     mentions: Mapped[list[str]] = mapped_column(Json, server_default=sql("'[]'"))
     """Ids of the operators who are mentioned."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -60,6 +63,8 @@ _WRAPPING = [IPv6Network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96")]
 REDIRECTS = 5
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _AGENT = "qwendesk"
+_MAX_HEADER_CHARS = 64
+_MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,16 @@ class Fetched:
     """Last part of the URL's path."""
     encoding: str = ""
     """Encoding declared by the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A server's answer, whatever its status."""
+
+    status: int
+    body: bytes
+    retry_after: str
+    """The header ``Retry-After``; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +151,24 @@ class Fetcher:
                 await response.aclose()
         text = body.decode("utf-8", "replace")
         return Posted(response.status_code, text, response.headers.get("retry-after", ""))
+
+    async def ask(
+        self, url: str, headers: Mapping[str, str], *, method: str = "GET", content: bytes | None = None
+    ) -> Answered:
+        """Return a server's whole answer, whatever its status; a redirect is not followed, as it would get the headers.
+
+        Raises:
+            InputError: the address may not be asked, does not answer, or sends too much.
+        """
+        async with self._asking() as client:
+            response = await client.send(await self._request(client, url, method, content, headers), stream=True)
+            try:
+                body = await _beginning(response, self._most + 1)
+            finally:
+                await response.aclose()
+        if len(body) > self._most:
+            raise InputError(f"the answer has more than {self._most / 1e6:,.0f} MB")
+        return Answered(response.status_code, body, response.headers.get("retry-after", ""))
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -253,6 +286,19 @@ async def resolved(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def parse_retry_after(said: str, now: float | None = None) -> float | None:
+    """Return the seconds to wait by a ``Retry-After`` header, given in seconds or as a date; None if it is neither."""
+    said = said.strip()[:_MAX_HEADER_CHARS]
+    if said.isascii() and said.isdecimal():
+        return min(float(said), _MAX_RETRY_AFTER_SECONDS)
+    try:
+        until = parsedate_to_datetime(said)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    wait = until.replace(tzinfo=until.tzinfo or UTC).timestamp() - (time.time() if now is None else now)
+    return min(max(0.0, wait), _MAX_RETRY_AFTER_SECONDS)
 
 
 def mime_parts(mime: str) -> tuple[str, str]:

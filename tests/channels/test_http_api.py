@@ -10,10 +10,10 @@ from starlette.applications import Starlette
 
 from qwendesk.channels.base import Channel
 from qwendesk.channels.chatwoot.channel import ChatwootChannel
-from qwendesk.channels.http_api import parse_retry_after
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.channels.web.pages import ChatPage
 from qwendesk.channels.webhook.channel import WebhookChannel
+from qwendesk.safe_fetch import parse_retry_after
 from qwendesk.testing.simulators.webhook import SECRET
 
 _NOW = 1_445_412_480.0

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from qwendesk.channels.http_api import parse_retry_after
 from qwendesk.channels.web.sessions import FrameQueue, VisitorSession, shown_frame
 from qwendesk.desk.access import AccessPolicy
 from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.memory.tables.facts import LinkCode
 from qwendesk.memory.tables.inbox import Access, InboundEvent, RateBucket
+from qwendesk.safe_fetch import parse_retry_after
 from tests.desk.parts import Running, running
 
 Shift = Callable[[float], None]

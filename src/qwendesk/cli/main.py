@@ -18,6 +18,7 @@ COMMANDS = {
     "handover": "Tell why messages would be handed over to a person.",
     "pairing": "Decide who may use the desk.",
     "tickets": "List, answer and change the tickets of customers.",
+    "imports": "Import contacts, conversations, articles and canned answers from Chatwoot or Zammad.",
     "operators": "Manage the accounts of the people who answer customers.",
     "translate": "Translate a text as the desk does, and manage the glossary.",
     "canned": "Manage canned answers: written once, translated, reviewed.",

@@ -1,0 +1,1 @@
+"""Imports from other help desks: contacts, conversations, articles and canned answers of Chatwoot and Zammad."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 from qwendesk.channels.markup.render import markdown_parser
-from qwendesk.printable import one_line
+from qwendesk.printable import literal_markdown, one_line
 
-_MARKUP = re.compile(r"[*`~\[\]<>&\\$|#]|(?<!\w)_|_(?!\w)|^[-+=]|^\d{1,9}[.)]")
-"""What could be Markdown in a name at the beginning of a text."""
 _ISOLATED, _END = "\u2068", "\u2069"
 _DIRECTIONS = {"L": "ltr", "R": "rtl", "AL": "rtl"}
 
@@ -22,7 +19,7 @@ def with_name(name: str, text: str) -> str:
     name = " ".join(one_line(name).split())
     if not name:
         return text
-    shown = _MARKUP.sub(lambda found: "".join(f"&#{ord(sign)};" for sign in found[0]), name)
+    shown = literal_markdown(name)
     directions = {_direction(name), _direction(text)}
     if len(directions) > 1 and "rtl" in directions:
         shown = f"{_ISOLATED}{shown}{_END}"

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, uuid5
 
 from cachetools import TTLCache
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import exists, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.handover.texts import handed_back_text, taken_over_text
@@ -44,6 +45,7 @@ from qwendesk.desk.tickets.records import (
 )
 from qwendesk.desk.tickets.sending import OutgoingMessage, is_stored, note_message, send_message
 from qwendesk.desk.tickets.withdrawal import drop_answer, let_bot_answer, stop_bot, store_unanswered
+from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
@@ -422,8 +424,25 @@ class Tickets:
         return is_new
 
     @unit_of_work
-    async def note(self, ticket_id: str, operator: Actor, text: str, mentions: Collection[str] = ()) -> str:
-        """Add a note that only operators see; return its id.
+    async def note(
+        self,
+        ticket_id: str,
+        operator: Actor,
+        text: str,
+        mentions: Collection[str] = (),
+        *,
+        key: str = "",
+        written_in: str = "",
+    ) -> str:
+        """Add a note that only operators see, the same key once; return its id.
+
+        Args:
+            ticket_id: the ticket's id.
+            operator: who writes.
+            text: the note.
+            mentions: ids of the operators who are mentioned.
+            key: identifies the note; empty: a new one.
+            written_in: the channel of the operators' room that it was written in; empty: somewhere else.
 
         Raises:
             TicketError: the note is empty.
@@ -433,15 +452,17 @@ class Tickets:
         async with self._database.write() as connection:
             await lock_ticket(connection, ticket_id)
             row = {
-                "id": str(uuid7()),
+                "id": str(uuid5(UUID(ticket_id), key) if key else uuid7()),
                 "ticket_id": ticket_id,
                 "operator_id": operator.operator_id,
                 "text": text.strip(),
                 "mentions": list(mentions),
                 "created_at": datetime.now(UTC),
             }
-            await connection.execute(insert(TicketNote), row)
-            await add_event(connection, ticket_id, "noted", operator, changes={"mentions": list(mentions)})
+            adding = upsert(self._database.dialect, TicketNote).on_conflict_do_nothing(index_elements=["id"])
+            if (await connection.execute(adding.returning(TicketNote.id), row)).scalar_one_or_none():
+                changes = {"mentions": list(mentions), "note": row["id"], **_room(written_in)}
+                await add_event(connection, ticket_id, "noted", operator, changes=changes)
         return str(row["id"])
 
     # matters that are one, or two
@@ -483,6 +504,7 @@ class Tickets:
         *,
         key: str = "",
         force: bool = False,
+        written_in: str = "",
     ) -> TicketRecord:
         """Send an operator's message, which takes the ticket over; the same key sends it once.
 
@@ -495,6 +517,7 @@ class Tickets:
             files: files that go with it.
             key: identifies the message; empty: a new one.
             force: write although a colleague holds the ticket, which takes it over.
+            written_in: the channel of the operators' room that it was written in; empty: somewhere else.
 
         Raises:
             TicketConflict: a colleague holds the ticket.
@@ -512,9 +535,8 @@ class Tickets:
                 changes: dict[str, Any] = {"last_message_at": now, "last_from": "operator", "waiting_since": None}
                 if ticket.first_response_at is None:
                     changes["first_response_at"] = now
-                ticket = await change_ticket(
-                    connection, ticket, "replied", operator, changes, noted={"sequence": sequence}, at=now
-                )
+                noted = {"sequence": sequence, **_room(written_in)}
+                ticket = await change_ticket(connection, ticket, "replied", operator, changes, noted=noted, at=now)
         return ticket
 
     @unit_of_work
@@ -668,6 +690,11 @@ def _are_set(ticket: TicketRecord, changes: Mapping[str, Any]) -> bool:
     if "tags" in values:
         values["tags"] = list(ticket.tags)
     return values == dict(changes)
+
+
+def _room(channel: str) -> dict[str, str]:
+    """Return what an event notes of the operators' room that its text was written in."""
+    return {"room": channel} if channel else {}
 
 
 def _tags(tags: Collection[str]) -> list[str]:

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from qwendesk.desk.webhooks.deliveries import ClaimedDelivery, Deliveries
+from qwendesk.desk.tickets.event_deliveries import RETRY_PAUSES, ClaimedDelivery, EventDeliveries, next_try
 from qwendesk.desk.webhooks.payload import read_payload, test_payload
 from qwendesk.desk.webhooks.signing import signed_headers
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.printable import one_line
 from qwendesk.safe_fetch import Fetcher, Posted, parse_retry_after
-from qwendesk.webhook_settings import WebhookSettings
+from qwendesk.webhook_settings import ALL_EVENTS, WebhookSettings
 
-RETRY_PAUSES: tuple[timedelta, ...] = (
-    timedelta(seconds=5),
-    timedelta(seconds=30),
-    timedelta(minutes=2),
-    timedelta(minutes=10),
-    timedelta(minutes=30),
-    timedelta(hours=2),
-    timedelta(hours=5),
-    timedelta(hours=10),
-    timedelta(hours=14),
-)
-"""Pauses between tries, about 32 hours in all; each is lengthened by up to a fifth at random."""
-_JITTER = 0.2
 _MAX_RETRY_AFTER = timedelta(hours=1)
 _POLL_SECONDS = 1.0
 _PRUNE = timedelta(hours=1)
@@ -66,7 +52,7 @@ class WebhookSender:
         lease_margin: timedelta = _LEASE_MARGIN,
     ) -> None:
         self._database = database
-        self._deliveries = Deliveries(database)
+        self._deliveries = EventDeliveries(database)
         self._webhooks = webhooks
         self._pauses = pauses
         self._poll_seconds = poll_seconds
@@ -107,7 +93,8 @@ class WebhookSender:
     async def send_due(self, webhook: WebhookSettings) -> int:
         """Send the deliveries that are due, at most four; return how many were tried."""
         now = datetime.now(UTC)
-        await self._deliveries.feed(webhook, now)
+        kinds = None if ALL_EVENTS in webhook.events else webhook.events
+        await self._deliveries.feed(webhook.label, now, kinds)
         lease = timedelta(seconds=webhook.timeout) + self._lease_margin
         claimed = await self._deliveries.claim(webhook.label, now, lease, _AT_ONCE)
         await asyncio.gather(*(self._send(webhook, delivery) for delivery in claimed))
@@ -127,18 +114,12 @@ class WebhookSender:
             response_status = answer.status
             # an answer may repeat the texts of customers that it was sent
             error, wait = _error_of(answer, with_answer=not webhook.include_text), _retry_after(answer)
-        next_at = None if error is None else self._next_try(delivery.attempt, response_status, wait)
+        is_over = error is None or response_status == _GONE
+        next_at = None if is_over else next_try(delivery.attempt, wait, self._pauses)
         if error is not None and next_at is None:
             cause = error if response_status is None else f"the server answers {response_status}"
             log.warning("A delivery to webhook %s is given up ('qwendesk webhooks failed'): %s", webhook.label, cause)
         await self._deliveries.finish(delivery, response_status=response_status, error=error, next_at=next_at)
-
-    def _next_try(self, attempt: int, response_status: int | None, wait: timedelta) -> datetime | None:
-        """Return when a delivery is tried again; None: it is given up."""
-        if attempt > len(self._pauses) or response_status == _GONE:
-            return None
-        pause = self._pauses[attempt - 1] * (1 + random.uniform(0, _JITTER))
-        return datetime.now(UTC) + max(pause, wait)
 
 
 async def post(webhook: WebhookSettings, id_: str, body: bytes) -> Posted:

@@ -18,6 +18,7 @@ PRESET_LABELS: dict[SnoozePreset, str] = {
     "1w": "1 week",
 }
 _MORNING = time(9)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def until(preset: SnoozePreset, zone: str = "", now: datetime | None = None) -> datetime:
@@ -53,6 +54,21 @@ def written_time(text: str, zone: str = "") -> datetime:
         return (at if at.tzinfo else at.replace(tzinfo=_zone(zone))).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InputError(f"{text[:40]!r} is no date and time; write it as '2030-01-31T09:00'.") from error
+
+
+def time_or_duration(text: str, now: datetime | None = None) -> datetime:
+    """Return a time that is written as a duration, or as an ISO time in the machine's time zone.
+
+    Raises:
+        InputError: it is neither.
+    """
+    amount, unit = text[:-1], text[-1:].lower()
+    if amount.isascii() and amount.isdecimal() and len(amount) <= 4 and unit in _UNITS:
+        return (now or datetime.now().astimezone()) + timedelta(**{_UNITS[unit]: int(amount)})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise InputError(f"{text[:40]!r} is no time; give 30m, 4h, 2d, or 2026-12-24T09:00.") from None
 
 
 def _zone(name: str) -> tzinfo:

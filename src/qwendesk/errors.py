@@ -103,6 +103,10 @@ class ChannelError(QwendeskError):
         self.permanent = permanent
 
 
+class ThreadGone(ChannelError):
+    """The thread or topic of a message was deleted on the platform."""
+
+
 class StoreError(QwendeskError):
     """The database could not be read or written.
 

@@ -155,6 +155,10 @@ class Inbound:
     display_name: str = ""
     from_operator: bool = False
     """Whether a person of the desk has written it to the customer on the platform itself, so that it is delivered."""
+    in_operators_room: bool = False
+    """Whether it was written in the operators' room of its channel, so that it is no customer's message."""
+    change: Literal["", "edited", "deleted"] = ""
+    """What was done in the operators' room to the message ``reply_to``, which was written before; empty: it is new."""
     sequence: int | None = None
     """Sequence number in the conversation, assigned at acceptance; None: the next one."""
     unsupported_media: str | None = None

@@ -1,12 +1,15 @@
-"""Escape untrusted text for terminals, logs and lists."""
+"""Escape untrusted text for terminals, logs, lists and Markdown."""
 
 from __future__ import annotations
 
+import re
 from unicodedata import category
 
 _JOINERS = "\u200c\u200d"
 """Invisible characters that names need: in Persian, in Indic scripts, in emoji."""
 REPLACEMENT = "\ufffd"
+_MARKDOWN = re.compile(r"[*`~\[\]<>&\\$|#]|(?<!\w)_|_(?!\w)|^[^\S\n]*[-+=]|^[^\S\n]*\d{1,9}[.)]", re.MULTILINE)
+"""What could be Markdown in a text."""
 
 
 def one_line(text: str, instead: str = REPLACEMENT) -> str:
@@ -32,3 +35,8 @@ def _shown(sign: str, instead: str) -> str:
     if sign.isprintable() or sign in _JOINERS:
         return sign
     return " " if category(sign) == "Zs" else instead
+
+
+def literal_markdown(text: str) -> str:
+    """Return a text as Markdown that shows it as it is."""
+    return _MARKDOWN.sub(lambda found: "".join(f"&#{ord(sign)};" for sign in found[0]), text)

@@ -19,8 +19,8 @@ from qwendesk.desk.tickets.records import CUSTOMER
 from qwendesk.errors import ConfigError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.tables.conversations import Conversation
+from qwendesk.memory.tables.event_deliveries import EventDelivery
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent
-from qwendesk.memory.tables.webhooks import WebhookDelivery
 from qwendesk.settings import load_settings
 from qwendesk.webhook_settings import EVENT_KINDS
 from tests.databases import put_migrated
@@ -65,7 +65,7 @@ async def _fail(file: Path) -> str:
         await connection.execute(insert(Ticket), {"id": ticket, "last_message_at": now, **told, **at})
         await add_event(connection, ticket, "opened", CUSTOMER)
         (event,) = (await connection.execute(TicketEvent.__table__.select())).all()
-        row = {"webhook": "crm", "event_id": event.id, "ticket_id": ticket, "kind": "opened", "status": "failed"}
+        row = {"reader": "crm", "event_id": event.id, "ticket_id": ticket, "kind": "opened", "status": "failed"}
         tried = {
             "attempts": 10,
             "next_at": now,
@@ -73,7 +73,7 @@ async def _fail(file: Path) -> str:
             "finished_at": now,
             "error": "the server answers 500",
         }
-        await connection.execute(insert(WebhookDelivery), {"id": str(uuid7()), **row, **tried})
+        await connection.execute(insert(EventDelivery), {"id": str(uuid7()), **row, **tried})
     await memory.aclose()
     return str(event.id)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
-
-import regex
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from qwendesk.desk.operators.accounts import OperatorRecord
+from qwendesk.desk.operators.mentions import mentioned, unknown_names
 from qwendesk.desk.tickets.records import TicketConflict, TicketError, TicketGone, TicketRecord
 from qwendesk.desk.workspace.drafts import MAX_DRAFT_CHARS, DraftKind
 from qwendesk.errors import InputError, StoreError
@@ -108,7 +104,7 @@ class ComposerPages:
         names = ", ".join(one.display_name for one in found)
         after = f"{ticket_path(ticket)}?sent={ticket.number}-note#composer"
         said = f"Noted for {names}." if names else "Noted."
-        if unknown := _unknown(text, found):
+        if unknown := unknown_names(text, found):
             said += f" Nobody was told by the name {', '.join(f'@{name}'[:60] for name in unknown[:5])}."
         return request.redirect(after, said=said)
 
@@ -121,37 +117,6 @@ class ComposerPages:
         if request.headers.get("x-draft"):  # the page saves while the operator types
             return Response(status_code=204)
         return request.redirect(f"{ticket_path(ticket)}#composer")
-
-
-def mentioned(text: str, operators: list[OperatorRecord]) -> list[OperatorRecord]:
-    """Return the operators whom a note mentions by ``@`` and their log-in names, or names that no other one has."""
-    active = [one for one in operators if one.disabled_at is None]
-    known = {_plain(one.name) for one in active}
-    shown = Counter(_plain(one.display_name) for one in active)
-    names = _mentions(text)
-    return [
-        one
-        for one in active
-        if _plain(one.name) in names or ((own := _plain(one.display_name)) in names - known and shown[own] == 1)
-    ]
-
-
-def _unknown(text: str, found: list[OperatorRecord]) -> list[str]:
-    """Return the names in a note that mention nobody."""
-    told = {_plain(name) for one in found for name in (one.name, one.display_name)}
-    return sorted(_mentions(text) - told)
-
-
-def _mentions(text: str) -> set[str]:
-    return {_plain(name) for name in _mention().findall(text)}
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold().rstrip(".-_")
-
-
-def _mention() -> regex.Pattern[str]:
-    return regex.compile(r"(?<![\p{L}\p{N}_@])[@＠]([\p{L}\p{M}\p{N}._-]+)")
 
 
 def _text(form: FormData) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from qwendesk.desk.handover.reasons import IN_WORDS
 from qwendesk.desk.operators.accounts import OperatorRecord
 from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread, Translation
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketNoteRecord
+from qwendesk.desk.workspace.event_words import IN_THREAD, event_words, reason_words
 from qwendesk.desk.workspace.lists import ViewName
 from qwendesk.desk.workspace.snoozing import PRESET_LABELS
 from qwendesk.routing.signals.language import english_name
@@ -34,22 +34,7 @@ STATE_LABELS = {
     "snoozed": "snoozed",
     "resolved": "resolved",
 }
-_PLAIN = {
-    "opened": "opened it",
-    "taken_over": "took it over",
-    "handed_back": "handed it back to the bot",
-    "assigned": "assigned it",
-    "resolved": "resolved it",
-    "reopened": "reopened it",
-    "woken": "woke it",
-    "merged": "merged it into another ticket",
-    "merged_from": "merged{number} into it",
-    "split": "split{number} from it",
-    "split_from": "split it from{number}",
-}
 _UNITS = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"))
-_HIDDEN = frozenset({"message", "answered", "replied", "noted", "delivered", "not_delivered"})
-"""Events whose message or note is in the thread itself."""
 _ENDS = {"delivered": "sent", "not_delivered": "failed"}
 """Kinds of events that end a delivery, and its status then."""
 _DELIVERY_DAYS = timedelta(days=35)
@@ -144,30 +129,7 @@ class Presenter:
 
     def event(self, event: TicketEventRecord) -> str:
         """Return what an event was, in words."""
-        who = event.operator_name or {"customer": "The customer", "bot": "The bot"}.get(event.actor, "A rule")
-        return f"{who} {_happened(event)}"
-
-
-def _happened(event: TicketEventRecord) -> str:
-    """Return what somebody did, without who."""
-    changes, kind = event.changes, event.kind.replace("_", " ")
-    number = f" #{changes['number']}" if "number" in changes else ""
-    match event.kind:
-        case "handed_over":
-            return f"handed it over: {reason_words(event.reason)}"
-        case "assigned" if not changes.get("operator_id"):
-            return "unassigned it"
-        case "snoozed":
-            until = str(changes.get("snoozed_until") or "")[:16].replace("T", " ")
-            return f"snoozed it until {until} UTC"
-        case "updated":
-            return f"set {', '.join(_change(name, value) for name, value in changes.items()) or 'the subject'}"
-    return _PLAIN.get(event.kind, kind + number).format(number=number)
-
-
-def _change(name: str, value: Any) -> str:
-    shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-    return f"{name} to {shown or 'nothing'}"
+        return event_words(event)
 
 
 def _problem(translation: Translation | None) -> str:
@@ -178,12 +140,6 @@ def _problem(translation: Translation | None) -> str:
     if translation.status == "refused":
         return "Not translated: the translation changed a name, a number or a link."
     return "Not translated: no model answered."
-
-
-def reason_words(code: str | None) -> str:
-    """Return why a ticket was handed over, in words."""
-    told = next((words for known, words in IN_WORDS.items() if known == code), None)
-    return told or (code or "").replace("_", " ")
 
 
 def deliveries(thread: TicketThread, now: datetime | None = None) -> dict[str, str]:
@@ -214,7 +170,7 @@ def thread_items(thread: TicketThread) -> list[ThreadItem]:
     """Return messages, notes and events in one order; events that follow each other are one item."""
     items = [ThreadItem(message.created_at, message=message) for message in thread.messages]
     items += [ThreadItem(note.created_at, note=note) for note in thread.notes]
-    items += [ThreadItem(event.at, events=(event,)) for event in thread.events if event.kind not in _HIDDEN]
+    items += [ThreadItem(event.at, events=(event,)) for event in thread.events if event.kind not in IN_THREAD]
     merged: list[ThreadItem] = []
     for item in sorted(items, key=lambda one: one.at):
         if item.events and merged and merged[-1].events:

@@ -15,7 +15,7 @@ from qwendesk.printable import one_line
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from qwendesk.desk.webhooks.deliveries import Deliveries
+    from qwendesk.desk.tickets.event_deliveries import EventDeliveries
     from qwendesk.settings import Settings
     from qwendesk.webhook_settings import WebhookSettings
 
@@ -64,14 +64,14 @@ def secret() -> None:
 
 
 async def _list(as_json: bool) -> None:
-    from qwendesk.desk.webhooks.deliveries import WebhookCounts
+    from qwendesk.desk.tickets.event_deliveries import DeliveryCounts
     from qwendesk.redaction import redact
 
     async with _opened() as (deliveries, settings):
         counts = await deliveries.counts()
     rows: list[dict[str, Any]] = [
         {"name": webhook.label, "url": redact(webhook.url), "events": list(webhook.events)}
-        | asdict(counts.get(webhook.label, WebhookCounts()))
+        | asdict(counts.get(webhook.label, DeliveryCounts()))
         for webhook in settings.webhooks
     ]
     if as_json:
@@ -90,11 +90,13 @@ async def _failed(as_json: bool) -> None:
     async with _opened() as (deliveries, _):
         found = await deliveries.failed()
     if as_json:
-        _write([asdict(delivery) for delivery in found])
+        _write(
+            [{"webhook" if name == "reader" else name: value for name, value in asdict(one).items()} for one in found]
+        )
         return
     for delivery in found:
         typer.echo(f"{delivery.id}  {delivery.created_at:%Y-%m-%d %H:%M}  {delivery.kind}")
-        typer.echo(f"    {one_line(delivery.webhook)}: {delivery.attempts} tries; {one_line(delivery.error)}")
+        typer.echo(f"    {one_line(delivery.reader)}: {delivery.attempts} tries; {one_line(delivery.error)}")
     if not found:
         typer.echo("There are no failed deliveries.", err=True)
 
@@ -145,8 +147,8 @@ def _named(names: list[str]) -> list[WebhookSettings]:
 
 
 @asynccontextmanager
-async def _opened() -> AsyncIterator[tuple[Deliveries, Settings]]:
-    from qwendesk.desk.webhooks.deliveries import Deliveries
+async def _opened() -> AsyncIterator[tuple[EventDeliveries, Settings]]:
+    from qwendesk.desk.tickets.event_deliveries import EventDeliveries
     from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
@@ -154,7 +156,7 @@ async def _opened() -> AsyncIterator[tuple[Deliveries, Settings]]:
     memory = Memory(settings.database, tenant=settings.tenant)
     await memory.open()
     try:
-        yield Deliveries(memory.scope), settings
+        yield EventDeliveries(memory.scope), settings
     finally:
         await memory.aclose()
 

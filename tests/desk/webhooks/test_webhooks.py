@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, update
 
+from qwendesk.desk.tickets.event_deliveries import EventDeliveries
 from qwendesk.desk.tickets.records import CUSTOMER, TicketRecord
-from qwendesk.desk.webhooks.deliveries import Deliveries
 from qwendesk.desk.webhooks.sender import WebhookSender, post_test
 from qwendesk.desk.webhooks.signing import signed_headers
 from qwendesk.memory.tables.conversations import Conversation
-from qwendesk.memory.tables.webhooks import Webhook, WebhookDelivery
+from qwendesk.memory.tables.event_deliveries import EventDelivery, EventReader
 from qwendesk.messages import Reply
 from qwendesk.webhook_settings import WebhookSettings
 from tests.conformance.test_memory import RECEIPT
@@ -44,7 +44,7 @@ def sender(counter: Counter, *webhooks: WebhookSettings, **values: Any) -> Webho
 async def sending(counter: Counter, *webhooks: WebhookSettings, **values: Any) -> AsyncIterator[WebhookSender]:
     """Send to webhooks that are registered already."""
     for each in webhooks:
-        await Deliveries(counter.memory.scope).register(each.label, datetime.now(UTC) - timedelta(minutes=1))
+        await EventDeliveries(counter.memory.scope).register(each.label, datetime.now(UTC) - timedelta(minutes=1))
     made = sender(counter, *webhooks, **values)
     await made.start()
     try:
@@ -59,7 +59,7 @@ def kinds(receiver: Receiver) -> list[str]:
 
 async def finished(counter: Counter, count: int, **by_status: int) -> None:
     """Wait until so many deliveries have each status."""
-    deliveries = Deliveries(counter.memory.scope)
+    deliveries = EventDeliveries(counter.memory.scope)
     async with asyncio.timeout(20):
         while True:
             found = (await deliveries.counts()).values()
@@ -173,10 +173,10 @@ async def test_a_delivery_is_given_up_listed_and_sent_again_by_hand(counter: Cou
         async with sending(counter, hook):
             await write(counter)
             await finished(counter, 1, failed=1)
-            deliveries = Deliveries(counter.memory.scope)
+            deliveries = EventDeliveries(counter.memory.scope)
             (given_up,) = await deliveries.failed()
             assert (given_up.attempts, given_up.response_status) == (4, 503)
-            assert given_up.error == "the server answers 503: closed" and given_up.webhook == hook.label
+            assert given_up.error == "the server answers 503: closed" and given_up.reader == hook.label
             assert await deliveries.retry(["no such id"]) == 0 and await deliveries.retry([given_up.id]) == 1
             await finished(counter, 1, done=1)
     assert {request.header("webhook-id") for request in receiver.requests} == {given_up.id}
@@ -202,7 +202,7 @@ async def test_later_events_of_a_ticket_wait_for_the_earlier_ones_and_other_tick
         numbers = [json.loads(request.body)["data"]["ticket"]["number"] for request in receiver.requests]
         assert numbers == [ticket.number, other.number, other.number]
         async with counter.memory.scope.write() as connection:
-            await connection.execute(update(WebhookDelivery).values(next_at=datetime.now(UTC)))
+            await connection.execute(update(EventDelivery).values(next_at=datetime.now(UTC)))
         assert [await made.send_due(hook) for _ in range(4)] == [1, 1, 1, 0]
     assert kinds(receiver)[3:] == ["ticket.opened", "ticket.message", "ticket.resolved"]
 
@@ -219,10 +219,10 @@ async def test_pauses_grow_with_jitter_and_a_receiver_may_ask_for_more(counter: 
         for _ in range(4):
             assert await made.send_due(hook) == 1
             async with counter.memory.scope.read() as connection:
-                next_at = (await connection.execute(select(WebhookDelivery.next_at))).scalar_one()
+                next_at = (await connection.execute(select(EventDelivery.next_at))).scalar_one()
             pauses.append((next_at - datetime.now(UTC)).total_seconds())
             async with counter.memory.scope.write() as connection:
-                await connection.execute(update(WebhookDelivery).values(next_at=datetime.now(UTC)))
+                await connection.execute(update(EventDelivery).values(next_at=datetime.now(UTC)))
     assert 4 < pauses[0] <= 6 and 29 < pauses[1] <= 36 and 3590 < pauses[2] <= 3600 and 3590 < pauses[3] <= 3600
 
 
@@ -283,7 +283,7 @@ async def test_kill_9_while_it_sends(counter: Counter) -> None:
     file = counter.memory.database.file
     async with receiving(hang) as receiver:
         values = {"url": receiver.url, "secret": SECRET, "allow_private": True, "timeout": 1, "events": "opened"}
-        await Deliveries(counter.memory.scope).register(
+        await EventDeliveries(counter.memory.scope).register(
             WebhookSettings.model_validate(values).label, datetime.now(UTC) - timedelta(minutes=1)
         )
         await write(counter)
@@ -335,7 +335,7 @@ async def test_a_forgotten_customer_takes_the_deliveries_along(counter: Counter)
 
 
 async def test_a_long_backlog_is_read_in_parts(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwendesk.desk.webhooks.deliveries._FED_AT_ONCE", 3)
+    monkeypatch.setattr("qwendesk.desk.tickets.event_deliveries._FED_AT_ONCE", 3)
     async with receiving() as receiver:
         hook = webhook(receiver.url)
         made = sender(counter, hook)
@@ -346,7 +346,7 @@ async def test_a_long_backlog_is_read_in_parts(counter: Counter, monkeypatch: py
             pass
         assert len(receiver.requests) == 10
         async with counter.memory.scope.read() as connection:
-            rows = (await connection.execute(select(Webhook.read_until))).scalars().all()
+            rows = (await connection.execute(select(EventReader.read_until))).scalars().all()
         assert len(rows) == 1
 
 
@@ -354,22 +354,22 @@ async def test_old_deliveries_are_deleted(counter: Counter) -> None:
     async with receiving() as receiver, sending(counter, webhook(receiver.url)):
         await write(counter)
         await finished(counter, 2, done=2)
-        deliveries = Deliveries(counter.memory.scope)
+        deliveries = EventDeliveries(counter.memory.scope)
         await deliveries.prune(datetime.now(UTC) + timedelta(days=6))
         await finished(counter, 2, done=2)
         await deliveries.prune(datetime.now(UTC) + timedelta(days=8))
         async with counter.memory.scope.write() as connection:
             # the events are old by then
-            await connection.execute(update(Webhook).values(read_until=datetime.now(UTC) + timedelta(days=8)))
+            await connection.execute(update(EventReader).values(read_until=datetime.now(UTC) + timedelta(days=8)))
         assert (await deliveries.counts()) == {}
 
 
 async def test_what_waits_for_a_removed_webhook_is_deleted_in_the_end(counter: Counter) -> None:
     hook = webhook("http://127.0.0.1:9/")
-    deliveries, at = Deliveries(counter.memory.scope), datetime.now(UTC)
+    deliveries, at = EventDeliveries(counter.memory.scope), datetime.now(UTC)
     await deliveries.register(hook.label, at - timedelta(minutes=1))
     await write(counter)
-    assert await deliveries.feed(hook, at) == 2
+    assert await deliveries.feed(hook.label, at) == 2
     await deliveries.prune(at + timedelta(days=29))
     await finished(counter, 2, waiting=2)
     await deliveries.prune(at + timedelta(days=31))
@@ -384,5 +384,5 @@ async def test_an_answer_that_repeats_a_customers_text_is_not_kept(
         async with sending(counter, hook, pauses=()):
             await counter.write("my secret")
             await finished(counter, 2, failed=2)
-        (failed, *_) = await Deliveries(counter.memory.scope).failed()
+        (failed, *_) = await EventDeliveries(counter.memory.scope).failed()
         assert "422" in (failed.error or "") and "secret" not in (failed.error or "") + caplog.text

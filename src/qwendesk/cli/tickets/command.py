@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from qwendesk.cli.run import run_command
 from qwendesk.cli.tickets import reporting
 from qwendesk.cli.tickets.opened import opened
 from qwendesk.cli.tickets.output import print_thread, print_ticket, print_tickets
+from qwendesk.desk.workspace.snoozing import time_or_duration
 
 if TYPE_CHECKING:
     from qwendesk.cli.tickets.opened import TicketDesk
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from qwendesk.desk.tickets.records import Actor, TicketRecord, TicketState
     from qwendesk.messages import Attachment
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 app = typer.Typer(
     help="List, answer and change the tickets of customers.",
     no_args_is_help=True,
@@ -145,8 +144,7 @@ def snooze(
     as_json: AsJson = False,
 ) -> None:
     """Set a ticket aside until a time, or until its customer writes."""
-    at = _time(until)
-    _change(number, name, as_json, lambda desk, id_, by: desk.tickets.snooze(id_, by, at))
+    _change(number, name, as_json, lambda desk, id_, by: desk.tickets.snooze(id_, by, time_or_duration(until)))
 
 
 @app.command()
@@ -258,21 +256,6 @@ async def _show(number: int, as_json: bool) -> None:
         thread = await desk.queries.thread((await desk.queries.numbered(number)).id)
         await desk.audit_read(number)
     print_thread(thread, as_json=as_json)
-
-
-def _time(text: str) -> datetime:
-    """Return a time in the machine's time zone, from a duration or an ISO time.
-
-    Raises:
-        typer.BadParameter: it is neither.
-    """
-    amount, unit = text[:-1], text[-1:].lower()
-    if amount.isascii() and amount.isdecimal() and len(amount) <= 4 and unit in _UNITS:
-        return datetime.now().astimezone() + timedelta(**{_UNITS[unit]: int(amount)})
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no time; give 30m, 4h, 2d, or 2026-12-24T09:00.") from None
 
 
 def _attachment(path: Path) -> Attachment:

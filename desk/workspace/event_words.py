@@ -1,0 +1,58 @@
+"""What happened to a ticket, in words for operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qwendesk.desk.handover.reasons import IN_WORDS
+from qwendesk.desk.tickets.records import TicketEventRecord
+
+_PLAIN = {
+    "opened": "opened it",
+    "taken_over": "took it over",
+    "handed_back": "handed it back to the bot",
+    "assigned": "assigned it",
+    "resolved": "resolved it",
+    "reopened": "reopened it",
+    "woken": "woke it",
+    "merged": "merged it into another ticket",
+    "merged_from": "merged{number} into it",
+    "split": "split{number} from it",
+    "split_from": "split it from{number}",
+}
+IN_THREAD = frozenset({"message", "answered", "replied", "noted", "delivered", "not_delivered"})
+"""Events whose message or note is in the thread itself."""
+
+
+def event_words(event: TicketEventRecord) -> str:
+    """Return who did what to a ticket."""
+    who = event.operator_name or {"customer": "The customer", "bot": "The bot"}.get(event.actor, "A rule")
+    return f"{who} {_happened(event)}"
+
+
+def reason_words(code: str | None) -> str:
+    """Return why a ticket was handed over, in words."""
+    told = next((words for known, words in IN_WORDS.items() if known == code), None)
+    return told or (code or "").replace("_", " ")
+
+
+def _happened(event: TicketEventRecord) -> str:
+    """Return what somebody did, without who."""
+    changes, kind = event.changes, event.kind.replace("_", " ")
+    number = f" #{changes['number']}" if "number" in changes else ""
+    match event.kind:
+        case "handed_over":
+            return f"handed it over: {reason_words(event.reason)}"
+        case "assigned" if not changes.get("operator_id"):
+            return "unassigned it"
+        case "snoozed":
+            until = str(changes.get("snoozed_until") or "")[:16].replace("T", " ")
+            return f"snoozed it until {until} UTC"
+        case "updated":
+            return f"set {', '.join(_change(name, value) for name, value in changes.items()) or 'the subject'}"
+    return _PLAIN.get(event.kind, kind + number).format(number=number)
+
+
+def _change(name: str, value: Any) -> str:
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return f"{name} to {shown or 'nothing'}"

@@ -11,6 +11,7 @@ from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from qwendesk.desk.operator_rooms.room import OpenedThread, OperatorsRoom
 from qwendesk.errors import ChannelError, ConfigError, not_among
 from qwendesk.messages import MAX_ATTACHMENT_BYTES, Admission, Author, Button, Event, Inbound, Outbound
 from qwendesk.settings import read_switch
@@ -133,6 +134,19 @@ COMMON_SETTINGS = (
 """Settings of every channel, read by the desk."""
 
 
+def room_settings(room_help: str) -> tuple[Setting, ...]:
+    """Return the settings of an operators' room, for channels that can have one.
+
+    Args:
+        room_help: what the room is on this platform, and how its id is found.
+    """
+    return (
+        Setting("operators_room", f"Where operators work on tickets: {room_help} Empty: nowhere."),
+        Setting("operators_room_teams", "Teams whose tickets are shown there; empty: all tickets.", default=()),
+        Setting("operators_room_language", "Language that is read there, such as 'de'; empty: nothing is translated."),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """Description of a channel, available before its library is imported."""
@@ -234,6 +248,10 @@ class Channel(ABC):
     authenticates_senders: bool = True
     """Whether the platform authenticates senders; otherwise nobody is an operator or owner."""
 
+    operators_room: OperatorsRoom | None = None
+    """The room in which operators work on tickets; a channel with one passes on its messages as
+    ``Inbound(in_operators_room=True)``, and has ``open_thread``."""
+
     @property
     def receive_error(self) -> str:
         """Why a running channel misses messages, such as a room that it was removed from; empty: it misses none."""
@@ -294,6 +312,14 @@ class Channel(ABC):
     async def operator_typing(self, conversation: str, author: Author) -> None:
         """Show that an operator writes; platforms that name nobody show their typing sign."""
         await self.typing(conversation)
+
+    async def open_thread(self, title: str, head: Outbound) -> OpenedThread:
+        """Open a thread or topic in the operators' room, whose first message is ``head``.
+
+        ``send`` with the thread's conversation raises ``ThreadGone`` once the thread was deleted, where the platform
+        says so.
+        """
+        raise ChannelError(f"{self.manifest.title} has no threads for operators.", permanent=True)
 
     async def check(self) -> str:
         """Check the credentials and return one line that names the connected account.

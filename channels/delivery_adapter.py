@@ -11,6 +11,7 @@ from qwendesk.channels.markup.split import MessagePart, split_message
 from qwendesk.desk.commands.rating import is_rating_press, rating_buttons
 from qwendesk.desk.delivery.transcript import Transcript, TranscriptLine
 from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.operator_rooms.room import OpenedThread
 from qwendesk.errors import ChannelError
 from qwendesk.memory.records import Thumb
 from qwendesk.messages import Author, Outbound
@@ -55,6 +56,10 @@ class DeliveryAdapter:
             title = self._channel.manifest.title
             raise ChannelError(f"{title} cannot send files; send the text again, with a link to them.", permanent=True)
         return await self._channel.send(message)
+
+    async def open_thread(self, title: str, head: Outbound) -> OpenedThread:
+        """Open a thread or topic in the operators' room of the channel."""
+        return await self._channel.open_thread(title, head)
 
     async def edit(self, message_id: str, message: Outbound) -> None:
         """Replace the text of a message."""

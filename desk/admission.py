@@ -16,6 +16,7 @@ from qwendesk.desk.commands.chat_commands import STOP, parse
 from qwendesk.desk.inbox.acceptance import AcceptResult, InboxAcceptance, TokenBucket
 from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import InboxRepository
+from qwendesk.desk.operator_rooms.reception import RoomReception
 from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.desk.translations import language_of, say
 from qwendesk.errors import StoreError
@@ -124,6 +125,7 @@ class AdmissionController:
         limits: limits of admission.
         on_stop: callback for ids of messages that a person asked to stop.
         on_reply: callback for messages that an operator has sent to a customer on the platform itself.
+        rooms: handles the messages of operators' rooms; None: there are none.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class AdmissionController:
         limits: AdmissionLimits | None = None,
         on_stop: Callable[[Iterable[str]], None] = lambda ids: None,
         on_reply: Callable[[Inbound], Awaitable[object]] | None = None,
+        rooms: RoomReception | None = None,
     ) -> None:
         self._acceptance = acceptance
         self._inbox = inbox
@@ -144,6 +147,7 @@ class AdmissionController:
         self._limits = limits or AdmissionLimits()
         self._on_stop = on_stop
         self._on_reply = on_reply
+        self._rooms = rooms
         self._refusals = RateLimiter(1, 3600 / _REFUSAL_INTERVAL_SECONDS)
         self._forgeable_refusals = RateLimiter(1, 3600 / _FORGEABLE_REFUSAL_INTERVAL_SECONDS)
         self._stops = RateLimiter(_STOP_BURST, self._limits.per_hour)
@@ -154,6 +158,10 @@ class AdmissionController:
         try:
             if inbound.from_operator:
                 return await self._note_reply(inbound)
+            if self._rooms and self._rooms.takes(inbound):
+                return await self._rooms.handle(inbound)
+            if inbound.in_operators_room:
+                return Admission("refused")
             return await self._accept(inbound)
         except StoreError as error:
             log.warning("A message was not accepted: %s", error)

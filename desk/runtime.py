@@ -22,6 +22,8 @@ from qwendesk.desk.inbox.acceptance import InboxAcceptance
 from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.maintenance import InboxMaintenance, PeriodicMaintenance
+from qwendesk.desk.operator_rooms.reception import RoomReception
+from qwendesk.desk.operator_rooms.room import OperatorsRoom
 from qwendesk.desk.reports.satisfaction import Satisfaction
 from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.handover_rules import SettledRules
@@ -71,6 +73,7 @@ class DeskRuntime:
         limits: limits of admission.
         on_request: callback for each new pairing code.
         ticket_rules: when there are tickets, and how messages are put into them.
+        rooms: the operators' room of each channel that has one.
 
     Attributes:
         tickets: changes tickets.
@@ -88,6 +91,7 @@ class DeskRuntime:
         limits: AdmissionLimits | None = None,
         on_request: PairingRequest | None = None,
         ticket_rules: TicketRules | None = None,
+        rooms: Mapping[str, OperatorsRoom] | None = None,
     ) -> None:
         self.acceptance = InboxAcceptance(database)
         self.inbox = InboxRepository(database)
@@ -107,8 +111,16 @@ class DeskRuntime:
         self.ticket_queries = TicketQueries(database)
         self.satisfaction = Satisfaction(database, self.tickets)
         self._worker = self._make_worker(worker) if worker else None
+        reception = RoomReception(database, rooms, self.tickets) if rooms else None
         admission = AdmissionController(
-            self.acceptance, self.inbox, access, self.queue, limits, self._stop_turns, self.tickets.note_reply
+            self.acceptance,
+            self.inbox,
+            access,
+            self.queue,
+            limits,
+            self._stop_turns,
+            self.tickets.note_reply,
+            reception,
         )
         self.accept = admission.accept
         self.maintenance = PeriodicMaintenance(self.inbox_maintenance, self.queue, self.access)

@@ -10,13 +10,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.base import (
+    MAX_FILE_BYTES,
+    Accept,
+    Channel,
+    ChannelCapabilities,
+    Manifest,
+    Setting,
+    room_settings,
+)
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
 from qwendesk.channels.slack import web_api
 from qwendesk.channels.slack.parse import SlackFile, SlackIdentity, files_of, parse
 from qwendesk.channels.slack.threads import CommandThreads, ThreadRoots
 from qwendesk.channels.slack.web_api import RESPONSE_ID_PREFIX, NotInChannel, ResponseUrls, translate_errors
+from qwendesk.desk.operator_rooms.room import OpenedThread, OperatorsRoom
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -105,15 +114,27 @@ class SlackChannel(Channel):
             Setting("app_token", "The app-level token (xapp-...) of Socket Mode; empty: HTTP.", True),
             Setting("signing_secret", "The app's signing secret, for HTTP.", True),
             Setting("base_url", "The Web API's base URL.", default="https://slack.com/api/"),
+            *room_settings("a channel's id, such as C0123456789, at the end of its 'About' tab."),
         ),
         needs=("slack_sdk", "aiohttp"),
         simulator="qwendesk.testing.simulators.slack:SlackSimulator",
     )
 
-    def __init__(self, bot_token: str, app_token: str, signing_secret: str, base_url: str) -> None:
+    def __init__(
+        self,
+        bot_token: str,
+        app_token: str,
+        signing_secret: str,
+        base_url: str,
+        operators_room: str = "",
+        operators_room_teams: tuple[str, ...] = (),
+        operators_room_language: str = "",
+    ) -> None:
         if not (app_token or signing_secret):
             way = "'app_token' (Socket Mode) or 'signing_secret' (HTTP)"
             raise ConfigError(f"Slack needs {way}: set QWENDESK_CHANNELS__SLACK__APP_TOKEN.")
+        if operators_room:
+            self.operators_room = OperatorsRoom(operators_room, operators_room_teams, operators_room_language)
         self._bot_token = bot_token
         self._app_token = app_token
         self._signing_secret = signing_secret
@@ -165,9 +186,19 @@ class SlackChannel(Channel):
 
     async def check(self) -> str:
         """Return the app's user name and workspace."""
+        client = await self._connect()
         async with translate_errors():
-            who = await (await self._connect()).auth_test()
-        return f"connected as @{who['user']} in {who['team']}"
+            who = await client.auth_test()
+            if self.operators_room:
+                await client.conversations_history(channel=self.operators_room.room, limit=1)
+        where = f", operators' room {self.operators_room.room}" if self.operators_room else ""
+        return f"connected as @{who['user']} in {who['team']}{where}"
+
+    async def open_thread(self, title: str, head: Outbound) -> OpenedThread:
+        """Post the first message of a thread."""
+        async with translate_errors():
+            stamp = await web_api.send(await self._connect(), head)
+        return OpenedThread(f"{head.conversation}:{stamp}", stamp)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the route of events, slash commands and interactivity; empty with Socket Mode."""
@@ -227,7 +258,8 @@ class SlackChannel(Channel):
         if self._accept is None:
             return False
         try:
-            parsed = parse(kind, payload, self._me)
+            room = self.operators_room.room if self.operators_room else ""
+            parsed = parse(kind, payload, self._me, room)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("Slack sent an invalid delivery: %r.", error)
             return True

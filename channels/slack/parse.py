@@ -101,25 +101,69 @@ class SlackEvent:
     """Whether the message is a reply in a channel's thread, whose first message the desk may not have."""
 
 
-def parse(kind: str, payload: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
+def parse(kind: str, payload: dict[str, Any], me: SlackIdentity, room: str = "") -> SlackEvent | None:
     """Return the message of a delivery; None if it does not address the desk.
 
     Args:
         kind: The delivery's type in Socket Mode: ``events_api``, ``slash_commands`` or ``interactive``.
         payload: The delivery's payload.
         me: The app's own account.
+        room: The channel that is the operators' room; empty: there is none.
 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: The payload does not conform to Slack's API.
     """
     match kind:
+        case "events_api" if room and payload["event"].get("channel") == room:
+            return _room_event(payload["event"], me)
         case "events_api":
             return _event(payload["event"], me)
         case "slash_commands":
-            return _command(payload, me)
+            return _of_room(_command(payload, me), room)
         case "interactive":
-            return _button_press(payload, me)
+            return _of_room(_button_press(payload, me), room)
     return None
+
+
+def _of_room(parsed: SlackEvent | None, room: str) -> SlackEvent | None:
+    """Return a slash command or a pressed button, marked if it was given in the operators' room."""
+    if parsed is None or not room or parsed.inbound.conversation.partition(":")[0] != room:
+        return parsed
+    return replace(parsed, inbound=replace(parsed.inbound, in_operators_room=True))
+
+
+def _room_event(event: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
+    """Return what a person has written, changed or deleted in the operators' room."""
+    if event["type"] != "message":
+        return None  # a mention comes as a message, too
+    subtype = event.get("subtype")
+    if subtype in ("message_changed", "message_deleted"):
+        return _room_change(event, me)
+    if subtype not in _USER_SUBTYPES or not _is_from_person(event, me):
+        return None
+    files = files_of([*(event.get("files") or ())])
+    text = "\n".join(filter(None, (to_plain_text(str(event.get("text") or ""), me), *files.links)))
+    place = _conversation(event["channel"], event.get("thread_ts"))
+    inbound = _inbound(text, place, event["user"], event["ts"], me, False, files.unsupported_media)
+    return SlackEvent(replace(inbound, in_operators_room=True), files.found)
+
+
+def _room_change(event: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
+    """Return that a message of the operators' room was edited or deleted; None for the app's edits and previews."""
+    before, after = event.get("previous_message") or {}, event.get("message") or {}
+    is_deleted = event["subtype"] == "message_deleted" or after.get("subtype") == "tombstone"
+    if not is_deleted and (after.get("user") == me.user or before.get("text") == after.get("text")):
+        return None
+    stamp = str(event.get("deleted_ts") or before.get("ts") or after["ts"])
+    place = _conversation(event["channel"], before.get("thread_ts") or stamp)
+    person = str(before.get("user") or "")
+    inbound = replace(
+        _inbound("", place, person, stamp, me, False, None),
+        event=f"{event['channel']}:{event['ts']}",
+        in_operators_room=True,
+        change="deleted" if is_deleted else "edited",
+    )
+    return SlackEvent(inbound)
 
 
 def _event(event: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from cachetools import FIFOCache
 
-from qwendesk.errors import ChannelError, reason
+from qwendesk.errors import ChannelError, ThreadGone, reason
 from qwendesk.messages import Outbound
 from qwendesk.safe_fetch import parse_retry_after
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CREDENTIALS = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
 _NOT_IN_CHANNEL = {"not_in_channel", "channel_not_found"}
+_NO_THREAD = {"thread_not_found", "cannot_reply_to_message"}
 _TRANSIENT = {
     "internal_error",
     "fatal_error",
@@ -64,6 +65,8 @@ def _channel_error(answer: Any) -> ChannelError:
         return ChannelError(f"Slack refuses the credentials: {reason}. {advice}", permanent=True)
     if reason in _NOT_IN_CHANNEL:
         return NotInChannel(f"Slack refuses: {reason}. Invite the app into the channel.", permanent=True)
+    if reason in _NO_THREAD:
+        return ThreadGone(f"Slack refuses: {reason}. The thread was deleted.", permanent=True)
     return ChannelError(f"Slack refuses: {reason}.", permanent=answer.status_code < 500 and reason not in _TRANSIENT)
 
 

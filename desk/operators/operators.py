@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from qwendesk.desk.operators.accounts import OperatorAccounts
 from qwendesk.desk.operators.audit import OperatorAuditLog
+from qwendesk.desk.operators.links import OperatorLinks
 from qwendesk.desk.operators.lockout import LockOut
 from qwendesk.desk.operators.login import LogIn
 from qwendesk.desk.operators.passwords import Passwords
@@ -35,6 +36,7 @@ class Operators:
         self.passwords = passwords or Passwords()
         self.accounts = OperatorAccounts(database)
         self.audit = OperatorAuditLog(database)
+        self.links = OperatorLinks(database)
         lifetime, idle = self.settings.session_hours, self.settings.session_idle_minutes
         self.sessions = OperatorSessions(database, timedelta(hours=lifetime), timedelta(minutes=idle))
         self.second_factors = SecondFactors(database)

@@ -32,6 +32,8 @@ TYPING = timedelta(seconds=6)
 """How long after a keystroke an operator counts as typing."""
 PRESENT = timedelta(seconds=40)
 """How long after the last report an operator counts as having the ticket open."""
+_TEXT_OF_INBOX = ("message", "replied")
+"""Events about a message that is stored before a turn stores its own."""
 _COMMIT_DELAY = timedelta(seconds=5)
 """Time within which an event that was made earlier may still be committed."""
 
@@ -260,6 +262,23 @@ async def read_event(connection: TenantConnection, event_id: str) -> TicketEvent
     """Return an event of a ticket; None if there is none."""
     row = (await connection.execute(_events(TicketEvent.id == event_id, None))).one_or_none()
     return None if row is None else _event(row)
+
+
+async def read_event_text(connection: TenantConnection, ticket: TicketRecord, event: TicketEventRecord) -> str | None:
+    """Return the text of the message that an event is about; None if it is about none."""
+    sequence = event.changes.get("sequence")
+    if sequence is None:
+        return None
+    if event.kind in _TEXT_OF_INBOX:
+        inbound = (InboundEvent.conversation_id == ticket.conversation_id) & (InboundEvent.sequence == sequence)
+        payload = (await connection.execute(select(InboundEvent.payload).where(inbound))).scalar_one_or_none()
+        return str(payload["text"]) if payload else None
+    if event.kind == "answered":
+        message = (Message.conversation_id == ticket.conversation_id) & (Message.sequence == sequence)
+        answers = select(Message.text).where(message, Message.role == "assistant").order_by(Message.part)
+        parts = (await connection.execute(answers)).scalars().all()
+        return "\n\n".join(parts) if parts else None
+    return None
 
 
 def _conditions(filter_: TicketFilter) -> list[ColumnElement[bool]]:

@@ -539,6 +539,11 @@ class Tickets:
                 ticket = await change_ticket(connection, ticket, "replied", operator, changes, noted=noted, at=now)
         return ticket
 
+    async def has_sent(self, ticket_id: str, key: str) -> bool:
+        """Return whether a message with this key was sent to the customer of a ticket."""
+        async with self._database.read() as connection:
+            return await is_stored(connection, await read_ticket(connection, ticket_id), key)
+
     @unit_of_work
     async def note_reply(self, inbound: Inbound) -> TicketRecord | None:
         """Take over the ticket of a conversation in which a person has answered on the platform itself, once.

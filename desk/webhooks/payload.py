@@ -6,20 +6,14 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
-
 from qwendesk.desk.tickets.changes import read_ticket
-from qwendesk.desk.tickets.queries import read_event
+from qwendesk.desk.tickets.queries import read_event, read_event_text
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketGone, TicketRecord
-from qwendesk.memory.tables.conversations import Message
-from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tenancy import TenantConnection
 from qwendesk.webhook_settings import WebhookSettings
 
 VERSION = 1
 """Incremented when a field is removed or changes its meaning; further fields may be added."""
-_TEXT_OF_INBOX = ("message", "replied")
-"""Events about a message that is stored before a turn stores its own."""
 
 
 async def read_payload(connection: TenantConnection, event_id: str, webhook: WebhookSettings) -> bytes | None:
@@ -34,7 +28,7 @@ async def read_payload(connection: TenantConnection, event_id: str, webhook: Web
     data: dict[str, Any] = {"event": _event(event), "ticket": _ticket(ticket)}
     if webhook.include_text:
         data["ticket"] |= {"subject": ticket.subject, "customer": ticket.customer}
-        data["text"] = await _text(connection, ticket, event)
+        data["text"] = await read_event_text(connection, ticket, event)
     return _body(f"ticket.{event.kind}", event.at, data)
 
 
@@ -81,20 +75,3 @@ def _ticket(ticket: TicketRecord) -> dict[str, Any]:
         "reason": ticket.reason,
         **moments,
     }
-
-
-async def _text(connection: TenantConnection, ticket: TicketRecord, event: TicketEventRecord) -> str | None:
-    """Return the text of the message that an event is about; None if it is about none."""
-    sequence = event.changes.get("sequence")
-    if sequence is None:
-        return None
-    if event.kind in _TEXT_OF_INBOX:
-        inbound = (InboundEvent.conversation_id == ticket.conversation_id) & (InboundEvent.sequence == sequence)
-        payload = (await connection.execute(select(InboundEvent.payload).where(inbound))).scalar_one_or_none()
-        return str(payload["text"]) if payload else None
-    if event.kind == "answered":
-        message = (Message.conversation_id == ticket.conversation_id) & (Message.sequence == sequence)
-        answers = select(Message.text).where(message, Message.role == "assistant").order_by(Message.part)
-        parts = (await connection.execute(answers)).scalars().all()
-        return "\n\n".join(parts) if parts else None
-    return None

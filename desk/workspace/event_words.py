@@ -7,6 +7,13 @@ from typing import Any
 from qwendesk.desk.handover.reasons import IN_WORDS
 from qwendesk.desk.tickets.records import TicketEventRecord
 
+STATE_LABELS = {
+    "bot": "bot answers",
+    "waiting": "waiting",
+    "human": "with an operator",
+    "snoozed": "snoozed",
+    "resolved": "resolved",
+}
 _PLAIN = {
     "opened": "opened it",
     "taken_over": "took it over",

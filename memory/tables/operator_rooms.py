@@ -12,10 +12,10 @@ from qwendesk.memory.tables.conversations import Base, Id, TenantId
 from qwendesk.memory.tables.tickets import TicketId
 
 
-class TicketThread(Base):
+class RoomThread(Base):
     """The thread or topic of a ticket in an operators' room; a thread that was deleted has no row."""
 
-    __tablename__ = "ticket_thread"
+    __tablename__ = "room_thread"
     __table_args__ = (
         UniqueConstraint("tenant_id", "channel", "room", "ticket_id"),
         UniqueConstraint("tenant_id", "channel", "conversation"),

@@ -29,6 +29,8 @@ from qwendesk.desk.delivery.deliver import Outlet
 from qwendesk.desk.delivery.transcript import Transcript
 from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.interpreter.reading import BackgroundReader
+from qwendesk.desk.operator_rooms.room import OperatorsRoom
+from qwendesk.desk.operator_rooms.sender import RoomSender
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.reports.drafts import AddDocument
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
@@ -54,6 +56,7 @@ from qwendesk.wiring import (
     admission_limits,
     build_commands,
     build_memory,
+    build_rooms,
     build_timed_rules,
     build_webhooks,
     build_worker_setup,
@@ -160,6 +163,7 @@ class Service:
         """Watches the model of the role ``general``; None where this process does not answer."""
         self.supervisors: dict[str, ChannelSupervisor] = {}
         self._add_document: AddDocument | None = None
+        self._rooms: list[RoomSender] = []
         if component in ("ingress", "worker"):
             check_component(self.channels, component)
         if component != "all" and settings.database.startswith("sqlite"):
@@ -186,6 +190,7 @@ class Service:
                 if self.settings.tickets.ask_rating:
                     await self.runtime.satisfaction.start()
                     stack.push_async_callback(self.runtime.satisfaction.stop)
+                await self._start_rooms(stack)
                 webhooks = build_webhooks(self.settings, self.runtime.database)
                 await webhooks.start()
                 stack.push_async_callback(webhooks.stop)
@@ -209,6 +214,7 @@ class Service:
         """
         await self.runtime.database.whole_database.check()
         failing = {name: supervisor.error for name, supervisor in self.supervisors.items() if supervisor.is_failing}
+        failing |= {f"{room.channel} (operators' room)": room.error for room in self._rooms if room.error}
         failed = await self.runtime.inbox_maintenance.count_failed()
         problems = problems_of(self.models, self.excluded | failing, failed)
         return {
@@ -243,6 +249,7 @@ class Service:
             limits=admission_limits(settings),
             on_request=self._on_request,
             ticket_rules=ticket_rules(settings),
+            rooms=self._operators_rooms,
         )
 
     def _answering(self, desk: Desk) -> WorkerSetup:
@@ -253,6 +260,20 @@ class Service:
         outlets: dict[str, Outlet] = {name: DeliveryAdapter(channel) for name, channel in self.channels.items()}
         noticed = self._channels_with_text_notice()
         return build_worker_setup(self.settings, desk.turns.run, commands, outlets, noticed, desk.interpreter)
+
+    async def _start_rooms(self, stack: AsyncExitStack) -> None:
+        """Post tickets into the operators' rooms of the channels."""
+        outlets = {name: DeliveryAdapter(self.channels[name]) for name in self._operators_rooms}
+        interpreter = self._answering_desk.interpreter if self._answering_desk else None
+        self._rooms = build_rooms(self.runtime.database, self._operators_rooms, outlets, interpreter)
+        for room in self._rooms:
+            room.start()
+            stack.push_async_callback(room.stop)
+
+    @property
+    def _operators_rooms(self) -> dict[str, OperatorsRoom]:
+        """The operators' room of each channel that has one."""
+        return {name: channel.operators_room for name, channel in self.channels.items() if channel.operators_room}
 
     async def _accept(self, stack: AsyncExitStack) -> None:
         served = {name: channel for name, channel in self.channels.items() if self._is_served_here(name)}

@@ -34,6 +34,9 @@ from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.interpreter.interpreter import Interpreter
 from qwendesk.desk.interpreter.stored import StoredTranslations
 from qwendesk.desk.interpreter.translator import ModelTranslator
+from qwendesk.desk.operator_rooms.posts import RoomPosts
+from qwendesk.desk.operator_rooms.room import OperatorsRoom, RoomOutlet
+from qwendesk.desk.operator_rooms.sender import RoomSender
 from qwendesk.desk.runtime import WorkerSetup
 from qwendesk.desk.service_times.timed_rules import TimedRules
 from qwendesk.desk.tickets.records import TicketRules
@@ -378,6 +381,26 @@ def build_timed_rules(settings: Settings, database: TenantDatabase, tickets: Tic
     idle_after = timedelta(hours=settings.tickets.new_ticket_after_hours)
     hours = DeskHours(settings.hours)
     return TimedRules(database, tickets, hours, settings.service_times, settings.follow_ups, idle_after)
+
+
+def build_rooms(
+    database: TenantDatabase,
+    rooms: Mapping[str, OperatorsRoom],
+    outlets: Mapping[str, RoomOutlet],
+    interpreter: Interpreter | None = None,
+) -> list[RoomSender]:
+    """Return what posts tickets into operators' rooms; it is not started yet.
+
+    Args:
+        database: the tenant's view of the database.
+        rooms: the room of each channel that has one.
+        outlets: the channels by name.
+        interpreter: translates messages into a room's language; None: nothing is translated.
+    """
+    return [
+        RoomSender(database, name, room, outlets[name], RoomPosts(database, name, room, interpreter))
+        for name, room in rooms.items()
+    ]
 
 
 def build_webhooks(settings: Settings, database: TenantDatabase) -> WebhookSender:

@@ -43,6 +43,8 @@ class UserMessage:
     """Whether the sender is a program."""
     locale: str = "en"
     files: tuple[Attachment, ...] = ()
+    thread: str | None = None
+    """The thread or topic of the chat that the message is written in."""
     press: bool = False
     """Whether the person presses a button of the message ``reply_to``; ``text`` is the button's value."""
 
@@ -61,6 +63,8 @@ class SeenMessage:
     file: str | None = None
     buttons: tuple[tuple[str, str], ...] = ()
     """Label and value of each button."""
+    thread: str | None = None
+    """The thread or topic that it was posted in."""
 
 
 class Simulator(ABC):
@@ -114,6 +118,14 @@ class Simulator(ABC):
             ConfigError: The platform has no edits.
         """
         raise ConfigError(f"{type(self).__name__} has no edits: people cannot change their messages on this platform.")
+
+    async def delete_thread(self, chat: str, thread: str) -> None:
+        """Delete a thread or topic, as a person with the right to does.
+
+        Raises:
+            ConfigError: The platform has no threads.
+        """
+        raise ConfigError(f"{type(self).__name__} has no threads.")
 
     @abstractmethod
     async def repeat(self) -> None:

@@ -52,6 +52,7 @@ class SlackSimulator(Simulator):
         """The Web API method of each call, oldest first."""
         self._url = ""
         self._number = 0
+        self._posts = 0
         self._files: dict[str, bytes] = {}
         self._last: tuple[str, dict[str, Any]] = ("", {})
         self._message = UserMessage(), ""
@@ -91,6 +92,18 @@ class SlackSimulator(Simulator):
         old = {key: value for key, value in before.items() if key not in place} | {"type": "message"}
         event = {"type": "message", "subtype": "message_changed", "hidden": True, "ts": moment, "event_ts": moment}
         self._last = ("events_api", self._envelope(event | place | {"message": edited, "previous_message": old}))
+        await self.repeat()
+
+    async def delete_thread(self, chat: str, thread: str) -> None:
+        """Delete the first message of a thread, and deliver the event."""
+        self._number += 1
+        shown = next(one for one in self.messages if one.id == thread)
+        self.messages.remove(shown)
+        moment = f"{1_780_000_000 + self._number}.000100"
+        event = {"type": "message", "subtype": "message_deleted", "hidden": True, "channel": chat, "ts": moment}
+        before = {"type": "message", "user": BOT, "bot_id": "B1", "text": shown.text, "ts": thread, "thread_ts": thread}
+        event |= {"deleted_ts": thread, "channel_type": "channel", "event_ts": moment}
+        self._last = ("events_api", self._envelope(event | {"previous_message": before}))
         await self.repeat()
 
     async def command(self, text: str, person: str = "1001", channel: str = "") -> None:
@@ -155,7 +168,8 @@ class SlackSimulator(Simulator):
             "user": f"U{message.person}",
         }
         event |= {"bot_id": "B9", "subtype": "bot_message"} if message.bot else {}
-        event |= {"thread_ts": message.reply_to} if message.reply_to else {}
+        if thread := message.thread or message.reply_to:
+            event["thread_ts"] = thread
         if message.files:
             event |= {"subtype": "file_share", "files": [self._kept(file) for file in message.files]}
         return self._envelope(event)
@@ -186,9 +200,13 @@ class SlackSimulator(Simulator):
         try:
             while True:
                 envelope = await self._socket.get()
-                await socket.send_json(envelope)
-                if not await self._acknowledged(socket, envelope["envelope_id"]):
-                    await self._socket.put(envelope)
+                is_taken = False
+                try:
+                    await socket.send_json(envelope)
+                    is_taken = await self._acknowledged(socket, envelope["envelope_id"])
+                finally:  # a connection that has ended leaves it to the next one
+                    if not is_taken:
+                        self._socket.put_nowait(envelope)
         except (Exception, asyncio.CancelledError):  # the app has disconnected, or the simulator stops
             return
 
@@ -220,6 +238,10 @@ class SlackSimulator(Simulator):
                 return JSONResponse({"ok": True, "url": f"{self._url.replace('http', 'ws')}/socket"})
             case "chat.postMessage" | "chat.update":
                 return self._fault(form) or self._posted(method, form)
+            case "conversations.history":
+                if str(form.get("channel")) in self.closed:
+                    return JSONResponse({"ok": False, "error": "not_in_channel"})
+                return JSONResponse({"ok": True, "messages": []})
             case "files.info" if str(form.get("file")) in self.elsewhere:
                 return JSONResponse({"ok": True, "file": self._kept(self.elsewhere[str(form["file"])])})
             case "conversations.replies" if found := self.threads.get(str(form.get("ts"))):
@@ -264,8 +286,10 @@ class SlackSimulator(Simulator):
                 shown.versions.append(text)
             shown.buttons = _buttons(form) or shown.buttons
         else:
-            stamp = f"{1_790_000_000 + len(self.messages)}.000200"
-            shown = SeenMessage(stamp, form["channel"], text, form.get("thread_ts"), [text], buttons=_buttons(form))
+            self._posts += 1
+            stamp = f"{1_790_000_000 + self._posts}.000200"
+            thread = form.get("thread_ts")
+            shown = SeenMessage(stamp, form["channel"], text, thread, [text], buttons=_buttons(form), thread=thread)
             self.messages.append(shown)
         self.notify()
         return JSONResponse({"ok": True, "ts": shown.id, "channel": shown.chat})

@@ -150,4 +150,5 @@ def test_one_of_the_two_ways_has_to_be_set_up() -> None:
 def test_the_app_s_manifest_asks_for_what_the_channel_uses() -> None:
     manifest = yaml.safe_load((Path(qwendesk.channels.slack.__file__).parent / "app_manifest.yaml").read_text("utf-8"))
     assert {"chat:write", "files:read"} <= set(manifest["oauth_config"]["scopes"]["bot"])
-    assert manifest["settings"]["event_subscriptions"]["bot_events"] == ["app_mention", "message.im"]
+    events = ["app_mention", "message.channels", "message.groups", "message.im"]
+    assert manifest["settings"]["event_subscriptions"]["bot_events"] == events

@@ -112,3 +112,19 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(own_home: P
     assert process.wait(30) == 0
     os.close(ours)
     assert "5 characters" in shown and PASSWORD not in shown
+
+
+def test_an_operator_is_linked_with_a_channel(own_home: Path) -> None:
+    add("ann")
+    assert "no channel 'slack'" in run("link", "ann", "slack").stderr
+    (own_home / "qwendesk.toml").write_text('[channels.slack]\nbot_token = "x"\napp_token = "y"\n', "utf-8")
+    assert "set operators_room" in run("link", "ann", "slack").stderr
+    with (own_home / "qwendesk.toml").open("a", encoding="utf-8") as file:
+        file.write('operators_room = "C1"\n')
+    made = json.loads(run("link", "ann", "slack", "--json").stdout)
+    assert run("link", "ann", "slack").stdout.startswith("!link ")
+    assert made["code"] not in run("audit").stdout
+    assert json.loads(run("list", "--json").stdout)[0]["links"] == []
+    assert run("unlink", "ann", "slack").exit_code == 0
+    assert "is not linked" in run("unlink", "ann", "slack").stderr
+    assert "operator.link_code" in run("audit").stdout

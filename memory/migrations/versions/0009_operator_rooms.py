@@ -27,7 +27,7 @@ def upgrade() -> None:
     op.drop_table("webhook_delivery")
     op.drop_table("webhook")
     _create(
-        "ticket_thread",
+        "room_thread",
         _reference("ticket_id", "ticket"),
         _text("channel"),
         _text("room"),
@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant_id", "channel", "room", "ticket_id"),
         sa.UniqueConstraint("tenant_id", "channel", "conversation"),
     )
-    _index("ticket_thread", "ticket_id")
+    _index("room_thread", "ticket_id")
     _create(
         "operator_link",
         _reference("operator_id", "operator"),
@@ -74,7 +74,7 @@ def downgrade() -> None:
         f"INSERT INTO webhook_delivery (id, tenant_id, webhook, {_DELIVERY}) "
         f"SELECT id, tenant_id, reader, {_DELIVERY} FROM event_delivery WHERE reader NOT LIKE 'operators_room:%'"
     )
-    for table in ("handled_room_message", "operator_link", "ticket_thread", "event_delivery", "event_reader"):
+    for table in ("handled_room_message", "operator_link", "room_thread", "event_delivery", "event_reader"):
         op.drop_table(table)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from qwendesk.desk.operators.accounts import OperatorRecord
 from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread, Translation
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketNoteRecord
-from qwendesk.desk.workspace.event_words import IN_THREAD, event_words, reason_words
+from qwendesk.desk.workspace.event_words import IN_THREAD, STATE_LABELS, event_words, reason_words
 from qwendesk.desk.workspace.lists import ViewName
 from qwendesk.desk.workspace.snoozing import PRESET_LABELS
 from qwendesk.routing.signals.language import english_name
@@ -26,13 +26,6 @@ VIEW_LABELS: dict[ViewName, str] = {
     "mentions": "Mentions",
     "resolved": "Resolved",
     "all": "All",
-}
-STATE_LABELS = {
-    "bot": "bot answers",
-    "waiting": "waiting",
-    "human": "with an operator",
-    "snoozed": "snoozed",
-    "resolved": "resolved",
 }
 _UNITS = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"))
 _ENDS = {"delivered": "sent", "not_delivered": "failed"}

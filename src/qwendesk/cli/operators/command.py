@@ -16,6 +16,7 @@ from qwendesk.printable import one_line
 
 if TYPE_CHECKING:
     from qwendesk.desk.operators.accounts import OperatorRecord, Role
+    from qwendesk.desk.operators.links import LinkRecord
     from qwendesk.desk.operators.operators import Operators
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ OfRole = Annotated[
     typer.Option("--role", help="viewer, operator or admin; default: admin for the first operator, else operator."),
 ]
 NewRole = Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator or admin.")]
+OnChannel = Annotated[str, typer.Argument(metavar="CHANNEL", help="A channel with an operators' room, such as slack.")]
 Reset = Annotated[bool, typer.Option("--reset", help="Remove it, such as after a phone was lost.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")]
 ByOperator = Annotated[str | None, typer.Option("--operator", help="Only what this operator did.")]
@@ -118,6 +120,18 @@ def logout(name: Name, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def link(name: Name, channel: OnChannel, as_json: AsJson = False) -> None:
+    """Make a code that links an operator with an account on a channel; the operator writes it there once."""
+    run_command(_link(name, channel, as_json))
+
+
+@app.command()
+def unlink(name: Name, channel: OnChannel, as_json: AsJson = False) -> None:
+    """Unlink an operator from the account on a channel, and make an unused code invalid."""
+    run_command(_unlink(name, channel, as_json))
+
+
+@app.command()
 def audit(limit: Limit = 50, operator: ByOperator = None, action: OfAction = None, as_json: AsJson = False) -> None:
     """List what operators read, changed and exported, newest first."""
     run_command(_audit(limit, operator, action, as_json))
@@ -152,14 +166,18 @@ async def _add(
 async def _list(as_json: bool) -> None:
     async with _opened() as operators:
         accounts = await operators.accounts.all()
+        links = await operators.links.all()
     if as_json:
-        typer.echo(json.dumps([_plain(account) for account in accounts], ensure_ascii=False))
+        rows = [{**_plain(account), "links": _plain_links(links.get(account.id, []))} for account in accounts]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     width = max((len(account.name) for account in accounts), default=0)
     for account in accounts:
         languages = ",".join(account.languages) or "-"
         cells = [f"{account.name:<{width}}", f"{account.role:<8}", f"{_state(account):<8}", f"{languages:<8}"]
-        typer.echo("  ".join([*cells, one_line(account.display_name)]).rstrip())
+        linked = ", ".join(_link_words(one) for one in links.get(account.id, []))
+        shown = one_line(account.display_name) + (f"  ({linked})" if linked else "")
+        typer.echo("  ".join([*cells, shown]).rstrip())
     if not accounts:
         typer.echo("There is no operator yet; 'qwendesk operators add NAME' adds the first.", err=True)
 
@@ -168,9 +186,11 @@ async def _show(name: str, as_json: bool) -> None:
     async with _opened() as operators:
         account = await operators.accounts.named(name)
         sessions = await operators.sessions.of(account.id)
+        links = (await operators.links.all()).get(account.id, [])
     if as_json:
         open_ = [{"since": one.created_at.isoformat(), "seen": one.seen_at.isoformat()} for one in sessions]
-        typer.echo(json.dumps({**_plain(account), "sessions": open_}, ensure_ascii=False))
+        row = {**_plain(account), "links": _plain_links(links), "sessions": open_}
+        typer.echo(json.dumps(row, ensure_ascii=False))
         return
     typer.echo(f"{account.name}  {one_line(account.display_name)}")
     typer.echo(f"role           {account.role} ({_state(account)})")
@@ -178,6 +198,8 @@ async def _show(name: str, as_json: bool) -> None:
     typer.echo(f"teams          {one_line(', '.join(account.teams)) or '-'}")
     typer.echo(f"second factor  {'on' if account.has_totp else 'off'}")
     typer.echo(f"new tickets    {'yes' if account.is_available else 'no'}")
+    for one in links:
+        typer.echo(f"linked         {_link_words(one)}, since {_local(one.linked_at)}")
     for session in sessions:
         typer.echo(f"session        since {_local(session.created_at)}, last used {_local(session.seen_at)}")
 
@@ -271,6 +293,55 @@ async def _logout(name: str, as_json: bool) -> None:
     _tell(account, f"{count} sessions of {account.name} are ended.", as_json)
 
 
+async def _link(name: str, channel: str, as_json: bool) -> None:
+    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.links import CODE_LIFETIME
+
+    _check_room(channel)
+    async with _opened() as operators:
+        account = await operators.accounts.named(name)
+        code = await operators.links.make_code(account, channel, Actor())
+    if as_json:
+        minutes = CODE_LIFETIME.total_seconds() / 60
+        typer.echo(json.dumps({"name": account.name, "channel": channel, "code": code, "minutes": minutes}))
+        return
+    typer.echo(f"!link {code}")
+    typer.echo(
+        f"Let {account.name} write this line within an hour, to the bot on {channel} or in the operators' room.",
+        err=True,
+    )
+
+
+async def _unlink(name: str, channel: str, as_json: bool) -> None:
+    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.errors import InputError
+
+    async with _opened() as operators:
+        account = await operators.accounts.named(name)
+        if not await operators.links.remove(account, channel, Actor()):
+            raise InputError(f"{account.name} is not linked on {channel}; 'qwendesk operators list' shows the links.")
+    _tell(account, f"{account.name} is not linked on {channel} any more.", as_json)
+
+
+def _check_room(channel: str) -> None:
+    """Check that a channel has an operators' room.
+
+    Raises:
+        ConfigError: the settings name none.
+    """
+    from qwendesk.errors import ConfigError, no_such
+    from qwendesk.settings import load_settings
+
+    channels = load_settings().channels
+    if channel not in channels:
+        raise ConfigError(no_such("There is no channel", channel, channels))
+    if not channels[channel].get("operators_room"):
+        raise ConfigError(
+            f"Channel {channel!r} has no operators' room: set operators_room in the table [channels.{channel}]; "
+            "docs/how-to/operators-rooms.md tells how."
+        )
+
+
 async def _audit(limit: int, operator: str | None, action: str | None, as_json: bool) -> None:
     async with _opened() as operators:
         entries = await operators.audit.entries(limit=limit, operator=operator, action=action)
@@ -325,6 +396,24 @@ def _plain(account: OperatorRecord) -> dict[str, Any]:
         "seen": account.seen_at.isoformat() if account.seen_at else None,
         "since": account.created_at.isoformat(),
     }
+
+
+def _plain_links(links: list[LinkRecord]) -> list[dict[str, Any]]:
+    return [
+        {
+            "channel": one.channel,
+            "person": one.person,
+            "display_name": one.display_name,
+            "since": one.linked_at.isoformat(),
+        }
+        for one in links
+    ]
+
+
+def _link_words(link: LinkRecord) -> str:
+    """Return a link as ``slack: U123 (Ann Lee)``."""
+    name = f" ({one_line(link.display_name)})" if link.display_name else ""
+    return f"{link.channel}: {one_line(link.person)}{name}"
 
 
 def _local(moment: datetime) -> str:

@@ -1,0 +1,193 @@
+"""What is posted about a ticket in an operators' room, as Markdown; a customer's words are shown as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qwendesk.desk.handover.reasons import REASONS
+from qwendesk.desk.handover.summary import handover_summary
+from qwendesk.desk.interpreter.interpreter import Interpreter, OriginalMessage
+from qwendesk.desk.operator_rooms.room import OperatorsRoom
+from qwendesk.desk.tickets.queries import ThreadMessage, TicketQueries, TicketThread, read_event, read_event_text
+from qwendesk.desk.tickets.records import TicketEventRecord, TicketGone, TicketRecord
+from qwendesk.desk.workspace.details import MessageDetails
+from qwendesk.desk.workspace.event_words import IN_THREAD, STATE_LABELS, event_words
+from qwendesk.memory.tenancy import TenantDatabase
+from qwendesk.messages import Attachment, kind_of
+from qwendesk.printable import literal_markdown, one_line
+from qwendesk.routing.signals.language import english_name
+
+_SIGNS = {"bot": "🤖", "waiting": "🔴", "human": "🟢", "snoozed": "💤", "resolved": "✅"}
+_NEWEST_MESSAGES = 100
+_SHOWN_MESSAGES = 6
+"""Messages with which a thread begins."""
+_MAX_SHOWN_CHARS = 1500
+"""Characters of each of them."""
+_MAX_TITLE_CHARS = 100
+_BLANK_AT_START = re.compile(r"^[ \t]+", re.MULTILINE)
+_UNTOLD = frozenset({"opened", "delivered"})
+
+
+@dataclass(frozen=True, slots=True)
+class RoomPost:
+    """A text with files for the thread of a ticket."""
+
+    text: str
+    files: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """The text with which a thread begins, and up to where it tells what has happened."""
+
+    text: str
+    newest_sequence: int
+    newest_event_id: str
+
+
+class RoomPosts:
+    """Makes the posts of one room.
+
+    Args:
+        database: the tenant's view of the database.
+        channel: the room's channel.
+        room: the room.
+        interpreter: translates messages into the room's language; None: they are shown as they were written.
+    """
+
+    def __init__(
+        self, database: TenantDatabase, channel: str, room: OperatorsRoom, interpreter: Interpreter | None = None
+    ) -> None:
+        self._database = database
+        self._channel = channel
+        self._room = room
+        self._interpreter = interpreter
+        self._queries = TicketQueries(database)
+        self._details = MessageDetails(database)
+
+    async def event(self, event_id: str) -> tuple[TicketEventRecord, TicketRecord] | None:
+        """Return an event and its ticket; None: they were deleted."""
+        async with self._database.read() as connection:
+            event = await read_event(connection, event_id)
+        try:
+            return (event, await self._queries.get(event.ticket_id)) if event else None
+        except TicketGone:
+            return None
+
+    async def introduction(self, ticket: TicketRecord) -> Introduction:
+        """Return the summary of a ticket with its last messages."""
+        thread = await self._queries.thread(ticket.id, limit=_NEWEST_MESSAGES)
+        asked = [message.text for message in thread.messages if message.role == "user"]
+        reason = next((one for one in REASONS if one == ticket.reason), None)
+        lines: list[str] = []
+        if reason:
+            receipts = await self._details.receipts(ticket.id)
+            lines = handover_summary(reason, asked, receipts, language=ticket.language).lines()
+        parts = ["\n".join(f"- {_literal(line)}" for line in lines)]
+        for message in thread.messages[-_SHOWN_MESSAGES:]:
+            said = await self._said(thread.ticket, message, _cut(message.text))
+            parts.append("\n".join(filter(None, (said, await self._file_names([message])))))
+        newest = max((message.sequence for message in thread.messages), default=0)
+        event_id = thread.events[-1].id if thread.events else ""
+        return Introduction("\n\n".join(filter(None, parts)), newest, event_id)
+
+    async def post(self, event: TicketEventRecord, *, with_files: bool) -> RoomPost | None:
+        """Return what is posted of an event; None: nothing.
+
+        Args:
+            event: the event.
+            with_files: whether files are posted; otherwise they are named.
+        """
+        if event.changes.get("room") == self._channel or event.kind in _UNTOLD:
+            return None  # it was written in the room
+        if event.kind not in IN_THREAD:
+            if event.kind == "updated" and event.actor in ("customer", "bot"):
+                return None
+            return RoomPost(f"*{_literal(event_words(event))}*")
+        thread = await self._queries.thread(event.ticket_id, limit=_NEWEST_MESSAGES)
+        if event.kind == "not_delivered":
+            return RoomPost("⚠️ *A message to the customer was not delivered.*")
+        if event.kind == "noted":
+            note = next((one for one in thread.notes if one.id == event.changes.get("note")), None)
+            return RoomPost(f"📝 **{_literal(note.operator_name)}:** {_literal(note.text)}") if note else None
+        return await self._message(thread, event, with_files=with_files)
+
+    async def _message(self, thread: TicketThread, event: TicketEventRecord, *, with_files: bool) -> RoomPost | None:
+        role = {"message": "user", "answered": "assistant"}.get(event.kind, "operator")
+        sequence = event.changes.get("sequence")
+        messages = [one for one in thread.messages if (one.sequence, one.role) == (sequence, role)]
+        if not messages:  # a turn has not stored it yet
+            async with self._database.read() as connection:
+                text = await read_event_text(connection, thread.ticket, event)
+            return RoomPost(_named(thread.ticket.customer, _literal(text))) if text and role == "user" else None
+        texts = [await self._said(thread.ticket, one, one.text) for one in messages]
+        files = await self._files(thread.ticket, messages) if with_files else ()
+        names = "" if files else await self._file_names(messages)
+        return RoomPost("\n\n".join(filter(None, (*texts, names))), files)
+
+    async def _said(self, ticket: TicketRecord, message: ThreadMessage, text: str) -> str:
+        """Return a message with its author, and in the room's language with the original below it."""
+        if message.role == "operator":
+            return _named(message.operator_name or "Operator", text)
+        translated = await self._translated(ticket, message)
+        if message.role == "assistant":
+            return f"🤖\n\n{translated or text}"
+        if not text.strip():
+            return _named(ticket.customer, "")
+        if translated is None:
+            return _named(ticket.customer, _literal(text))
+        quoted = "\n".join(f"> {line}" for line in _literal(text).split("\n"))
+        return f"{_named(ticket.customer, _literal(_cut(translated)))}\n\n{quoted}"
+
+    async def _translated(self, ticket: TicketRecord, message: ThreadMessage) -> str | None:
+        if self._interpreter is None or not self._room.language or not message.text.strip():
+            return None
+        names = tuple(filter(None, [ticket.delivery.display_name]))
+        original = OriginalMessage(message.text, message.id, ticket.language, names=names)
+        made = await self._interpreter.interpret_for_operator(original, self._room.language)
+        return made.text if made.status == "done" else None
+
+    async def _file_names(self, messages: Sequence[ThreadMessage]) -> str:
+        found = await self._details.files([one.id for one in messages if one.attachments])
+        return "\n".join(f"📎 {_literal(file.name or file.kind)}" for files in found.values() for file in files)
+
+    async def _files(self, ticket: TicketRecord, messages: Sequence[ThreadMessage]) -> tuple[Attachment, ...]:
+        found = await self._details.files([one.id for one in messages if one.attachments])
+        files = []
+        for info in (file for of_message in found.values() for file in of_message):
+            if stored := await self._details.file(ticket.id, info.id):
+                files.append(Attachment(kind_of(info.mime), info.mime, stored[1], info.name))
+        return tuple(files)
+
+
+def title(ticket: TicketRecord) -> str:
+    """Return the title of a ticket's thread."""
+    return f"#{ticket.number} {one_line(ticket.customer)}"[:_MAX_TITLE_CHARS].strip()
+
+
+def head(ticket: TicketRecord) -> str:
+    """Return the first message of a ticket's thread: which ticket it is, and who answers."""
+    language = english_name(ticket.language) or ticket.language or ""
+    told = filter(None, (_literal(ticket.customer), ticket.channel, language, _literal(ticket.team or "")))
+    state = f"{_SIGNS[ticket.state]} {_state(ticket)}"
+    return f"**#{ticket.number}** {' · '.join(told)}\n{state} · {_literal(one_line(ticket.subject))}"
+
+
+def _state(ticket: TicketRecord) -> str:
+    label = STATE_LABELS[ticket.state]
+    return f"{label}: {_literal(ticket.operator_name)}" if ticket.operator_name and ticket.is_open else label
+
+
+def _named(name: str, text: str) -> str:
+    return f"**{_literal(one_line(name))}:** {text}".rstrip()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[: _MAX_SHOWN_CHARS - 1]}…"
+
+
+def _literal(text: str) -> str:
+    """Return a text as Markdown that shows it as it is; spaces at the beginning of lines would mark code."""
+    return literal_markdown(_BLANK_AT_START.sub("", text))

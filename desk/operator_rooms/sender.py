@@ -1,0 +1,231 @@
+"""Posts what happens to tickets into an operators' room: each event once, in the order of each ticket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from qwendesk.desk.operator_rooms.posts import RoomPosts, head, title
+from qwendesk.desk.operator_rooms.room import OperatorsRoom, RoomOutlet
+from qwendesk.desk.operator_rooms.threads import RoomThreadRecord, RoomThreads
+from qwendesk.desk.tickets.event_deliveries import ROOM_PREFIX, ClaimedDelivery, EventDeliveries, next_try
+from qwendesk.desk.tickets.records import TicketEventRecord, TicketRecord
+from qwendesk.desk.workspace.event_words import IN_THREAD
+from qwendesk.errors import ChannelError, StoreError, ThreadGone
+from qwendesk.memory.tenancy import TenantDatabase
+from qwendesk.messages import Attachment, Outbound
+from qwendesk.redaction import redact
+
+log = logging.getLogger(__name__)
+_POLL_SECONDS = 0.5
+_LOOK_BACK = timedelta(days=7)
+"""Events from this time before a room was first served make threads, too: tickets may wait already."""
+_PRUNE = timedelta(hours=1)
+_AT_ONCE = 4
+"""Events that are posted at once, each of another ticket."""
+LEASE = timedelta(seconds=30)
+"""Time after which another process posts what a process that was killed has claimed."""
+_MAX_EDIT_WAIT_SECONDS = 5.0
+
+
+class RoomSender:
+    """Keeps the threads of one operators' room.
+
+    A process that ends while it posts leaves the rest to the next one; the message that was on its way may come twice,
+    as on every delivery of the channel.
+
+    Args:
+        database: the tenant's view of the database.
+        channel: the room's channel.
+        room: the room.
+        outlet: posts there.
+        posts: makes what is posted.
+        poll_seconds: time between two looks for new events.
+        lease: time after which another process may post what this one has claimed.
+    """
+
+    def __init__(
+        self,
+        database: TenantDatabase,
+        channel: str,
+        room: OperatorsRoom,
+        outlet: RoomOutlet,
+        posts: RoomPosts,
+        *,
+        poll_seconds: float = _POLL_SECONDS,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self.channel = channel
+        self.error = ""
+        """Why nothing can be posted; empty: the last post was made."""
+        self._room = room
+        self._outlet = outlet
+        self._posts = posts
+        self._poll_seconds = poll_seconds
+        self._lease = lease
+        self._reader = f"{ROOM_PREFIX}{channel}"
+        self._deliveries = EventDeliveries(database, to_rooms=True)
+        self._threads = RoomThreads(database, channel)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start to post."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop; what is being posted is finished by the next start."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        is_registered, pruned_at = False, datetime.min.replace(tzinfo=UTC)
+        while True:
+            posted = 0
+            try:
+                if not is_registered:
+                    await self._deliveries.register(self._reader, datetime.now(UTC) - _LOOK_BACK)
+                    is_registered = True
+                posted = await self.post_due()
+                if (now := datetime.now(UTC)) - pruned_at > _PRUNE:
+                    pruned_at = now
+                    await self._deliveries.prune(now)
+                    await self._threads.prune(now)
+            except StoreError as error:
+                log.warning("The operators' room of %s waits for the database: %s", self.channel, error)
+            except Exception as error:
+                log.exception("The operators' room of %s failed with %s.", self.channel, type(error).__name__)
+            if not posted:
+                await asyncio.sleep(self._poll_seconds)
+
+    async def post_due(self) -> int:
+        """Post the events that are due, at most four; return how many were tried."""
+        now = datetime.now(UTC)
+        await self._deliveries.feed(self._reader, now)
+        claimed = await self._deliveries.claim(self._reader, now, self._lease, _AT_ONCE)
+        await asyncio.gather(*(self._try(delivery) for delivery in claimed))
+        return len(claimed)
+
+    async def _try(self, claimed: ClaimedDelivery) -> None:
+        error, wait = None, timedelta()
+        try:
+            async with self._deliveries.holding(claimed, self._lease):
+                await self._deliver(claimed)
+        except StoreError:
+            raise
+        except ChannelError as failed:
+            error, wait = str(failed), timedelta(seconds=failed.retry_after or 0)
+            if failed.retry_after is None and not self.error:
+                log.warning("The operators' room of %s cannot be written to: %s", self.channel, error)
+        except Exception as failed:  # a faulty channel must not end the room
+            log.exception("A post in the operators' room of %s failed.", self.channel)
+            error = redact(f"{type(failed).__name__}: {failed}")
+        next_at = None
+        if wait:  # a platform's rate limit is no error of the room, and no reason to give up
+            next_at = datetime.now(UTC) + wait
+        else:
+            self.error = error or ""
+            next_at = next_try(claimed.attempt) if error else None
+        await self._deliveries.finish(claimed, response_status=None, error=error, next_at=next_at)
+
+    async def _deliver(self, claimed: ClaimedDelivery) -> None:
+        found = await self._posts.event(claimed.event_id)
+        if found is None:  # deleted with its customer, as the delivery is
+            return
+        event, ticket = found
+        thread = await self._threads.of(ticket.id, self._room.room)
+        try:
+            await self._tell(claimed, event, ticket, thread)
+        except ThreadGone:
+            if thread:
+                await self._threads.remove(thread)
+            await self._deliveries.note_part(claimed, 0)
+            await self._tell(replace(claimed, parts_sent=0), event, ticket, None)
+
+    async def _tell(
+        self, claimed: ClaimedDelivery, event: TicketEventRecord, ticket: TicketRecord, thread: RoomThreadRecord | None
+    ) -> None:
+        """Post an event into the thread of its ticket, which is opened once the ticket needs a person."""
+        if thread is None:
+            if ticket.state not in ("waiting", "human") or not self._room.takes(ticket.team):
+                return
+            thread = await self._open(claimed, ticket)
+        if thread.head_id is None:
+            await self._send_head(claimed, ticket, thread)
+        if not thread.is_introduced:
+            introduction = await self._posts.introduction(ticket)
+            await self._send(claimed, thread, introduction.text)
+            await self._threads.set_introduced(thread, introduction.newest_sequence, introduction.newest_event_id)
+            return
+        if _is_told(event, thread):
+            return
+        if event.kind not in IN_THREAD:
+            await self._edit_head(claimed, ticket, thread)
+        if post := await self._posts.post(event, with_files=self._outlet.capabilities.sends_files):
+            await self._send(claimed, thread, post.text, post.files)
+
+    async def _open(self, claimed: ClaimedDelivery, ticket: TicketRecord) -> RoomThreadRecord:
+        (piece, *_) = await self._outlet.split_message(head(ticket))
+        message = Outbound(f"{claimed.id}:thread", self._room.room, piece.text, plain=piece.plain)
+        opened = await self._outlet.open_thread(title(ticket), message)
+        await self._threads.add(ticket.id, self._room.room, opened)
+        thread = await self._threads.of(ticket.id, self._room.room)
+        if thread is None:  # its customer was forgotten meanwhile
+            raise ChannelError("The ticket was deleted.", permanent=True)
+        return thread
+
+    async def _send_head(self, claimed: ClaimedDelivery, ticket: TicketRecord, thread: RoomThreadRecord) -> None:
+        (piece, *_) = await self._outlet.split_message(head(ticket))
+        message = Outbound(f"{claimed.id}:head", thread.conversation, piece.text, plain=piece.plain)
+        await self._threads.set_head(thread, await self._outlet.send(message) or "")
+
+    async def _edit_head(self, claimed: ClaimedDelivery, ticket: TicketRecord, thread: RoomThreadRecord) -> None:
+        """Show the ticket's state in the first message; one that cannot be changed stays as it is."""
+        if not thread.head_id or not self._outlet.capabilities.edits:
+            return
+        (piece, *_) = await self._outlet.split_message(head(ticket))
+        message = Outbound(f"{claimed.id}:head", thread.conversation, piece.text, plain=piece.plain)
+        for _ in range(2):
+            try:
+                await self._outlet.edit(thread.head_id, message)
+                return
+            except ThreadGone:
+                raise
+            except ChannelError as error:
+                if not error.retry_after or error.retry_after > _MAX_EDIT_WAIT_SECONDS:
+                    log.info("The first message of a ticket's thread was not changed: %s", error)
+                    return
+                await asyncio.sleep(error.retry_after)
+
+    async def _send(
+        self, claimed: ClaimedDelivery, thread: RoomThreadRecord, text: str, files: tuple[Attachment, ...] = ()
+    ) -> None:
+        """Post a text, without those of its messages that an earlier try has sent."""
+        pieces = [(piece.text, piece.plain) for piece in await self._outlet.split_message(text)]
+        pieces = pieces or ([("", "")] if files else [])
+        for number, (shown, plain) in enumerate(pieces):
+            if number < claimed.parts_sent:
+                continue
+            with_it = files if number == len(pieces) - 1 else ()
+            key = f"{claimed.id}:{number}"
+            message = Outbound(key, thread.conversation, shown, attachments=with_it, plain=plain)
+            try:
+                await self._outlet.send(message)
+            except ChannelError as error:
+                if not (error.permanent and with_it and shown) or isinstance(error, ThreadGone):
+                    raise
+                log.warning("The files of a message are not shown in the operators' room: %s", error)
+                await self._outlet.send(replace(message, attachments=()))
+            await self._deliveries.note_part(claimed, number + 1)
+
+
+def _is_told(event: TicketEventRecord, thread: RoomThreadRecord) -> bool:
+    """Return whether the introduction of a thread tells an event."""
+    sequence = event.changes.get("sequence")
+    if sequence is not None and event.kind in ("message", "answered", "replied"):
+        return int(sequence) <= thread.newest_sequence
+    return event.id <= thread.newest_event_id

@@ -217,7 +217,7 @@ class PeriodicMaintenance:
         self._access = access
         self._queue = queue
         self._batch_rows = batch_rows
-        self._task = PeriodicTask(self._attempt, interval_seconds)
+        self._task = PeriodicTask(self.once, interval_seconds, "maintenance")
 
     async def start(self) -> None:
         """Delete old rate limits now and start the periodic work."""
@@ -241,12 +241,6 @@ class PeriodicMaintenance:
         await self._inbox.prune_rate_limits(now - _RATE_LIMIT_RETENTION)
         await self._access.prune(now - _ACCESS_REQUEST_RETENTION)
         await self._inbox.drop_expired_turns()
-
-    async def _attempt(self) -> None:
-        try:
-            await self.once()
-        except Exception as error:  # the next round tries again
-            log.warning("Maintenance failed with %s and is repeated in the next round.", type(error).__name__)
 
     async def _in_batches(self, delete: Callable[[], Awaitable[int]]) -> None:
         """Delete batch after batch until nothing old is left."""

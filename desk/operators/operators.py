@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from qwendesk.desk.operators.accounts import OperatorAccounts
@@ -13,11 +12,8 @@ from qwendesk.desk.operators.login import LogIn
 from qwendesk.desk.operators.passwords import Passwords
 from qwendesk.desk.operators.second_factors import SecondFactors
 from qwendesk.desk.operators.sessions import OperatorSessions
-from qwendesk.errors import StoreError
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.settings import OperatorSettings
-
-log = logging.getLogger(__name__)
 
 
 class Operators:
@@ -45,9 +41,6 @@ class Operators:
         self.log_in = LogIn(database, self.passwords, self.sessions, lockout)
 
     async def prune(self) -> None:
-        """Delete expired sessions, and entries of the audit log beyond their retention; an error is logged."""
-        try:
-            await self.sessions.prune()
-            await self.audit.prune(self.settings.audit_days)
-        except StoreError as error:
-            log.warning("Old sessions and entries of the audit log are deleted in the next round: %s", error)
+        """Delete expired sessions, and entries of the audit log beyond their retention."""
+        await self.sessions.prune()
+        await self.audit.prune(self.settings.audit_days)

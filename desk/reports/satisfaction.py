@@ -19,7 +19,7 @@ from qwendesk.desk.tickets.records import OPEN_STATES, TicketError, TicketRecord
 from qwendesk.desk.tickets.sending import event_of
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
-from qwendesk.errors import QwendeskError, StoreError
+from qwendesk.errors import QwendeskError
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.reports import TicketRating
@@ -85,7 +85,7 @@ class Satisfaction:
         self._database = database
         self._tickets = tickets
         self._queries = TicketQueries(database)
-        self._task = PeriodicTask(self._attempt, _INTERVAL_SECONDS)
+        self._task = PeriodicTask(self.ask_due, _INTERVAL_SECONDS, "asking for ratings")
 
     async def start(self) -> None:
         """Start to ask the customers of resolved tickets."""
@@ -94,14 +94,6 @@ class Satisfaction:
     async def stop(self) -> None:
         """Stop to ask."""
         await self._task.stop()
-
-    async def _attempt(self) -> None:
-        try:
-            await self.ask_due()
-        except StoreError as error:
-            log.warning("Customers are asked for a rating in the next round: %s", error)
-        except Exception as error:
-            log.exception("The questions for ratings failed with %s and are tried again.", type(error).__name__)
 
     def register(self, commands: ChatCommands) -> None:
         """Add the handler of the question's buttons."""

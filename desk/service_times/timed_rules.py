@@ -20,7 +20,6 @@ from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import Actor, TicketError, TicketEventRecord, TicketRecord, ticket_record
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
-from qwendesk.errors import StoreError
 from qwendesk.memory.tables.conversations import Message
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import Ticket
@@ -74,7 +73,7 @@ class TimedRules:
         self._service_times = service_times
         self._follow_ups = follow_ups
         self._idle_after = idle_after
-        self._task = PeriodicTask(self._attempt, interval_seconds)
+        self._task = PeriodicTask(self._round, interval_seconds, "the rules of time")
         # the first step that changes a ticket is the last one of the round
         self._steps: tuple[Step, ...] = (
             self._note_service_times,
@@ -107,14 +106,9 @@ class TimedRules:
                 await self._apply(ticket, events[ticket.id], now)
         await self._close_idle(now)
 
-    async def _attempt(self) -> None:
-        try:
-            if await self._tickets.are_kept():
-                await self.once()
-        except StoreError as error:
-            log.warning("Tickets are looked at again in the next round: %s", error)
-        except Exception as error:
-            log.exception("The rules of time failed with %s and are applied again.", type(error).__name__)
+    async def _round(self) -> None:
+        if await self._tickets.are_kept():
+            await self.once()
 
     async def _candidates(self, now: datetime) -> list[TicketRecord]:
         of_people = Ticket.state.in_(["waiting", "human", "snoozed"])

@@ -26,7 +26,7 @@ class ModelMonitor:
 
     def __init__(self, pool: ModelPool, interval: float = CHECK_INTERVAL_SECONDS) -> None:
         self._pool = pool
-        self._task = PeriodicTask(self.check, interval)
+        self._task = PeriodicTask(self.check, interval, "checking the model")
         self.problem = ""
         """Why no message can be answered; empty if messages can be answered."""
 

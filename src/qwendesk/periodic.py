@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from qwendesk.errors import StoreError
+
 log = logging.getLogger(__name__)
 
 
@@ -16,11 +18,13 @@ class PeriodicTask:
     Args:
         work: the function; after an error, it is called again at the next time.
         seconds: the interval.
+        name: what the work is called in the log.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[object]], seconds: float) -> None:
+    def __init__(self, work: Callable[[], Awaitable[object]], seconds: float, name: str) -> None:
         self._work = work
         self._seconds = seconds
+        self._name = name
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -39,5 +43,7 @@ class PeriodicTask:
             await asyncio.sleep(self._seconds)
             try:
                 await self._work()
+            except StoreError as error:
+                log.warning("Periodic work, %s, waits for the database: %s", self._name, error)
             except Exception as error:
-                log.exception("Periodic work failed with %s and is tried again.", type(error).__name__)
+                log.exception("Periodic work, %s, failed with %s and is tried again.", self._name, type(error).__name__)

@@ -305,7 +305,7 @@ class Service:
                 "Listen on 127.0.0.1 behind a proxy with TLS, and name it in trusted_proxies in the table [http].",
                 self.settings.host,
             )
-        pruning = PeriodicTask(operators.prune, _PRUNE_SECONDS)
+        pruning = PeriodicTask(operators.prune, _PRUNE_SECONDS, "deleting old sessions")
         pruning.start()
         stack.push_async_callback(pruning.stop)
         if self._reader:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+
+from qwendesk.memory.migrations.columns import create, flag, index, integer, json, moment, reference, tenant, text
 
 revision = "0001_first"
 down_revision = None
@@ -14,7 +13,6 @@ branch_labels = None
 depends_on = None
 
 # Columns are written out instead of imported from the tables: this migration does not change with them.
-JSON = sa.JSON().with_variant(JSONB(), "postgresql")
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TABLES = (
     *("kb_state", "kb_embedding", "kb_chunk", "kb_document"),
@@ -42,7 +40,7 @@ POSTGRESQL_FULL_TEXT = (
 
 
 def upgrade() -> None:
-    op.create_table("tenant", _text("id", primary_key=True), _text("name"))
+    op.create_table("tenant", text("id", primary_key=True), text("name"))
     op.execute("INSERT INTO tenant (id, name) VALUES ('default', 'Default')")
     _people()
     _conversations()
@@ -58,140 +56,140 @@ def upgrade() -> None:
 
 
 def _people() -> None:
-    _create(
+    create(
         "person",
-        sa.Column("remembers", sa.Boolean, nullable=False, server_default=sa.true()),
-        _json("listed_facts", nullable=True),
-        _moment("created_at"),
+        flag("remembers", sa.true()),
+        json("listed_facts", nullable=True),
+        moment("created_at"),
     )
-    _create(
+    create(
         "person_identity",
-        _reference("person_id", "person"),
-        _text("channel"),
-        _text("account"),
-        _text("external_user_id"),
-        _moment("created_at"),
+        reference("person_id", "person"),
+        text("channel"),
+        text("account"),
+        text("external_user_id"),
+        moment("created_at"),
         sa.UniqueConstraint("tenant_id", "channel", "account", "external_user_id"),
     )
-    _index("person_identity", "person_id")
+    index("person_identity", "person_id")
 
 
 def _conversations() -> None:
-    _create(
+    create(
         "conversation",
-        _text("channel"),
-        _text("account"),
-        _text("external_id"),
-        _integer("next_sequence"),
-        _text("title"),
-        _text("mode", server_default="bot"),
-        _text("locale", nullable=True),
-        _json("settings", server_default=sa.text("'{}'")),
-        _integer("learned_sequence", server_default=sa.text("0")),
-        _moment("created_at"),
-        _moment("updated_at"),
+        text("channel"),
+        text("account"),
+        text("external_id"),
+        integer("next_sequence"),
+        text("title"),
+        text("mode", server_default="bot"),
+        text("locale", nullable=True),
+        json("settings", server_default=sa.text("'{}'")),
+        integer("learned_sequence", server_default=sa.text("0")),
+        moment("created_at"),
+        moment("updated_at"),
         sa.UniqueConstraint("tenant_id", "channel", "account", "external_id"),
         sa.CheckConstraint("mode IN ('bot', 'waiting', 'human', 'resolved', 'snoozed')", name="mode"),
     )
-    _index("conversation", "tenant_id", "updated_at")
-    _create(
+    index("conversation", "tenant_id", "updated_at")
+    create(
         "message",
-        _reference("conversation_id", "conversation"),
-        _integer("sequence"),
-        _text("role"),
-        _integer("part"),
-        _reference("person_id", "person", nullable=True),
-        _text("text"),
-        _json("parts", nullable=True),
-        _text("model", nullable=True),
-        _moment("created_at"),
+        reference("conversation_id", "conversation"),
+        integer("sequence"),
+        text("role"),
+        integer("part"),
+        reference("person_id", "person", nullable=True),
+        text("text"),
+        json("parts", nullable=True),
+        text("model", nullable=True),
+        moment("created_at"),
         sa.UniqueConstraint("conversation_id", "sequence", "role", "part"),
         sa.CheckConstraint("role IN ('user', 'assistant')", name="role"),
     )
-    _index("message", "person_id")
-    _create(
+    index("message", "person_id")
+    create(
         "attachment",
-        _reference("message_id", "message"),
-        _integer("ordinal"),
-        _text("kind"),
-        _text("mime"),
-        _text("name"),
-        _integer("size"),
-        _text("sha256"),
+        reference("message_id", "message"),
+        integer("ordinal"),
+        text("kind"),
+        text("mime"),
+        text("name"),
+        integer("size"),
+        text("sha256"),
         sa.Column("content", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("message_id", "ordinal"),
     )
-    _create(
+    create(
         "conversation_summary",
-        _reference("conversation_id", "conversation"),
-        _integer("to_sequence"),
-        _text("text"),
-        _text("model"),
-        _moment("created_at"),
+        reference("conversation_id", "conversation"),
+        integer("to_sequence"),
+        text("text"),
+        text("model"),
+        moment("created_at"),
         sa.UniqueConstraint("conversation_id", "to_sequence"),
     )
 
 
 def _turns() -> None:
-    _create(
+    create(
         "turn",
-        _reference("conversation_id", "conversation"),
-        _integer("sequence"),
-        _reference("question_id", "message"),
-        _text("status"),
-        _text("error", nullable=True),
-        _text("role", nullable=True),
+        reference("conversation_id", "conversation"),
+        integer("sequence"),
+        reference("question_id", "message"),
+        text("status"),
+        text("error", nullable=True),
+        text("role", nullable=True),
         sa.Column("confidence", sa.Double),
-        _text("model", nullable=True),
-        _text("engine", nullable=True),
-        _json("receipt", nullable=True),
-        _text("thinking", server_default=""),
-        _moment("started_at"),
-        _moment("finished_at", nullable=True),
+        text("model", nullable=True),
+        text("engine", nullable=True),
+        json("receipt", nullable=True),
+        text("thinking", server_default=""),
+        moment("started_at"),
+        moment("finished_at", nullable=True),
         sa.UniqueConstraint("conversation_id", "sequence"),
         sa.UniqueConstraint("question_id"),
         sa.CheckConstraint("status IN ('running', 'done', 'failed', 'stopped')", name="status"),
     )
-    _index("turn", "conversation_id", name="ix_turn_running", where="status = 'running'")
-    _create(
+    index("turn", "conversation_id", name="ix_turn_running", where="status = 'running'")
+    create(
         "feedback",
-        _reference("turn_id", "turn"),
-        _reference("person_id", "person", nullable=True),
-        _integer("rating"),
-        _text("preferred_role", nullable=True),
-        _text("preferred_model", nullable=True),
-        _text("comment", nullable=True),
-        _moment("created_at"),
+        reference("turn_id", "turn"),
+        reference("person_id", "person", nullable=True),
+        integer("rating"),
+        text("preferred_role", nullable=True),
+        text("preferred_model", nullable=True),
+        text("comment", nullable=True),
+        moment("created_at"),
         sa.CheckConstraint("rating IN (1, -1)", name="rating"),
     )
-    _index("feedback", "turn_id")
-    _index("feedback", "person_id")
-    _create(
+    index("feedback", "turn_id")
+    index("feedback", "person_id")
+    create(
         "tool_call",
-        _reference("turn_id", "turn"),
-        _integer("ordinal"),
-        _text("name"),
-        _json("arguments"),
+        reference("turn_id", "turn"),
+        integer("ordinal"),
+        text("name"),
+        json("arguments"),
         sa.Column("ok", sa.Boolean, nullable=False),
-        _text("result"),
+        text("result"),
         sa.Column("duration_ms", sa.Double, nullable=False),
         sa.UniqueConstraint("turn_id", "ordinal"),
     )
 
 
 def _facts() -> None:
-    _create(
+    create(
         "fact",
-        _reference("person_id", "person"),
-        _text("namespace", server_default=""),
-        _text("key"),
-        _text("value"),
-        _json("data", nullable=True),
-        _text("category"),
+        reference("person_id", "person"),
+        text("namespace", server_default=""),
+        text("key"),
+        text("value"),
+        json("data", nullable=True),
+        text("category"),
         sa.Column("confidence", sa.Double, nullable=False),
-        _reference("source_message_id", "message", nullable=True, ondelete="SET NULL"),
-        _moment("valid_from"),
-        _moment("valid_to", nullable=True),
+        reference("source_message_id", "message", nullable=True, ondelete="SET NULL"),
+        moment("valid_from"),
+        moment("valid_to", nullable=True),
         sa.Column(
             "superseded_by",
             sa.Text,
@@ -199,97 +197,97 @@ def _facts() -> None:
         ),
     )
     key = ("tenant_id", "namespace", "key", "person_id")
-    _index("fact", *key, name="uq_fact_live", where="valid_to IS NULL", unique=True)
-    _index("fact", "person_id", "namespace", "id", name="ix_fact_newest")
-    _index("fact", "source_message_id")
-    _index("fact", "superseded_by")
-    _create(
+    index("fact", *key, name="uq_fact_live", where="valid_to IS NULL", unique=True)
+    index("fact", "person_id", "namespace", "id", name="ix_fact_newest")
+    index("fact", "source_message_id")
+    index("fact", "superseded_by")
+    create(
         "link_code",
-        _text("digest"),
-        _reference("owner_id", "person_identity"),
-        _reference("other_id", "person_identity", nullable=True),
+        text("digest"),
+        reference("owner_id", "person_identity"),
+        reference("other_id", "person_identity", nullable=True),
         sa.Column("owner_entered", sa.Boolean, nullable=False),
-        _moment("expires_at"),
+        moment("expires_at"),
         sa.UniqueConstraint("tenant_id", "digest"),
     )
-    _index("link_code", "owner_id")
-    _index("link_code", "other_id")
-    _create("audit", _moment("at"), _text("action"), _text("subject"), _json("counts"))
-    _index("audit", "tenant_id", "at")
+    index("link_code", "owner_id")
+    index("link_code", "other_id")
+    create("audit", moment("at"), text("action"), text("subject"), json("counts"))
+    index("audit", "tenant_id", "at")
 
 
 def _inbox() -> None:
-    _create(
+    create(
         "inbound_event",
-        _text("channel"),
-        _text("account"),
-        _text("event", nullable=True),
-        _reference("conversation_id", "conversation"),
-        _integer("sequence"),
-        _text("person"),
-        _json("payload"),
-        _text("status", server_default="queued"),
-        _integer("runs", server_default=sa.text("0")),
-        _integer("forgiven_runs", server_default=sa.text("0")),
-        _integer("generation", server_default=sa.text("0")),
-        _json("saved_reply", nullable=True),
-        sa.Column("cancel_requested", sa.Boolean, nullable=False, server_default=sa.text("false")),
-        _text("error", nullable=True),
-        _moment("received_at"),
-        _moment("finished_at", nullable=True),
+        text("channel"),
+        text("account"),
+        text("event", nullable=True),
+        reference("conversation_id", "conversation"),
+        integer("sequence"),
+        text("person"),
+        json("payload"),
+        text("status", server_default="queued"),
+        integer("runs", server_default=sa.text("0")),
+        integer("forgiven_runs", server_default=sa.text("0")),
+        integer("generation", server_default=sa.text("0")),
+        json("saved_reply", nullable=True),
+        flag("cancel_requested", sa.text("false")),
+        text("error", nullable=True),
+        moment("received_at"),
+        moment("finished_at", nullable=True),
         sa.UniqueConstraint("tenant_id", "channel", "account", "event"),
         sa.UniqueConstraint("conversation_id", "sequence"),
         sa.CheckConstraint("status IN ('queued', 'done', 'failed', 'stopped', 'dead')", name="status"),
     )
-    _index("inbound_event", "conversation_id", name="ix_inbound_event_open", where="status = 'queued'")
-    _index("inbound_event", "finished_at", name="ix_inbound_event_finished", where="finished_at IS NOT NULL")
-    _create(
+    index("inbound_event", "conversation_id", name="ix_inbound_event_open", where="status = 'queued'")
+    index("inbound_event", "finished_at", name="ix_inbound_event_finished", where="finished_at IS NOT NULL")
+    create(
         "inbound_file",
-        _reference("inbound_id", "inbound_event"),
-        _integer("ordinal"),
-        _text("kind"),
-        _text("mime"),
-        _text("name"),
+        reference("inbound_id", "inbound_event"),
+        integer("ordinal"),
+        text("kind"),
+        text("mime"),
+        text("name"),
         sa.Column("content", sa.LargeBinary, nullable=False),
     )
-    _index("inbound_file", "inbound_id")
+    index("inbound_file", "inbound_id")
 
 
 def _outbox() -> None:
-    _create(
+    create(
         "outbound",
-        _text("key"),
-        _reference("inbound_id", "inbound_event", nullable=True),
-        _reference("conversation_id", "conversation"),
-        _integer("part"),
-        _text("text"),
-        _text("plain", server_default=""),
-        _text("status"),
-        _text("message_id", nullable=True),
-        _integer("attempts", server_default=sa.text("0")),
-        _text("error", nullable=True),
-        _moment("created_at"),
-        _moment("sent_at", nullable=True),
+        text("key"),
+        reference("inbound_id", "inbound_event", nullable=True),
+        reference("conversation_id", "conversation"),
+        integer("part"),
+        text("text"),
+        text("plain", server_default=""),
+        text("status"),
+        text("message_id", nullable=True),
+        integer("attempts", server_default=sa.text("0")),
+        text("error", nullable=True),
+        moment("created_at"),
+        moment("sent_at", nullable=True),
         sa.UniqueConstraint("key"),
         sa.CheckConstraint("status IN ('queued', 'sending', 'sent', 'failed')", name="status"),
     )
-    _index("outbound", "inbound_id")
-    _index("outbound", "conversation_id", "id")
-    _index("outbound", "id", name="ix_outbound_failed", where="status = 'failed'")
+    index("outbound", "inbound_id")
+    index("outbound", "conversation_id", "id")
+    index("outbound", "id", name="ix_outbound_failed", where="status = 'failed'")
 
 
 def _access() -> None:
-    _create(
+    create(
         "access",
-        _text("channel"),
-        _text("account"),
-        _text("person"),
-        _text("display_name"),
-        _text("state"),
-        _text("role", server_default="person"),
-        _text("code", nullable=True),
-        _moment("expires_at", nullable=True),
-        _moment("created_at"),
+        text("channel"),
+        text("account"),
+        text("person"),
+        text("display_name"),
+        text("state"),
+        text("role", server_default="person"),
+        text("code", nullable=True),
+        moment("expires_at", nullable=True),
+        moment("created_at"),
         sa.UniqueConstraint("tenant_id", "channel", "account", "person"),
         sa.UniqueConstraint("code"),
         sa.CheckConstraint("state IN ('waiting', 'allowed', 'denied')", name="state"),
@@ -297,58 +295,58 @@ def _access() -> None:
     )
     op.create_table(
         "rate_bucket",
-        _text("key", primary_key=True),
-        _tenant(),
+        text("key", primary_key=True),
+        tenant(),
         sa.Column("tokens", sa.Double, nullable=False),
         sa.Column("updated_at", sa.Double, nullable=False),
     )
-    _create("desk_worker", _text("host"), _integer("process"), _moment("started_at"), _moment("seen_at"))
+    create("desk_worker", text("host"), integer("process"), moment("started_at"), moment("seen_at"))
 
 
 def _documents() -> None:
-    _create(
+    create(
         "kb_document",
-        _reference("person_id", "person", nullable=True),
-        _reference("conversation_id", "conversation", nullable=True),
-        _text("scope"),
-        _text("uri"),
-        _text("title"),
-        _text("kind"),
+        reference("person_id", "person", nullable=True),
+        reference("conversation_id", "conversation", nullable=True),
+        text("scope"),
+        text("uri"),
+        text("title"),
+        text("kind"),
         sa.Column("size", sa.BigInteger, nullable=False),
-        _text("sha256"),
-        _integer("chunks"),
-        _integer("conversion_version"),
-        _integer("terms_version", server_default=sa.text("1")),
-        _text("notes", server_default=""),
-        _moment("added_at"),
+        text("sha256"),
+        integer("chunks"),
+        integer("conversion_version"),
+        integer("terms_version", server_default=sa.text("1")),
+        text("notes", server_default=""),
+        moment("added_at"),
         sa.UniqueConstraint("tenant_id", "scope", "uri"),
     )
-    _index("kb_document", "person_id")
-    _index("kb_document", "conversation_id")
+    index("kb_document", "person_id")
+    index("kb_document", "conversation_id")
     op.create_table(
         "kb_chunk",
         sa.Column("id", NUMBER, primary_key=True),
-        _tenant(),
-        _reference("document_id", "kb_document"),
-        _text("scope"),
-        _integer("ordinal"),
-        _text("headings"),
-        _text("place"),
-        _text("text"),
-        _text("terms"),
+        tenant(),
+        reference("document_id", "kb_document"),
+        text("scope"),
+        integer("ordinal"),
+        text("headings"),
+        text("place"),
+        text("text"),
+        text("terms"),
         sa.UniqueConstraint("document_id", "ordinal"),
         sqlite_autoincrement=True,
     )
     op.create_table(
         "kb_embedding",
         sa.Column("chunk_id", NUMBER, sa.ForeignKey("kb_chunk.id", ondelete="CASCADE"), primary_key=True),
-        _text("model", primary_key=True),
-        _tenant(),
-        _text("scope"),
-        _integer("dimension"),
+        text("model", primary_key=True),
+        tenant(),
+        text("scope"),
+        integer("dimension"),
         sa.Column("vector", sa.LargeBinary, nullable=False),
     )
-    _index("kb_embedding", "tenant_id", "model", "chunk_id")
+    index("kb_embedding", "tenant_id", "model", "chunk_id")
     op.create_table(
         "kb_state",
         sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
@@ -374,45 +372,3 @@ def _drop_vector_indexes() -> None:
         "WHERE schemaname = current_schema() AND tablename LIKE 'kb\\_hnsw\\_%' LOOP "
         "EXECUTE format('DROP TABLE %I', name); END LOOP; END $$"
     )
-
-
-def _create(table: str, *items: Any) -> None:
-    op.create_table(table, _text("id", primary_key=True), _tenant(), *items)
-
-
-def _index(table: str, *columns: str, name: str | None = None, where: str | None = None, unique: bool = False) -> None:
-    condition = None if where is None else sa.text(where)
-    op.create_index(
-        name or op.f(f"ix_{table}_{'_'.join(columns)}"),
-        table,
-        list(columns),
-        unique=unique,
-        sqlite_where=condition,
-        postgresql_where=condition,
-    )
-
-
-def _tenant() -> sa.Column[str]:
-    return _reference("tenant_id", "tenant", ondelete=None, server_default="default")
-
-
-def _text(name: str, **options: Any) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, **{"nullable": False, **options})
-
-
-def _integer(name: str, **options: Any) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, nullable=False, **options)
-
-
-def _json(name: str, **options: Any) -> sa.Column[Any]:
-    return sa.Column(name, JSON, **{"nullable": False, **options})
-
-
-def _moment(name: str, **options: Any) -> sa.Column[Any]:
-    return sa.Column(name, sa.DateTime(timezone=True), **{"nullable": False, **options})
-
-
-def _reference(
-    name: str, table: str, *, nullable: bool = False, ondelete: str | None = "CASCADE", **options: Any
-) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, sa.ForeignKey(f"{table}.id", ondelete=ondelete), nullable=nullable, **options)

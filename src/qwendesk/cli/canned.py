@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qwendesk.cli.memory import opened
 from qwendesk.cli.run import run_command
 from qwendesk.printable import many_lines, one_line
 
@@ -102,16 +103,11 @@ def imported(
 @asynccontextmanager
 async def _opened() -> AsyncIterator[tuple[CannedAnswers, Settings]]:
     from qwendesk.desk.interpreter.canned import CannedAnswers
-    from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
     settings = load_settings()
-    memory = Memory(settings.database, tenant=settings.tenant)
-    await memory.open()
-    try:
+    async with opened(settings) as memory:
         yield CannedAnswers(memory.scope), settings
-    finally:
-        await memory.aclose()
 
 
 async def _list(language: str | None, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from qwendesk.settings import PRIVATE_FILE_MODE
 if TYPE_CHECKING:
     from qwendesk.memory.memory import Memory
     from qwendesk.memory.records import ConversationInfo, PersonRecord
+    from qwendesk.settings import Settings
 
 _SEARCHED = 10_000
 """Number of newest conversations that are searched by name."""
@@ -85,13 +86,13 @@ def forget(person: Who, yes: Yes = False, as_json: AsJson = False) -> None:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Memory]:
-    """Yield the memory in the database of the settings."""
+async def opened(settings: Settings | None = None) -> AsyncIterator[Memory]:
+    """Yield the memory in the database of the settings; None: of those that are configured."""
     from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
-    settings = load_settings()
-    memory = Memory(settings.database, tenant=settings.tenant)
+    settings = settings or load_settings()
+    memory = Memory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
     await memory.open()
     try:
         yield memory

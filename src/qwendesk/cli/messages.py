@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qwendesk.cli.memory import opened
 from qwendesk.cli.run import run_command
 from qwendesk.printable import one_line
 
@@ -97,13 +98,8 @@ def _refuse(unknown: list[str]) -> None:
 async def open_inbox() -> AsyncIterator[tuple[InboxMaintenance, Settings]]:
     """Yield the inbox of the settings' database, and the settings."""
     from qwendesk.desk.maintenance import InboxMaintenance
-    from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
     settings = load_settings()
-    memory = Memory(settings.database, tenant=settings.tenant)
-    await memory.open()
-    try:
+    async with opened(settings) as memory:
         yield InboxMaintenance(memory.scope), settings
-    finally:
-        await memory.aclose()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qwendesk.cli.memory import opened
 from qwendesk.cli.run import run_command
 from qwendesk.printable import one_line
 
@@ -105,11 +106,6 @@ def _shown(request: AccessRequest) -> str:
 @asynccontextmanager
 async def _open(settings: Settings) -> AsyncIterator[AccessRepository]:
     from qwendesk.desk.access_repository import AccessRepository
-    from qwendesk.memory.memory import Memory
 
-    memory = Memory(settings.database, tenant=settings.tenant)
-    await memory.open()
-    try:
+    async with opened(settings) as memory:
         yield AccessRepository(memory.scope)
-    finally:
-        await memory.aclose()

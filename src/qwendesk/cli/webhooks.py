@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qwendesk.cli.memory import opened
 from qwendesk.cli.run import run_command
 from qwendesk.printable import one_line
 
@@ -149,16 +150,11 @@ def _named(names: list[str]) -> list[WebhookSettings]:
 @asynccontextmanager
 async def _opened() -> AsyncIterator[tuple[EventDeliveries, Settings]]:
     from qwendesk.desk.tickets.event_deliveries import EventDeliveries
-    from qwendesk.memory.memory import Memory
     from qwendesk.settings import load_settings
 
     settings = load_settings()
-    memory = Memory(settings.database, tenant=settings.tenant)
-    await memory.open()
-    try:
+    async with opened(settings) as memory:
         yield EventDeliveries(memory.scope), settings
-    finally:
-        await memory.aclose()
 
 
 def _write(value: Any) -> None:

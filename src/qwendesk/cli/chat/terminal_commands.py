@@ -12,6 +12,7 @@ from rich.console import Console
 
 from qwendesk.cli.chat.console_channel import HELP, ConsoleChannel
 from qwendesk.cli.chat.view import markdown, printable
+from qwendesk.cli.memory import opened
 from qwendesk.desk.commands.chat_commands import Command, parse
 from qwendesk.desk.commands.memory import NAMES, MemoryCommands, is_deletion_request
 from qwendesk.desk.translations import say
@@ -108,13 +109,9 @@ async def answer_command(command: Command, settings: Settings, conversation: str
         conversation: the conversation that is meant; None: the newest.
         as_json: write one JSON object.
     """
-    memory = Memory(settings.database, tenant=settings.tenant, allow_health=settings.allow_health_facts)
-    await memory.open()
-    try:
+    async with opened(settings) as memory:
         here = conversation or await newest(memory)
         text = await _answer(command, TerminalCommands(memory, history_file(settings)), here)
-    finally:
-        await memory.aclose()
     if as_json:
         answer = {"text": text, "conversation": here, "receipt": None, "command": command.name}
         sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")

@@ -21,13 +21,13 @@ from sqlalchemy import make_url
 
 from qwendesk import plugins
 from qwendesk.channel_wiring import check_channel
+from qwendesk.cli.memory import opened
 from qwendesk.engines.cpu_threads import available_threads, usable_cores
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import ConfigError, PluginError, reason
 from qwendesk.isolation import Isolation
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.knowledge_base import open_knowledge
-from qwendesk.memory.memory import Memory
 from qwendesk.messages import ROLES
 from qwendesk.routing.policy.policy_file import POLICY_FILE, load_policy
 from qwendesk.settings import Settings, config_file, unknown_variables
@@ -283,12 +283,8 @@ async def _roles(pool: ModelPool) -> Finding:
 
 
 async def _database(settings: Settings) -> Finding:
-    memory = Memory(settings.database)
-    await memory.open()
-    try:
+    async with opened(settings) as memory:
         newest = await memory.history.conversations(limit=1)
-    finally:
-        await memory.aclose()
     seen = f"last used {newest[0].updated_at:%Y-%m-%d %H:%M}" if newest else "empty"
     return Finding("database", "ok", f"{_shown(settings.database)}, {seen}")
 

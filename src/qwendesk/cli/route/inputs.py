@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from qwendesk.cli.memory import opened
 from qwendesk.errors import ConfigError
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.records import PastTurn
@@ -82,12 +83,8 @@ def moment(since: str | None, now: datetime | None = None) -> datetime | None:
 
 async def stored_turns(settings: Settings, since: datetime | None, limit: int) -> list[PastTurn]:
     """Return the newest turns in the database of the settings."""
-    memory = Memory(settings.database, tenant=settings.tenant)
-    await memory.open()
-    try:
+    async with opened(settings) as memory:
         return await _all_pages(memory, since, limit)
-    finally:
-        await memory.aclose()
 
 
 def with_bar(turns: Sequence[PastTurn], doing: str) -> Iterator[Sequence[PastTurn]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from qwendesk.messages import Inbound
 from qwendesk.prompt_quoting import without_quoted_lines
-from qwendesk.routing.signals.language import identify_language
+from qwendesk.routing.signals.language import base_language, identify_language
 
 LOCALES = Path(__file__).parent / "locales"
 FALLBACK = "en"
@@ -44,7 +44,7 @@ def words_of_all(key: str) -> list[str]:
 
 def known_language(tag: str | None) -> str | None:
     """Return the catalogue of a language tag such as ``pt-BR`` or ``zh_Hans``; None if there is none."""
-    name = (tag or "").replace("_", "-").partition("-")[0].lower()
+    name = base_language(tag)
     return name if name in languages() else None
 
 
@@ -112,6 +112,19 @@ def detected_language(text: str) -> str | None:
     return identify_language(text) if _is_long_enough(text) else None
 
 
+def has_letters(text: str, latin: int, other: int) -> bool:
+    """Return whether a text has letters enough to tell its language.
+
+    Args:
+        text: the text.
+        latin: Latin letters that are enough.
+        other: letters of other scripts that are enough; they tell more.
+    """
+    letters = [letter for letter in text if letter.isalpha()]
+    found = sum(letter < _FIRST_BEYOND_LATIN for letter in letters)
+    return found >= latin or len(letters) - found >= other
+
+
 def newly_detected(language: str | None, inbound: Inbound, settings: Mapping[str, Any]) -> str | None:
     """Return a turn's language where it has to be stored; None if the desk would use it anyway."""
     detected = known_language(language) if _is_long_enough(inbound.text) else None
@@ -124,6 +137,5 @@ def newly_detected(language: str | None, inbound: Inbound, settings: Mapping[str
 
 def _is_long_enough(text: str) -> bool:
     """Return whether the language of a text can be detected: it is no command and longer than a greeting."""
-    letters = [letter for letter in without_quoted_lines(text)[:_MAX_CHARS] if letter.isalpha()]
-    latin = sum(letter < _FIRST_BEYOND_LATIN for letter in letters)
-    return not text.startswith("/") and (latin >= _MIN_LATIN_LETTERS or len(letters) - latin >= _MIN_OTHER_LETTERS)
+    written = without_quoted_lines(text)[:_MAX_CHARS]
+    return not text.startswith("/") and has_letters(written, _MIN_LATIN_LETTERS, _MIN_OTHER_LETTERS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from qwendesk.agents.checks.numbers import numbers_in, unit_of_word
-from qwendesk.routing.signals.language import are_similar, english_name, identify_language
+from qwendesk.routing.signals.language import are_similar, english_name, identify_language, letters_in
 
 _MIN_LETTERS = 30
 """Letters of a paragraph whose language is compared; a letter of a script beyond U+2E80 counts four times."""
@@ -83,8 +83,3 @@ def missing_languages(text: str, wanted: Sequence[str]) -> Iterator[str]:
     for code in wanted:
         if not any(other == code or are_similar(other, code) for other in found | sentences):
             yield english_name(code) or code
-
-
-def letters_in(text: str) -> int:
-    """Return the number of letters; a letter of a script beyond U+2E80 counts four times."""
-    return sum(4 if letter >= "\u2e80" else 1 for letter in text if letter.isalpha())

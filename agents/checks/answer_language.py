@@ -7,7 +7,7 @@ import re
 from qwendesk.messages import Check
 from qwendesk.quotations import ADDRESS, CODE, QUOTED, QUOTED_LINE
 from qwendesk.routing.signals.asked_language import mentions_language
-from qwendesk.routing.signals.language import are_similar, english_name, identify_language
+from qwendesk.routing.signals.language import are_similar, english_name, identify_language, letters_in
 
 ANSWER_LANGUAGE = "is in the asked language"
 _NOT_PROSE = re.compile(
@@ -22,7 +22,6 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _MIN_NUMBERS = 2
 _MIN_LETTERS = 40
 """Minimum letters of prose that are compared; a letter of a script beyond U+2E80 counts four times."""
-_FIRST_DENSE = "\u2e80"
 
 
 def word_problem_language(text: str) -> str | None:
@@ -30,7 +29,7 @@ def word_problem_language(text: str) -> str | None:
 
     It has numbers and words, no quotation or other text to work on, and names no language.
     """
-    if _MATERIAL.search(text.strip()) or len(_NUMBER.findall(text)) < _MIN_NUMBERS or _letters(text) < _MIN_LETTERS:
+    if _MATERIAL.search(text.strip()) or len(_NUMBER.findall(text)) < _MIN_NUMBERS or letters_in(text) < _MIN_LETTERS:
         return None
     code = identify_language(text)
     return None if code is None or mentions_language(text, code) else code
@@ -49,7 +48,7 @@ def check_answer_language(text: str, asked: str, *, was_asked: bool = True) -> l
         was_asked: whether the message asks for the language; otherwise it is the message's own.
     """
     prose = _NOT_PROSE.sub(" ", text)
-    if _letters(prose) < _MIN_LETTERS:
+    if letters_in(prose) < _MIN_LETTERS:
         return []
     found = identify_language(prose)
     if found is None:
@@ -58,7 +57,3 @@ def check_answer_language(text: str, asked: str, *, was_asked: bool = True) -> l
     wanted = "asked" if was_asked else "message"
     detail = f"{wanted}: {english_name(asked)}, answer: {english_name(found)}"
     return [Check(ANSWER_LANGUAGE, "passed" if is_same else "failed", detail)]
-
-
-def _letters(text: str) -> int:
-    return sum(4 if letter >= _FIRST_DENSE else 1 for letter in text if letter.isalpha())

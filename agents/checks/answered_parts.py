@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qwendesk.agents.algebra_words import asked_operations, states_operation
-from qwendesk.agents.checks.answer_forms import CODE, SENTENCES, letters_in, missing_languages, missing_units
+from qwendesk.agents.checks.answer_forms import CODE, SENTENCES, missing_languages, missing_units
 from qwendesk.agents.checks.human_claims import is_text_task, without_quotations
 from qwendesk.agents.checks.tool_results import is_refusal
 from qwendesk.messages import Check, Inbound
 from qwendesk.routing.policy.subquestions import list_items, requests_in
 from qwendesk.routing.signals.asked_language import asked_languages
 from qwendesk.routing.signals.cues import KINDS, fold, load_cues, words_of
-from qwendesk.routing.signals.language import identify_language, is_function_word
+from qwendesk.routing.signals.language import identify_language, is_function_word, letters_in
 from qwendesk.search_terms import query_terms
 from qwendesk.tools.sandbox import PythonSandbox
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -203,8 +202,3 @@ class KnownRuns:
 
     def _runs(self, tokens: list[str]) -> list[tuple[str, ...]]:
         return [tuple(tokens[at : at + self._size]) for at in range(len(tokens) - self._size + 1)]
-
-
-def letters_in(text: str) -> int:
-    """Return the number of letters; a letter of a script beyond U+2E80 counts four times."""
-    return sum(4 if letter >= "\u2e80" else 1 for letter in text if unicodedata.category(letter)[0] == "L")

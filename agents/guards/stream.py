@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from qwendesk.agents.guards.base import Guard, GuardFinding, Sentence, letters_in
+from qwendesk.agents.guards.base import Guard, GuardFinding, Sentence
 from qwendesk.agents.guards.sentences import SentenceSplitter
 from qwendesk.agents.state import Fault
 from qwendesk.messages import Check
+from qwendesk.routing.signals.language import letters_in
 
 _MIN_LETTERS = 12
 """Letters that must be left of an answer without the sentences at fault."""

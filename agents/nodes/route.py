@@ -37,7 +37,7 @@ from qwendesk.routing.base import TEXT_ROLES, Decision, Signals
 from qwendesk.routing.policy.decision import route_message, unmet_override
 from qwendesk.routing.signals.asked_language import asked_language
 from qwendesk.routing.signals.followup import is_repeated
-from qwendesk.routing.signals.language import english_name, identify_language
+from qwendesk.routing.signals.language import base_language, english_name, identify_language
 from qwendesk.routing.signals.lasting_language import is_only_language_wish, language_wish
 
 _ROLE_SCHEMA: dict[str, Any] = {
@@ -78,7 +78,7 @@ async def perceive(state: TurnState) -> dict[str, Any]:
 
 def _of_locale(locale: str | None) -> str | None:
     """Return the ISO 639-1 code in a language tag such as ``pt-BR``."""
-    name = (locale or "").replace("_", "-").partition("-")[0].lower()
+    name = base_language(locale)
     return name if english_name(name) else None
 
 

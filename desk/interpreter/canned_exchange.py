@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from qwendesk.desk.interpreter.canned import CannedAnswer, CannedAnswers, CannedStatus, CannedText
-from qwendesk.desk.interpreter.translator import Translation, Translator, known_language
+from qwendesk.desk.interpreter.translator import Translation, Translator, parse_language
 from qwendesk.errors import ConfigError, InputError
 
 
@@ -114,9 +114,9 @@ def _read(text: str) -> Sequence[_Answer]:
     try:
         found = TypeAdapter(list[_Answer]).validate_python(json.loads(text))
         for answer in found:
-            answer.language = known_language(answer.language)
+            answer.language = parse_language(answer.language)
             for one in answer.texts:
-                one.language = known_language(one.language)
+                one.language = parse_language(one.language)
             if [one.language for one in answer.texts].count(answer.language) != 1:
                 raise InputError(f"{answer.shortcut!r} needs one text in its own language {answer.language!r}.")
     except ValidationError as error:

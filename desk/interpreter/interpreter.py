@@ -9,8 +9,9 @@ from functools import partial
 from hashlib import sha256
 
 from qwendesk.desk.interpreter.stored import StoredTranslations
-from qwendesk.desk.interpreter.translator import Translation, Translator, known_language
+from qwendesk.desk.interpreter.translator import Translation, Translator, parse_language
 from qwendesk.errors import ConfigError
+from qwendesk.routing.signals.language import base_language
 from qwendesk.settings import TranslationSettings
 from qwendesk.text_caches import Forgotten
 
@@ -90,7 +91,7 @@ class Interpreter:
         if not language or not self._settings.enabled or not self._is_wanted(customer):
             return original
         try:
-            target = known_language(language)
+            target = parse_language(language)
         except ConfigError:  # a language that is not told apart: nothing could be checked
             return original
         if message.id and (stored := await self._stored.find(message.id, target, message.text)):
@@ -102,8 +103,8 @@ class Interpreter:
 
     def _is_wanted(self, customer: str | None) -> bool:
         """Return whether messages of customers with a language are translated."""
-        wanted = {code.partition("-")[0].lower() for code in self._settings.languages}
-        return not wanted or customer is None or customer.partition("-")[0].lower() in wanted
+        wanted = {base_language(code) for code in self._settings.languages}
+        return not wanted or customer is None or base_language(customer) in wanted
 
     async def _once(self, message: OriginalMessage, target: str) -> Translation:
         """Translate a text that is not being translated by another call, and was not translated before."""

@@ -24,6 +24,7 @@ from qwendesk.errors import ConfigError, EngineError, QwendeskError, did_you_mea
 from qwendesk.prompts import render
 from qwendesk.routing.signals.language import (
     are_similar,
+    base_language,
     english_name,
     identify_language,
     language_code,
@@ -162,7 +163,7 @@ class ModelTranslator:
         model: str | None = None,
     ) -> Translation:
         """Return a text in a language; see ``Translator``."""
-        target = known_language(language)
+        target = parse_language(language)
         kept = await asyncio.to_thread(self.glossary)
         glossary = Glossary(kept.terms, tuple(dict.fromkeys([*kept.names, *filter(None, names)])))
         source = language_of_text(text, source_language, glossary.names)
@@ -326,13 +327,13 @@ def _schema_with(marks: Sequence[str]) -> dict[str, Any]:
     return {**_SCHEMA, "properties": {"translation": {"type": "string", "pattern": f"^{pattern}$"}}}
 
 
-def known_language(language: str) -> str:
+def parse_language(language: str) -> str:
     """Return the ISO 639-1 code of a language by a code such as ``pt-BR``, or an English name.
 
     Raises:
         ConfigError: the language is not supported.
     """
-    code = language.strip().replace("_", "-").partition("-")[0].lower()
+    code = base_language(language)
     found = code if code in language_codes() else language_code(language)
     if found is None:
         names = [name for one in language_codes() if (name := english_name(one))]
@@ -345,7 +346,7 @@ def language_of_text(text: str, known: str | None, names: Sequence[str] = ()) ->
     """Return the language of a text: its own where it is long enough, else the one its author is known to write."""
     words = without_tokens(text, find_tokens(text, names))
     found = identify_language(words)
-    stated = _base(known) if known else None
+    stated = base_language(known) or None
     if found is None or (stated and (are_similar(found, stated) or weight(words) < _MIN_IDENTIFIED_WEIGHT)):
         return stated or found
     return found
@@ -368,13 +369,10 @@ def is_written_in(
     found = identify_language(without_tokens(text, find_tokens(text, names)))
     if found is None:
         return False
-    if language in {_base(code) for code in languages}:
-        return found == language or (are_similar(found, language) and found not in map(_base, languages))
-    return found == language and not (known and are_similar(found, _base(known)) and _base(known) != language)
-
-
-def _base(code: str) -> str:
-    return code.replace("_", "-").partition("-")[0].lower()
+    if language in {base_language(code) for code in languages}:
+        return found == language or (are_similar(found, language) and found not in map(base_language, languages))
+    stated = base_language(known)
+    return found == language and (stated == language or not are_similar(found, stated))
 
 
 def _translation_in(output: str) -> str:

@@ -22,7 +22,7 @@ from qwendesk.desk.tickets.records import (
     is_set_aside,
     ticket_record,
 )
-from qwendesk.desk.translations import DETECTED_LANGUAGE, detected_language
+from qwendesk.desk.translations import DETECTED_LANGUAGE, detected_language, has_letters
 from qwendesk.memory.conversations.history import is_conversation
 from qwendesk.memory.conversations.turns import title
 from qwendesk.memory.tables.conversations import Conversation, PersonIdentity, Tenant
@@ -30,6 +30,7 @@ from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantConnection
 from qwendesk.messages import Inbound
+from qwendesk.routing.signals.language import base_language
 
 CHOSEN_TICKET = "ticket"
 """Conversation setting: number of the ticket that the customer chose for the next messages; 0: a new one."""
@@ -38,7 +39,6 @@ LANGUAGE_IS_SET = "language_is_set"
 IDLE = Actor.rule("idle")
 _MIN_CERTAIN_LATIN_LETTERS, _MIN_CERTAIN_OTHER_LETTERS = 24, 8
 """Letters of a text from which its language is certain; other scripts than the Latin need fewer."""
-_FIRST_BEYOND_LATIN = "\u0250"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,18 +260,12 @@ def language_after(claimed: ClaimedMessage, ticket: TicketRecord | None) -> str 
     if known and ticket and ticket.signals.get(LANGUAGE_IS_SET):
         return known
     written = detected_language(inbound.text)
-    if written and _is_certain(inbound.text):
+    if written and has_letters(inbound.text, _MIN_CERTAIN_LATIN_LETTERS, _MIN_CERTAIN_OTHER_LETTERS):
         return written
-    reported = (inbound.locale or "").replace("_", "-").partition("-")[0].lower()
+    reported = base_language(inbound.locale)
     if known is None and reported and is_in_script_of(reported, inbound.text):
         return reported
     return known or written or settings.get(DETECTED_LANGUAGE) or reported or None
-
-
-def _is_certain(text: str) -> bool:
-    letters = [letter for letter in text if letter.isalpha()]
-    latin = sum(letter < _FIRST_BEYOND_LATIN for letter in letters)
-    return latin >= _MIN_CERTAIN_LATIN_LETTERS or len(letters) - latin >= _MIN_CERTAIN_OTHER_LETTERS
 
 
 def _newest(claimed: ClaimedMessage, now: datetime, ticket: TicketRecord | None) -> dict[str, Any]:

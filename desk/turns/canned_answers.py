@@ -12,7 +12,7 @@ from qwendesk.agents.state import DocumentRetriever, Retrieval
 from qwendesk.desk.interpreter.canned import CannedAnswers, CannedText
 from qwendesk.messages import DocumentSearch, Inbound
 from qwendesk.routing.signals.cues import KINDS, load_cues
-from qwendesk.routing.signals.language import identify_language
+from qwendesk.routing.signals.language import base_language, identify_language
 from qwendesk.search_terms import query_terms
 
 _CACHE_SECONDS = 5.0
@@ -64,7 +64,7 @@ class CannedRetriever:
         if not asked or len(asked) > _MAX_WORDS:
             return None
         spoken = identify_language(question)
-        for language in dict.fromkeys(filter(None, (spoken, _base(inbound.locale)))):
+        for language in dict.fromkeys(filter(None, (spoken, base_language(inbound.locale)))):
             texts = await self._texts(language)
             known = {word for _, text in texts for one in text.questions for word in question_words(one)}
             for shortcut, text in texts:
@@ -137,8 +137,3 @@ def _is_slip(typed: str, word: str, language: str | None) -> bool:
     longer, shorter = (typed, word) if len(typed) > len(word) else (word, typed)
     at = len(shorter) if at is None else at
     return at > 0 and longer[at] == longer[at - 1] and longer[at + 1 :] == shorter[at:]
-
-
-def _base(locale: str | None) -> str | None:
-    """Return the language of a locale such as ``pt-BR``."""
-    return locale.replace("_", "-").partition("-")[0].lower() if locale else None

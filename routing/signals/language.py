@@ -44,6 +44,7 @@ _FUNCTION_WORD_WEIGHT = 1.6
 _MIN_PROBABILITY = 0.3
 _MIN_VOTES, _MIN_VOTE_SHARE = 2, 0.6
 """Minimum function words of a likely language, and their minimum share of those of the likeliest."""
+_FIRST_DENSE = "\u2e80"
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _MIN_HAN_SHARE = 0.2
@@ -146,6 +147,16 @@ def language_codes() -> tuple[str, ...]:
 def language_code(name: str) -> str | None:
     """Return the ISO 639-1 code for an English name of a language; None if it is not supported."""
     return next((code for code, english in _names().items() if english.lower() == name.strip().lower()), None)
+
+
+def base_language(tag: str | None) -> str:
+    """Return the language subtag of a tag such as ``pt-BR`` or ``zh_Hans``, in lower case; empty for None."""
+    return (tag or "").strip().replace("_", "-").partition("-")[0].lower()
+
+
+def letters_in(text: str) -> int:
+    """Return how many letters a text has; one of a dense script, beyond U+2E80, says as much as four."""
+    return sum(4 if letter >= _FIRST_DENSE else 1 for letter in text if letter.isalpha())
 
 
 def are_similar(first: str, second: str) -> bool:

@@ -6,7 +6,14 @@ from importlib import resources
 import pytest
 
 from qwendesk.routing.signals.cues import fold, words_of
-from qwendesk.routing.signals.language import english_name, greeting_language, identify_language, likely_languages
+from qwendesk.routing.signals.language import (
+    base_language,
+    english_name,
+    greeting_language,
+    identify_language,
+    letters_in,
+    likely_languages,
+)
 from qwendesk.routing.training.dataset import load_questions
 
 NEIGHBOURS = [
@@ -152,3 +159,15 @@ def test_likely_languages_hold_the_language(text: str, wanted: str) -> None:
 @pytest.mark.parametrize("text", ["", "Tetris", "안녕하세요"])
 def test_where_nothing_tells_every_language_is_likely(text: str) -> None:
     assert likely_languages(text, words_of(fold(text))) is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"), [("pt-BR", "pt"), ("zh_Hans", "zh"), (" DE ", "de"), ("fr", "fr"), ("", ""), (None, "")]
+)
+def test_the_language_of_a_tag(tag: str | None, language: str) -> None:
+    assert base_language(tag) == language
+
+
+@pytest.mark.parametrize(("text", "letters"), [("two 2 words", 8), ("東京 1", 8), ("Åsa", 3), ("", 0)])
+def test_a_dense_letter_counts_four_times(text: str, letters: int) -> None:
+    assert letters_in(text) == letters

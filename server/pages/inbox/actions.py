@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from qwendesk.desk.interpreter.translator import known_language
+from qwendesk.desk.interpreter.translator import parse_language
 from qwendesk.desk.tickets.records import Actor, TicketConflict, TicketGone, TicketRecord
 from qwendesk.desk.workspace.snoozing import SNOOZE_PRESETS, until, written_time
 from qwendesk.errors import InputError, no_such
@@ -228,7 +228,7 @@ def _properties(ticket: TicketRecord, form: FormData) -> dict[str, Any]:
     if too_long := [name for name, text in changed.items() if len(text) > _MAX_TEXT_CHARS]:
         raise InputError(f"The {too_long[0]} is longer than {_MAX_TEXT_CHARS} characters.")
     if language := changed.get("language"):
-        changed["language"] = known_language(language)
+        changed["language"] = parse_language(language)
     if "tags" in form:
         shown = form_text(form, "was:tags")
         before = _tags(shown) if "was:tags" in form else list(ticket.tags)

@@ -112,9 +112,9 @@ async def _opened() -> AsyncIterator[tuple[CannedAnswers, Settings]]:
 
 async def _list(language: str | None, as_json: bool) -> None:
     from qwendesk.desk.interpreter.canned_exchange import exported
-    from qwendesk.desk.interpreter.translator import known_language
+    from qwendesk.desk.interpreter.translator import parse_language
 
-    code = known_language(language) if language else None
+    code = parse_language(language) if language else None
     async with _opened() as (answers, _):
         found = await answers.listed()
     if as_json:
@@ -138,10 +138,10 @@ def _line(answer: CannedAnswer, text: CannedText) -> str:
 
 
 async def _add(shortcut: str, text: str, language: str, questions: list[str]) -> None:
-    from qwendesk.desk.interpreter.translator import known_language
+    from qwendesk.desk.interpreter.translator import parse_language
 
     async with _opened() as (answers, _):
-        await answers.add(shortcut, known_language(language), await _given(text), questions)
+        await answers.add(shortcut, parse_language(language), await _given(text), questions)
     typer.echo(f"{shortcut!r} is stored.", err=True)
 
 
@@ -155,10 +155,10 @@ async def _edit(shortcut: str, text: str | None, questions: list[str] | None) ->
 
 async def _translate(shortcut: str, to: list[str], model: str | None) -> None:
     from qwendesk.desk.interpreter.canned_exchange import translate_canned
-    from qwendesk.desk.interpreter.translator import known_language
+    from qwendesk.desk.interpreter.translator import parse_language
     from qwendesk.wiring import build_pool, build_translator
 
-    codes = [known_language(language) for language in to]
+    codes = [parse_language(language) for language in to]
     failed = 0
     async with _opened() as (answers, settings):
         chosen = await answers.listed() if shortcut == "all" else [await answers.get(shortcut)]
@@ -179,11 +179,11 @@ async def _translate(shortcut: str, to: list[str], model: str | None) -> None:
 
 
 async def _review(shortcut: str, language: str, text: str | None, by: str, questions: list[str] | None) -> None:
-    from qwendesk.desk.interpreter.translator import known_language
+    from qwendesk.desk.interpreter.translator import parse_language
 
     async with _opened() as (answers, _):
         body = None if text is None else await _given(text)
-        code = known_language(language)
+        code = parse_language(language)
         old = (await answers.get(shortcut)).in_language(code)
         new = (await answers.review(shortcut, code, by or getpass.getuser(), body, questions)).in_language(code)
     kept = new.questions if new else ()
@@ -193,10 +193,10 @@ async def _review(shortcut: str, language: str, text: str | None, by: str, quest
 
 
 async def _remove(shortcut: str, language: str | None) -> None:
-    from qwendesk.desk.interpreter.translator import known_language
+    from qwendesk.desk.interpreter.translator import parse_language
 
     async with _opened() as (answers, _):
-        await answers.remove(shortcut, known_language(language) if language else None)
+        await answers.remove(shortcut, parse_language(language) if language else None)
     typer.echo(f"{shortcut!r} is removed.", err=True)
 
 

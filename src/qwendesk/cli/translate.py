@@ -88,10 +88,10 @@ def imported(file: Annotated[Path, typer.Argument(metavar="FILE", help="A glossa
 
 
 async def _text(given: str, to: str, source: str | None, model: str | None, as_json: bool) -> None:
-    from qwendesk.desk.interpreter.translator import known_language
+    from qwendesk.desk.interpreter.translator import parse_language
 
     whole = await asyncio.to_thread(sys.stdin.read) if given == "-" else given
-    result = await _translated(whole.rstrip("\n"), known_language(to), source and known_language(source), model)
+    result = await _translated(whole.rstrip("\n"), parse_language(to), source and parse_language(source), model)
     if as_json:
         typer.echo(json.dumps(asdict(result), ensure_ascii=False, indent=2))
     else:

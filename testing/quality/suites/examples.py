@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwendesk.routing.signals.language import identify_language
+from qwendesk.routing.signals.language import identify_language, letters_in
 from qwendesk.testing.quality.base import Answer, Question, Score, Suite
 from qwendesk.testing.quality.suites.code import written_code
 from qwendesk.tools.number_formats import plain_digits
@@ -78,8 +78,7 @@ def _languages(*wanted: str) -> Scorer:
     async def score(text: str, sandbox: PythonSandbox) -> Score:
         found = set()
         for part in re.split(r"\n+", text):
-            letters = sum(4 if letter >= "\u2e80" else 1 for letter in part if letter.isalpha())
-            if letters >= _MIN_LETTERS and (language := identify_language(part)):
+            if letters_in(part) >= _MIN_LETTERS and (language := identify_language(part)):
                 found.add(language)
         return _lacking({language: language in found for language in wanted})
 

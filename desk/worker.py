@@ -282,7 +282,8 @@ class Worker:
         said = claimed if done.ask.retry else replace(claimed, inbound=done.ask)
         if done.hands_over and self._tickets:
             return await self._hand_over_on_command(self._tickets, said)
-        entered = await self._enter(said)
+        is_placed = not done.ask.retry or self._tickets is None or await self._tickets.takes_retry(claimed)
+        entered = await self._enter(said) if is_placed else None
         if isinstance(entered, PreparedAnswer):
             return entered
         return await self._by_bot(claimed, done.ask, outlet, entered)

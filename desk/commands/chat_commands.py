@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from qwendesk.desk.access import CODE_LENGTH, AccessControl, Permissions, Rights
 from qwendesk.desk.access_repository import AccessRequest, AccessState
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome
-from qwendesk.desk.tickets.placement import CHOSEN_TICKET
+from qwendesk.desk.tickets.placement import choice_of
 from qwendesk.desk.translations import FALLBACK, known_language, language_of, languages, say
 from qwendesk.errors import QwendeskError
 from qwendesk.memory.people.linking import CODE_ALPHABET
@@ -190,7 +190,7 @@ class ChatCommands:
         return "\n".join([say("help", call.language), "", *lines])
 
     async def _new(self, call: CommandCall) -> str:
-        fresh = {ANSWER_LANGUAGE: None, CHOSEN_TICKET: 0}
+        fresh = {ANSWER_LANGUAGE: None, choice_of(call.claimed.inbound): 0}
         await self._update(call, since=call.claimed.inbound.sequence, **fresh)
         return say("new", call.language)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from qwendesk.desk.commands.chat_commands import ChatCommands, CommandCall, CommandResult, RunCommand
 from qwendesk.desk.inbox.repository import InboxRepository
-from qwendesk.desk.tickets.placement import CHOSEN_TICKET
+from qwendesk.desk.tickets.placement import choice_of
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import TicketRecord, TicketState
 from qwendesk.desk.tickets.service import Tickets
@@ -83,4 +83,4 @@ class TicketCommands:
         ]
 
     async def _set(self, call: CommandCall, number: int) -> None:
-        await self.inbox.update_settings(call.claimed.conversation_id, **{CHOSEN_TICKET: number})
+        await self.inbox.update_settings(call.claimed.conversation_id, **{choice_of(call.claimed.inbound): number})

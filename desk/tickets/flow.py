@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.exc import IntegrityError
 
 from qwendesk.desk.handover.reasons import Reason
@@ -15,7 +15,7 @@ from qwendesk.desk.inbox.repository import ClaimedMessage, complete_event
 from qwendesk.desk.tickets.assignment import told_of_handover
 from qwendesk.desk.tickets.changes import add_event, lock_conversation
 from qwendesk.desk.tickets.placement import Placement, place_message
-from qwendesk.desk.tickets.records import BOT, CUSTOMER, DELIVERY, TicketRecord, TicketRules
+from qwendesk.desk.tickets.records import BOT, CUSTOMER, DELIVERY, OPEN_STATES, TicketRecord, TicketRules
 from qwendesk.desk.tickets.service import HANDED_OVER_BY, Tickets
 from qwendesk.desk.tickets.withdrawal import StopCause, stop_cause, store_unanswered, withdraw_answer
 from qwendesk.desk.translations import language_of
@@ -43,6 +43,9 @@ class HandoverRules(Protocol):
 
     async def after_turn(self, claimed: ClaimedMessage, ticket: TicketRecord, reply: Reply) -> HandoverDecision | None:
         """Decide by the bot's answer, and count what further decisions need."""
+
+    def hands_over_at_first_rating(self) -> bool:
+        """Return whether one bad rating is a reason to hand over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,19 @@ class TicketFlow:
     async def are_kept(self) -> bool:
         """Return whether messages are put into tickets."""
         return await self._tickets.are_kept()
+
+    async def takes_retry(self, claimed: ClaimedMessage) -> bool:
+        """Return whether a request for another answer belongs into a ticket: an open one, or one that it hands over.
+
+        A rating alone is no matter of its own, so it neither opens a ticket nor opens one again.
+        """
+        if claimed.ticket_id or (self._handover and self._handover.hands_over_at_first_rating()):
+            return True
+        silent_since = datetime.now(UTC) - timedelta(hours=self._placement.new_ticket_after_hours)
+        here = (Ticket.conversation_id == claimed.conversation_id) & Ticket.state.in_(OPEN_STATES)
+        is_idle = (Ticket.state == "bot") & (Ticket.last_message_at < silent_since)
+        async with self._database.read() as connection:
+            return bool((await connection.execute(select(exists(Ticket.id).where(here, ~is_idle)))).scalar_one())
 
     @unit_of_work
     async def place(self, claimed: ClaimedMessage) -> Placement | None:

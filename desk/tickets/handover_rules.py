@@ -53,6 +53,10 @@ class SettledRules:
         await self._tickets.note_signals(ticket.id, stored, language=reply.receipt.language)
         return _decision(decide_by_reply(reply, signals, self._settings))
 
+    def hands_over_at_first_rating(self) -> bool:
+        """Return whether one bad rating is a reason to hand over."""
+        return decide_by_message("", HandoverSignals(), self._settings, is_rated_down=True) is not None
+
 
 def _decision(found: Handover | None) -> HandoverDecision | None:
     return HandoverDecision(found.reason, found.keeps_answer) if found else None

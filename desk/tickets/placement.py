@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Select, case, func, insert, or_, select, update
@@ -34,11 +35,19 @@ from qwendesk.routing.signals.language import base_language
 
 CHOSEN_TICKET = "ticket"
 """Conversation setting: number of the ticket that the customer chose for the next messages; 0: a new one."""
+_PERSON_CHARS = 16
 LANGUAGE_IS_SET = "language_is_set"
 """Signal: an operator has set the customer's language."""
 IDLE = Actor.rule("idle")
 _MIN_CERTAIN_LATIN_LETTERS, _MIN_CERTAIN_OTHER_LETTERS = 24, 8
 """Letters of a text from which its language is certain; other scripts than the Latin need fewer."""
+
+
+def choice_of(inbound: Inbound) -> str:
+    """Return the conversation setting with the ticket that a message's writer chose; in a group, each has their own."""
+    if not inbound.group:
+        return CHOSEN_TICKET
+    return f"{CHOSEN_TICKET}:{sha256(inbound.person.encode()).hexdigest()[:_PERSON_CHARS]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ async def _open_ticket(
     connection: TenantConnection, claimed: ClaimedMessage, rules: TicketRules, now: datetime
 ) -> TicketRecord | None:
     """Return the ticket that takes the message, awake and open; None: a new one is needed."""
-    chosen, quoted = claimed.settings.get(CHOSEN_TICKET), await _quoted(connection, claimed)
+    chosen, quoted = claimed.settings.get(choice_of(claimed.inbound)), await _quoted(connection, claimed)
     if chosen == 0 and quoted is None:
         await _forget_choice(connection, claimed)
         return None
@@ -196,7 +205,7 @@ async def _tickets(connection: TenantConnection, conversation: str, quoted: str 
 
 
 async def _forget_choice(connection: TenantConnection, claimed: ClaimedMessage) -> None:
-    kept = {name: value for name, value in claimed.settings.items() if name != CHOSEN_TICKET}
+    kept = {name: value for name, value in claimed.settings.items() if name != choice_of(claimed.inbound)}
     here = Conversation.id == claimed.conversation_id
     await connection.execute(update(Conversation).where(here).values(settings=kept))
 

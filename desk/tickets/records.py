@@ -219,6 +219,8 @@ class TicketRules:
     only the bot has answered, it opens a new one."""
     reopen_to: Literal["bot", "waiting"] = "bot"
     """The state of a reopened ticket."""
+    answer_after_hand_back: bool = True
+    """Whether the bot answers a customer's last message that nobody has answered when its ticket is handed back."""
     announce: bool = False
     """Whether the customer is told that an operator has taken a ticket over, or handed it back to the bot."""
     teams: tuple[str, ...] = field(default=())

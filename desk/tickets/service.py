@@ -44,7 +44,13 @@ from qwendesk.desk.tickets.records import (
     TicketRules,
 )
 from qwendesk.desk.tickets.sending import OutgoingMessage, is_stored, note_message, send_message
-from qwendesk.desk.tickets.withdrawal import drop_answer, let_bot_answer, stop_bot, store_unanswered
+from qwendesk.desk.tickets.withdrawal import (
+    answer_last_message,
+    drop_answer,
+    let_bot_answer,
+    stop_bot,
+    store_unanswered,
+)
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
@@ -174,7 +180,7 @@ class Tickets:
     async def hand_back(
         self, ticket_id: str, actor: Actor, reason: str = "", *, tell: str = "", as_seen: TicketRecord | None = None
     ) -> TicketRecord:
-        """Let the bot answer again.
+        """Let the bot answer again, beginning with the customer's last message if nobody has answered it.
 
         Args:
             ticket_id: the ticket's id.
@@ -188,6 +194,7 @@ class Tickets:
         """
         async with self._change(ticket_id, as_seen) as (connection, ticket):
             require_state(ticket, ("human", "waiting", "snoozed"), "handed back")
+            handed_over_by = (ticket.signals.get(HANDED_OVER_BY) or {}).get("message", "")
             changes: dict[str, Any] = {
                 "state": "bot",
                 "operator_id": None,
@@ -201,6 +208,8 @@ class Tickets:
                 tell = tell or handed_back_text(ticket.language)
             if tell:
                 await self._send(connection, ticket, None, tell, (), f"handed_back:{ticket.version}")
+            if self._rules.answer_after_hand_back:
+                await answer_last_message(connection, self._enqueue, ticket, handed_over_by)
         return ticket
 
     @unit_of_work

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, null, select, update
 
+from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, conversation_key, key_of
 from qwendesk.desk.tickets.records import TicketRecord, is_set_aside
 from qwendesk.memory.conversations.turns import Turns
@@ -37,6 +38,41 @@ async def let_bot_answer(connection: TenantConnection, ticket: TicketRecord) -> 
     """Take back that the turns of a ticket's open messages are to stop: none of them has ended yet."""
     statement = update(InboundEvent).where(*_open_messages(ticket)).values(cancel_requested=False)
     await connection.execute(statement)
+
+
+async def answer_last_message(
+    connection: TenantConnection, enqueue: Enqueue, ticket: TicketRecord, handed_over_by: str = ""
+) -> bool:
+    """Enqueue the customer's last message again if neither a person nor the bot has answered it; False: one has.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes and has locked the ticket's conversation.
+        enqueue: adds it to the queue.
+        ticket: the ticket, which the bot answers again.
+        handed_over_by: id of the message that has handed it over, and was answered by that.
+    """
+    event, done = InboundEvent, Turn.status == "done"
+    columns = (event.id, event.sequence, event.source, event.status)
+    newest = select(*columns).where(event.ticket_id == ticket.id, event.source != "desk")
+    row = (await connection.execute(newest.order_by(event.sequence.desc()).limit(1))).one_or_none()
+    if row is None or row.source != "customer" or row.status != "done" or row.id == handed_over_by:
+        return False
+    turn = (Turn.conversation_id == ticket.conversation_id) & (Turn.sequence == row.sequence)
+    if (await connection.execute(select(exists(Turn.id).where(turn, done)))).scalar_one():
+        return False
+    renewed = {
+        "status": "queued",
+        "finished_at": None,
+        "error": None,
+        "saved_reply": null(),
+        "cancel_requested": False,
+        "forgiven_runs": event.runs,
+        # a new generation has new delivery keys
+        "generation": event.generation + 1,
+    }
+    await connection.execute(update(event).where(event.id == row.id).values(**renewed))
+    await connection.raw.run_sync(enqueue, row.id, ticket.conversation_id, row.sequence)
+    return True
 
 
 async def stop_cause(connection: TenantConnection, claimed: ClaimedMessage) -> StopCause:

@@ -50,6 +50,7 @@ class CannedRetriever:
         self._canned = canned
         self._documents = documents
         self._known: TTLCache[str, Sequence[tuple[str, CannedText]]] = TTLCache(100, _CACHE_SECONDS)
+        self._any: TTLCache[str, bool] = TTLCache(1, _CACHE_SECONDS)
 
     async def __call__(self, inbound: Inbound, question: str) -> Retrieval | None:
         """Return the canned answer to a question, else what the documents hold on it."""
@@ -60,6 +61,8 @@ class CannedRetriever:
         return await self._documents(inbound, question)
 
     async def _find(self, inbound: Inbound, question: str) -> Retrieval | None:
+        if not await self._has_questions():
+            return None
         asked = question_words(question)
         if not asked or len(asked) > _MAX_WORDS:
             return None
@@ -74,6 +77,14 @@ class CannedRetriever:
                     search = DocumentSearch(question, "answered", f"the canned answer {shortcut!r} has this question")
                     return Retrieval(search, canned=text.text)
         return None
+
+    async def _has_questions(self) -> bool:
+        """Return whether any canned answer has a sample question, in any language."""
+        known = self._any.get("any")
+        if known is None:
+            texts = (text for answer in await self._canned.listed() for text in answer.texts)
+            known = self._any["any"] = any(text.questions for text in texts)
+        return known
 
     async def _texts(self, language: str) -> Sequence[tuple[str, CannedText]]:
         known = self._known.get(language)

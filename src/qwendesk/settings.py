@@ -190,6 +190,8 @@ class TicketSettings(BaseModel):
     """Days after its resolution during which a message reopens a ticket that an operator has answered."""
     reopen_to: Literal["bot", "waiting"] = "bot"
     """Who answers a reopened ticket: the bot, or an operator for whom it waits."""
+    answer_after_hand_back: bool = True
+    """Whether the bot answers a customer's last message that nobody has answered when its ticket is handed back."""
     announce: bool = False
     """Whether the customer is told that an operator has taken a ticket over, or handed it back to the bot."""
     teams: tuple[str, ...] = ()

@@ -48,7 +48,8 @@ async def test_lists_wrapped_lists_lines_and_tables_are_read(write: Write) -> No
 
 
 async def test_a_table_of_users_of_zammad(write: Write) -> None:
-    table = "id,login,firstname,lastname,email,roles\n2,bo,Bo,Fox,b@x.example,Agent\n8,eva,Eva,Ray,e@x.example,Customer\n"
+    rows = "2,bo,Bo,Fox,b@x.example,Agent\n8,eva,Eva,Ray,e@x.example,Customer\n"
+    table = f"id,login,firstname,lastname,email,roles\n{rows}"
     desk = Zammad()
     found = [desk.contact(item) for item in await read(write({"users.csv": table.encode()}), desk=desk)]
     assert [one and one.name for one in found] == [None, "Eva Ray"]

@@ -25,8 +25,15 @@ async def add_operator(desk: Running, name: str = "ada", *, online: bool = True)
     return await operators.add_operator(desk.runtime.database, name, online=online)
 
 
-async def tickets_of(desk: Running) -> list[TicketRecord]:
-    id_ = await desk.runtime.inbox.conversation_id("test", "", "c1")
+async def wait_until_kept(desk: Running) -> None:
+    """Wait until the desk has noticed that there is an operator."""
+    async with asyncio.timeout(10):
+        while not await desk.runtime.tickets.are_kept():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def tickets_of(desk: Running, conversation: str = "c1") -> list[TicketRecord]:
+    id_ = await desk.runtime.inbox.conversation_id("test", "", conversation)
     return await desk.runtime.ticket_queries.of_conversation(id_) if id_ else []
 
 
@@ -151,14 +158,117 @@ async def test_the_bot_comes_back_and_knows_what_the_operator_said(desks: Desks)
         await desk.settle()
         assert desk.outlet.texts == ["re my parcel is lost", "It comes on Monday."]
         await desk.runtime.tickets.hand_back((await newest(desk)).id, ada)
+        await desk.settle()
+        assert desk.outlet.texts[2:] == ["re thanks"]
         await desk.say("when does it come")
         await desk.settle()
-        assert desk.outlet.texts[2] == "re when does it come"
-        assert seen[-1] == ["It comes on Monday.", "thanks", "when does it come"] or seen[-1][-3:] == [
-            "It comes on Monday.",
-            "thanks",
-            "when does it come",
-        ]
+        assert desk.outlet.texts[3:] == ["re when does it come"]
+        assert seen[-1] == ["It comes on Monday.", "thanks", "re thanks", "when does it come"]
+
+
+async def test_what_nobody_has_answered_is_answered_after_the_hold(desks: Desks) -> None:
+    seen: list[Any] = []
+
+    def script(messages: Any) -> str:
+        seen.append([message.text for message in messages if message.text in ("is it red?", "or blue?", "which one?")])
+        return f"re {messages[-1].text}"
+
+    async with desks(script) as desk:
+        ada = await add_operator(desk)
+        await desk.say("hello")
+        await desk.settle()
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        for text in ("is it red?", "or blue?", "which one?"):
+            await desk.say(text)
+        await desk.settle()
+        assert desk.outlet.texts == ["re hello"]
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        assert desk.outlet.texts == ["re hello", "re which one?"]
+        assert seen[-1] == ["is it red?", "or blue?", "which one?"]
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        assert len(desk.outlet.texts) == 2, "it is answered once"
+        assert [role for role, _ in await thread(desk)] == ["user", "assistant", "user", "user", "user", "assistant"]
+
+
+async def test_the_message_that_asked_for_a_person_is_not_answered_again(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("I want to talk to a human please")
+        await desk.settle()
+        ticket = await newest(desk)
+        assert ticket.state == "waiting" and len(desk.outlet.texts) == 1
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        assert (await newest(desk)).state == "bot" and len(desk.outlet.texts) == 1
+
+
+async def test_the_answer_after_the_hold_can_be_switched_off(desks: Desks) -> None:
+    async with desks(echo, tickets={"answer_after_hand_back": False}) as desk:
+        ada = await add_operator(desk)
+        await desk.say("hello")
+        await desk.settle()
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        await desk.say("which one?")
+        await desk.settle()
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        assert desk.outlet.texts == ["re hello"]
+
+
+async def test_a_bad_rating_alone_opens_no_ticket(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await desk.say("hello")
+        await desk.settle()
+        await add_operator(desk)  # from now on there are tickets
+        await wait_until_kept(desk)
+        await desk.say("rate:-1:1")
+        await desk.settle()
+        assert await tickets_of(desk) == [] and len(desk.outlet.texts) == 2, "answered again, without a ticket"
+        await desk.say("and now?")
+        await desk.settle()
+        assert len(await tickets_of(desk)) == 1
+
+
+async def test_a_bad_rating_belongs_to_the_open_ticket(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await add_operator(desk)
+        await desk.say("hello")
+        await desk.settle()
+        await desk.say("rate:-1:1")
+        await desk.settle()
+        assert len(desk.outlet.texts) == 2 and len(await tickets_of(desk)) == 1
+        assert (await newest(desk)).signals["rated_down"] == 1
+
+
+async def test_a_rating_that_hands_over_at_once_opens_a_ticket(desks: Desks) -> None:
+    async with desks(echo, handover={"rated_down": 1}) as desk:
+        await desk.say("hello")
+        await desk.settle()
+        await add_operator(desk)
+        await wait_until_kept(desk)
+        await desk.say("rate:-1:1")
+        await desk.settle()
+        assert (await newest(desk)).state == "waiting"
+
+
+async def test_in_a_group_each_person_chooses_a_ticket(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await add_operator(desk)
+        group: dict[str, Any] = {"conversation": "g1", "group": True}
+        await desk.say("my bill", person="ann", **group)
+        await desk.settle()
+        await desk.say("/ticket new", person="bob", **group)
+        await desk.say("me again", person="ann", **group)
+        await desk.settle()
+        assert len(await tickets_of(desk, "g1")) == 1, "Bob's wish is not Ann's"
+        await desk.say("my parcel", person="bob", **group)
+        await desk.settle()
+        assert [one.subject for one in await tickets_of(desk, "g1")] == ["my parcel", "my bill"]
 
 
 async def test_a_takeover_stops_the_running_turn_without_a_word(desks: Desks) -> None:

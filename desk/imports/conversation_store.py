@@ -23,6 +23,7 @@ from qwendesk.memory.tables.imports import ImportItem
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
+from qwendesk.routing.signals.language import base_language
 
 _ROLES = {"customer": "user", "bot": "assistant", "operator": "operator"}
 _LANGUAGE_CHARS = 2000
@@ -271,5 +272,5 @@ def _subject(given: SourceConversation) -> str:
 
 def _language(given: SourceConversation) -> str | None:
     said = "\n".join(one.text for one in given.messages if one.writer == "customer")[:_LANGUAGE_CHARS]
-    reported = given.language.replace("_", "-").partition("-")[0].lower()
+    reported = base_language(given.language)
     return detected_language(said) or (reported if reported.isalpha() and len(reported) in (2, 3) else None)

@@ -52,7 +52,7 @@ def import_options(asked: ImportRequest, settings: Settings) -> ImportOptions:
     from qwendesk.cli.tickets.reporting import read_time
     from qwendesk.desk.imports.conversation_store import ConversationRules
     from qwendesk.desk.imports.importer import ImportOptions
-    from qwendesk.desk.interpreter.translator import known_language
+    from qwendesk.desk.interpreter.translator import parse_language
     from qwendesk.wiring import ticket_rules
 
     if asked.open_as not in ("waiting", "resolved"):
@@ -69,7 +69,7 @@ def import_options(asked: ImportRequest, settings: Settings) -> ImportOptions:
         _mail_address(asked, settings),
     )
     since = read_time(asked.since, datetime.now(UTC), settings.hours.zone or "UTC") if asked.since else None
-    return ImportOptions(asked.source, kinds, since, rules, known_language(asked.language), asked.dry_run)
+    return ImportOptions(asked.source, kinds, since, rules, parse_language(asked.language), asked.dry_run)
 
 
 def _mail_address(asked: ImportRequest, settings: Settings) -> MailAddress:

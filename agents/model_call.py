@@ -33,6 +33,8 @@ _SHORT_PROMPT = "report"
 """The template that small models follow only when the prompt is short, so that background is left out."""
 EXACT_SAMPLING: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
 """For a call under a grammar, which mostly copies from the question, and for the report of its result."""
+RESAMPLING_TEMPERATURE = 0.7
+"""For a further answer to the same question: one that is sampled near the likeliest would be the first one again."""
 _ASK_FOR = "(Not known yet: {names}. Ask for it, in one sentence.)"
 """For a small model whose call lacked values."""
 _UNHEARD_RECORDING = "\n[a recording came with it, which cannot be heard together with pictures]"
@@ -117,6 +119,9 @@ def call_settings(
         settings["temperature"] = definition.temperature
     if context.seed is not None:
         settings["seed"] = context.seed
+    request = state.get("retry_request")
+    if request and request.is_resampled:
+        settings |= {"temperature": RESAMPLING_TEMPERATURE, "seed": (context.seed or 0) + 1}
     return settings
 
 

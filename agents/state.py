@@ -73,6 +73,8 @@ class RetryRequest:
     """Whether that model thought."""
     is_withdrawn: bool = False
     """Whether the text shown in the first try does not stand; ``first_answer`` is what is left of it."""
+    is_resampled: bool = False
+    """Whether the same model reads the same question again, and samples another answer."""
 
 
 @dataclass(frozen=True, slots=True)

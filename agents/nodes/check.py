@@ -14,6 +14,8 @@ from qwendesk.agents.checks.answer_language import (
     word_problem_language,
 )
 from qwendesk.agents.checks.answered_parts import ANSWERED_PARTS
+from qwendesk.agents.checks.code import CODE_RUNS, MEETS_EXAMPLES
+from qwendesk.agents.checks.code_blocks import python_blocks
 from qwendesk.agents.checks.operands import OPERANDS
 from qwendesk.agents.checks.tool_results import (
     ADMITS_FAILURE,
@@ -47,6 +49,11 @@ _SAME_MODEL_FEEDBACK = {
     ANSWERED_PARTS: "Your answer leaves out: {detail}. Write the whole answer again, with this part as well.",
 }
 """By check: what the same model is told in a second try, where the fault names what to mend."""
+_RESAMPLED = (CODE_RUNS, MEETS_EXAMPLES)
+"""Checks that a program decides, so that another sample of the same model can be told to be better.
+
+A small model that is told the fault writes the same code again.
+"""
 _NO_MISTAKES = (ADMITS_FAILURE, ANSWER_LANGUAGE)
 """Checks whose failure is no mistake that a stronger model would mend."""
 
@@ -56,9 +63,9 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     context, inbound = runtime.context, state["inbound"]
     text, kept = answer_text(state), dict[str, Any]()
     request = state.get("retry_request")
-    if not text and request and request.first_answer:
+    if request and request.first_answer and (missing := _missing(text, request)):
         text = request.first_answer
-        kept = keep_first_answer(request, f"{chosen_model(state).card.name} gave no answer", context)
+        kept = keep_first_answer(request, f"{chosen_model(state).card.name} gave {missing}", context)
     report = state.get("guard_report", GuardReport())
     checks = list(report.checks)
     if (
@@ -82,6 +89,13 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
         checks += await asyncio.to_thread(_compare_languages, text, state)
     second = await _retry_request(state, context, text, checks)
     return {**kept, "checks": checks, **second, "notes": [*kept.get("notes", ()), *second.get("notes", ())]}
+
+
+def _missing(text: str, request: RetryRequest) -> str | None:
+    """Return what a second try lacks, so that the first answer stands; None if it can take its place."""
+    if not text:
+        return "no answer"
+    return "no code" if request.is_resampled and not python_blocks(text) else None
 
 
 def _compare_languages(text: str, state: TurnState) -> list[Check]:
@@ -197,19 +211,29 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
             found, step, _feedback(found, failed, text), text, first_choice=choice, first_think=think
         )
         return {"retry_request": request}
-    # the same model: it wrote the answer, only not with all that was asked, or not in the language
-    again = RetryStep(choice, think)
+    # the same model: it wrote the answer, only not with all that was asked, or not in the language, or not at its best
+    again, is_resampled = RetryStep(choice, think), False
     if named and policy.checks and text:
         reason = f"the check {named.name!r} failed: {named.detail}"
         feedback = _feedback(reason, named, text)
     elif language:
         reason = language
         feedback = _LANGUAGE_FEEDBACK.format(language=english_name(answer_language(state)))
+    elif found and failed and failed.name in _RESAMPLED and text:
+        reason, feedback, is_resampled = found, "", True
     else:
         notes = [f"{found}; there is no stronger model here to ask"] if found else []
         return {"retry_request": None, "notes": notes}
     notes = [f"{found}; there is no stronger model here to ask"] if found and found != reason else []
-    request = RetryRequest(reason, again, feedback, first_answer=text, first_choice=choice, first_think=think)
+    request = RetryRequest(
+        reason,
+        again,
+        feedback,
+        first_answer=text,
+        first_choice=choice,
+        first_think=think,
+        is_resampled=is_resampled,
+    )
     return {"retry_request": request, "notes": notes}
 
 

@@ -21,14 +21,19 @@ from qwendesk.agents.checks.arithmetic import ARITHMETIC
 from qwendesk.agents.checks.conclusion import CONCLUSION, concluding_value
 from qwendesk.agents.checks.operands import OPERANDS
 from qwendesk.agents.guarded_answer import guards_of, what_stands
-from qwendesk.agents.model_call import CollectedStream, answer_text, build_prompt, call_settings, chosen_model
+from qwendesk.agents.model_call import (
+    RESAMPLING_TEMPERATURE,
+    CollectedStream,
+    answer_text,
+    build_prompt,
+    call_settings,
+    chosen_model,
+)
 from qwendesk.agents.roles import role_definition
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice, TextDelta
 
-_TEMPERATURE = 0.7
-"""Answers that are sampled near the likeliest one would all be the first one again."""
 _MAX_GROWTH = 1.5
 """Tokens of a further answer, as a multiple of those of the first one."""
 _MIN_TOKENS = 128
@@ -83,7 +88,7 @@ async def _another(state: TurnState, context: TurnContext, number: int) -> tuple
     before: TurnState = {**state, "messages": state["messages"][:1]}
     settings = {
         **call_settings(before, definition, context, []),
-        "temperature": _TEMPERATURE,
+        "temperature": RESAMPLING_TEMPERATURE,
         "seed": (context.seed or 0) + number,
         "max_tokens": max(_MIN_TOKENS, int(state["usage"].tokens_out * _MAX_GROWTH)),
     }

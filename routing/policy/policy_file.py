@@ -75,7 +75,7 @@ class SplitPolicy(_Table):
 
 
 class EscalationPolicy(_Table):
-    """Faults after which an answer is retried once: a larger model, thinking, or the same model for the language."""
+    """Faults after which an answer is retried once: a larger model, thinking, or the same model once more."""
 
     checks: bool = True
     """A check of the answer failed."""

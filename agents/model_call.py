@@ -97,7 +97,8 @@ def system_prompt(state: TurnState, template: str, context: TurnContext, *, tool
     language, asked = english_name(answer_language(state)), bool(state.get("asked_language"))
     # small models work problems out in English, whatever the language of the question is
     own = template == _MATH_PROMPT and word_problem_language(state["inbound"].text) not in (None, "en")
-    return render(template, folder=context.prompts, language=language, asked=asked, own=own, tools=tools)
+    small = is_small(chosen_model(state).card)
+    return render(template, folder=context.prompts, language=language, asked=asked, own=own, tools=tools, small=small)
 
 
 def call_settings(

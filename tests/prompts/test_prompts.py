@@ -81,3 +81,8 @@ def test_templates_outside_the_folder_are_not_read(tmp_path, name):
 
 def test_values_are_not_read_as_templates():
     assert "{{ 7 * 7 }}" in render("general", language="{{ 7 * 7 }}", tools=True)
+
+
+def test_a_small_model_is_asked_for_code_in_fewer_words():
+    short = render("coder", language="English", small=True)
+    assert "one fenced block" in short and len(short) < 0.6 * len(render("coder", language="English"))

@@ -33,8 +33,11 @@ _SHORT_PROMPT = "report"
 """The template that small models follow only when the prompt is short, so that background is left out."""
 EXACT_SAMPLING: dict[str, Any] = {"temperature": 0.0, "repetition_penalty": 1.0}
 """For a call under a grammar, which mostly copies from the question, and for the report of its result."""
-RESAMPLING_TEMPERATURE = 0.7
+_RESAMPLING_TEMPERATURE = 0.7
 """For a further answer to the same question: one that is sampled near the likeliest would be the first one again."""
+_MAX_GROWTH = 1.5
+"""Maximum tokens of a further answer, as a multiple of those of the first one."""
+_MIN_TOKENS = 128
 _ASK_FOR = "(Not known yet: {names}. Ask for it, in one sentence.)"
 """For a small model whose call lacked values."""
 _UNHEARD_RECORDING = "\n[a recording came with it, which cannot be heard together with pictures]"
@@ -122,8 +125,23 @@ def call_settings(
         settings["seed"] = context.seed
     request = state.get("retry_request")
     if request and request.is_resampled:
-        settings |= {"temperature": RESAMPLING_TEMPERATURE, "seed": (context.seed or 0) + 1}
+        settings |= resampling_settings(state, context, 1)
     return settings
+
+
+def resampling_settings(state: TurnState, context: TurnContext, number: int) -> dict[str, Any]:
+    """Return the settings by which a further answer to the same question differs from the first one.
+
+    Args:
+        state: the turn, with the tokens of the first answer.
+        context: the turn's context.
+        number: 1 for the second answer.
+    """
+    return {
+        "temperature": _RESAMPLING_TEMPERATURE,
+        "seed": (context.seed or 0) + number,
+        "max_tokens": max(_MIN_TOKENS, int(state["usage"].tokens_out * _MAX_GROWTH)),
+    }
 
 
 def chosen_model(state: TurnState) -> SelectedModel:

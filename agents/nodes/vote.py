@@ -22,21 +22,17 @@ from qwendesk.agents.checks.conclusion import CONCLUSION, concluding_value
 from qwendesk.agents.checks.operands import OPERANDS
 from qwendesk.agents.guarded_answer import guards_of, what_stands
 from qwendesk.agents.model_call import (
-    RESAMPLING_TEMPERATURE,
     CollectedStream,
     answer_text,
     build_prompt,
     call_settings,
     chosen_model,
+    resampling_settings,
 )
 from qwendesk.agents.roles import role_definition
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice, TextDelta
-
-_MAX_GROWTH = 1.5
-"""Tokens of a further answer, as a multiple of those of the first one."""
-_MIN_TOKENS = 128
 
 
 def is_in_doubt(state: TurnState, context: TurnContext, checks: Sequence[Check]) -> bool:
@@ -88,9 +84,7 @@ async def _another(state: TurnState, context: TurnContext, number: int) -> tuple
     before: TurnState = {**state, "messages": state["messages"][:1]}
     settings = {
         **call_settings(before, definition, context, []),
-        "temperature": RESAMPLING_TEMPERATURE,
-        "seed": (context.seed or 0) + number,
-        "max_tokens": max(_MIN_TOKENS, int(state["usage"].tokens_out * _MAX_GROWTH)),
+        **resampling_settings(state, context, number),
     }
     collected = CollectedStream()
     answering = context.pool.fallback_chat(chosen_model(state), context.progress)

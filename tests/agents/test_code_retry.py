@@ -34,6 +34,7 @@ async def test_another_sample_of_the_same_model_is_compared(make_desk: MakeDesk,
     assert [message.text for message in calls[0][1]] == [message.text for message in calls[1][1]]
     assert calls[1][2].sampling.temperature > calls[0][2].sampling.temperature
     assert (calls[0][2].seed, calls[1][2].seed) == (5, 6)
+    assert calls[1][2].max_tokens < calls[0][2].max_tokens
 
 
 async def test_a_second_sample_that_fails_too_is_marked_and_the_last(make_desk: MakeDesk) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from qwendesk.errors import ChannelError
+from qwendesk.errors import ChannelError, ThreadGone
 from qwendesk.messages import Attachment, Outbound
 
 if TYPE_CHECKING:
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 _MAX_SHORT_LABEL_CHARS, _IN_A_ROW = 12, 4
 """Label characters and buttons of one keyboard row, for a narrow screen."""
+_NO_TOPIC = ("message thread not found", "topic_deleted", "topic_id_invalid")
+_TOPIC_RIGHT = " Make the bot an administrator of the operators' room with the right to manage topics."
+_ROOM_ADVICE = {
+    "not enough rights to create a topic": _TOPIC_RIGHT,
+    "chat_admin_required": _TOPIC_RIGHT,
+    "topic_closed": f" Open the topic again.{_TOPIC_RIGHT}",
+    "not a forum": " Switch on topics in the settings of the group that is the operators' room.",
+}
+"""What to do, by a part of Telegram's error about an operators' room."""
+_MAX_TOPIC_NAME_CHARS = 128
 
 
 @asynccontextmanager
@@ -36,7 +46,10 @@ async def translate_errors() -> AsyncIterator[None]:
     except error.ChatMigrated as moved:
         raise ChannelError(f"The group has become the chat {moved.new_chat_id}.", permanent=True) from moved
     except error.BadRequest as bad:
-        raise ChannelError(f"Telegram refuses the message: {bad.message}.", permanent=True) from bad
+        if any(text in bad.message.lower() for text in _NO_TOPIC):
+            raise ThreadGone(f"The topic was deleted: {bad.message}.", permanent=True) from bad
+        advice = next((advice for text, advice in _ROOM_ADVICE.items() if text in bad.message.lower()), "")
+        raise ChannelError(f"Telegram refuses the message: {bad.message}.{advice}", permanent=True) from bad
     except error.TelegramError as failed:
         raise ChannelError(f"Telegram cannot be reached: {failed.message}.") from failed
 
@@ -68,6 +81,32 @@ async def edit(bot: Bot, message_id: str, message: Outbound) -> None:
                 return
             if mode is None or "parse" not in error.message:
                 raise
+
+
+async def create_topic(bot: Bot, chat: str, title: str) -> int:
+    """Create a forum topic in a group and return its id."""
+    return (await bot.create_forum_topic(int(chat), title[:_MAX_TOPIC_NAME_CHARS])).message_thread_id
+
+
+async def check_room(bot: Bot, chat: str) -> str:
+    """Return the title of the group that is the operators' room.
+
+    Raises:
+        ChannelError: it has no topics, or the bot is no member or may not manage topics.
+    """
+    from telegram.error import BadRequest, Forbidden
+
+    try:
+        group = await bot.get_chat(int(chat))
+    except (BadRequest, Forbidden) as error:
+        text = f"The bot is not in the operators' room {chat}: add it to the group, or correct its id"
+        raise ChannelError(f"{text} ({error.message}).", permanent=True) from error
+    if not group.is_forum:
+        raise ChannelError(f"The operators' room {group.title!r} has no topics: switch them on.", permanent=True)
+    me = await bot.get_chat_member(int(chat), bot.id)
+    if not getattr(me, "can_manage_topics", me.status == "creator"):
+        raise ChannelError(f"The bot may not make topics in {group.title!r}.{_TOPIC_RIGHT}", permanent=True)
+    return str(group.title)
 
 
 async def typing(bot: Bot, conversation: str) -> None:

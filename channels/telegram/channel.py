@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -14,14 +15,15 @@ from typing import TYPE_CHECKING
 from cachetools import FIFOCache
 
 from qwendesk.certificates import trusted_certificates
-from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest, Setting, room_settings
 from qwendesk.channels.ingest import read_body, read_json
 from qwendesk.channels.telegram import bot_api
 from qwendesk.channels.telegram.bot_api import translate_errors
 from qwendesk.channels.telegram.entities import TelegramIdentity
 from qwendesk.channels.telegram.parse import MAX_FILE_BYTES
 from qwendesk.channels.telegram.updates import UpdatePoller, UpdateReceiver
-from qwendesk.errors import ChannelError
+from qwendesk.desk.operator_rooms.room import OpenedThread, OperatorsRoom
+from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Outbound
 from qwendesk.proxies import proxy_errors
 
@@ -38,7 +40,8 @@ _REQUEST_TIMEOUT_SECONDS = 30.0
 _MAX_BODY_BYTES = 2**20
 """An update of Telegram has a few kilobytes."""
 UPDATE_TYPES = ("message", "callback_query")
-"""The update types that the bot subscribes to."""
+"""The update types that the bot subscribes to; with an operators' room edited messages, too."""
+_GROUP_ID = re.compile(r"-\d{1,20}")
 
 
 class GroupRateLimit:
@@ -99,12 +102,29 @@ class TelegramChannel(Channel):
             Setting("webhook_url", "The desk's public address, such as https://desk.example.org; empty: polling."),
             Setting("base_url", "The Bot API's address.", default="https://api.telegram.org"),
             Setting("poll_seconds", "Seconds that one poll waits for updates.", default=25),
+            *room_settings("a group with topics by its id, such as -1001234567890, as @userinfobot tells it."),
         ),
         needs=("telegram",),
         simulator="qwendesk.testing.simulators.telegram:TelegramSimulator",
     )
 
-    def __init__(self, token: str, webhook_url: str, base_url: str, poll_seconds: int) -> None:
+    def __init__(
+        self,
+        token: str,
+        webhook_url: str,
+        base_url: str,
+        poll_seconds: int,
+        operators_room: str = "",
+        operators_room_teams: tuple[str, ...] = (),
+        operators_room_language: str = "",
+    ) -> None:
+        if operators_room:
+            if not _GROUP_ID.fullmatch(operators_room):
+                raise ConfigError(
+                    f"'operators_room' in [channels.telegram] must be the id of a group, such as -1001234567890, "
+                    f"not {operators_room!r}."
+                )
+            self.operators_room = OperatorsRoom(operators_room, operators_room_teams, operators_room_language)
         self._token = token
         self._webhook_url = webhook_url.rstrip("/")
         self._base_url = base_url.rstrip("/")
@@ -118,15 +138,17 @@ class TelegramChannel(Channel):
     async def start(self, accept: Accept) -> None:
         """Receive updates by polling or by webhook until ``stop``."""
         bot = await self._connect()
-        self._receiver = UpdateReceiver(bot, TelegramIdentity(bot.bot.id, bot.username), accept)
+        room = self.operators_room.room if self.operators_room else ""
+        self._receiver = UpdateReceiver(bot, TelegramIdentity(bot.bot.id, bot.username), accept, room)
+        types = (*UPDATE_TYPES, "edited_message") if room else UPDATE_TYPES
         if not self._webhook_url:
             async with translate_errors():
                 await bot.delete_webhook()
-            await UpdatePoller(bot.base_url, self._poll_seconds, UPDATE_TYPES, self._receiver).run(self._stopping)
+            await UpdatePoller(bot.base_url, self._poll_seconds, types, self._receiver).run(self._stopping)
             return
         async with translate_errors():
             url = f"{self._webhook_url}/channels/telegram/"
-            await bot.set_webhook(url, secret_token=self.webhook_secret, allowed_updates=UPDATE_TYPES)
+            await bot.set_webhook(url, secret_token=self.webhook_secret, allowed_updates=types)
         await self._stopping.wait()
 
     async def stop(self) -> None:
@@ -160,8 +182,20 @@ class TelegramChannel(Channel):
             await bot_api.typing(await self._connect(), conversation)
 
     async def check(self) -> str:
-        """Return the bot's user name."""
-        return f"connected as @{(await self._connect()).username}"
+        """Return the bot's user name, and the operators' room if the bot has the rights there."""
+        bot = await self._connect()
+        told = f"connected as @{bot.username}"
+        if self.operators_room is None:
+            return told
+        async with translate_errors():
+            return f"{told}, operators' room {await bot_api.check_room(bot, self.operators_room.room)}"
+
+    async def open_thread(self, title: str, head: Outbound) -> OpenedThread:
+        """Create a forum topic; its first message is sent afterwards, so that a failure creates no second topic."""
+        self._group_limit.record(head.conversation)
+        async with translate_errors():
+            topic = await bot_api.create_topic(await self._connect(), head.conversation, title)
+        return OpenedThread(f"{head.conversation}:{topic}")
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the webhook's route; empty with polling."""

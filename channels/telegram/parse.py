@@ -157,6 +157,54 @@ def parse_album(updates: Sequence[dict[str, Any]], me: TelegramIdentity) -> Tele
     return TelegramUpdate(inbound, tuple(file for file in files if file.size <= MAX_FILE_BYTES))
 
 
+def is_of_room(update: Any, room: str) -> bool:
+    """Return whether an update comes from the group that is the operators' room."""
+    if not room or not isinstance(update, dict):
+        return False
+    query = update.get("callback_query")
+    found = query if isinstance(query, dict) else update
+    message = found.get("message") or found.get("edited_message")
+    chat = message.get("chat") if isinstance(message, dict) else None
+    return isinstance(chat, dict) and str(chat.get("id")) == room
+
+
+def parse_room(updates: Sequence[dict[str, Any]], me: TelegramIdentity) -> TelegramUpdate | None:
+    """Return what a person has written or edited in the operators' room; None for bots and service messages.
+
+    An administrator who writes anonymously, as the group, has no name. Quotes are left out: in a topic each message
+    refers to the one that created it.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: An update does not conform to the Bot API.
+    """
+    edited = updates[0].get("edited_message")
+    messages = [edited] if edited else [update["message"] for update in updates if "message" in update]
+    spoken = [message for message in messages if _is_anonymous(message) or not message["from"].get("is_bot")]
+    if not spoken:
+        return None
+    first = spoken[0]
+    files = tuple(file for message in spoken for file in _files(message))
+    unseen = next((kind for message in spoken for kind in _UNSUPPORTED_TYPES if kind in message), None)
+    text = "\n\n".join(filter(None, (readable_text(*text_and_entities(message), me) for message in spoken)))
+    if not (text or files or unseen):
+        return None
+    unsupported_media = "large file" if any(file.size > MAX_FILE_BYTES for file in files) else unseen
+    event = str(int(updates[0]["update_id"]))
+    inbound = replace(
+        _inbound(first, first["from"], event, me, text, unsupported_media),
+        in_operators_room=True,
+        change="edited" if edited else "",
+    )
+    if _is_anonymous(first):
+        inbound = replace(inbound, person="", display_name="")
+    return TelegramUpdate(inbound, () if edited else tuple(file for file in files if file.size <= MAX_FILE_BYTES))
+
+
+def _is_anonymous(message: dict[str, Any]) -> bool:
+    """Return whether an administrator has written a message as the group."""
+    return bool((message.get("sender_chat") or {}).get("id") == message["chat"]["id"])
+
+
 def conversation_of(message: dict[str, Any]) -> str:
     """Return the conversation key of a chat, or of a forum topic."""
     chat = str(int(message["chat"]["id"]))

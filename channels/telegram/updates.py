@@ -27,8 +27,10 @@ from qwendesk.channels.telegram.parse import (
     TelegramFile,
     TelegramUpdate,
     album_of,
+    is_of_room,
     parse,
     parse_album,
+    parse_room,
 )
 from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
@@ -118,8 +120,9 @@ def _sort_key(update: dict[str, Any]) -> int:
 class UpdateReceiver:
     """Passes updates of polling and webhook to the desk."""
 
-    def __init__(self, bot: Bot, me: TelegramIdentity, accept: Accept) -> None:
+    def __init__(self, bot: Bot, me: TelegramIdentity, accept: Accept, room: str = "") -> None:
         self._bot = bot
+        self._room = room
         self._me = me
         self._accept = accept
         self._fetching = FileFetcher()
@@ -136,7 +139,7 @@ class UpdateReceiver:
     async def receive_message(self, updates: Sequence[Any]) -> bool:
         """Accept the updates of one message; False if Telegram has to repeat them."""
         try:
-            parsed = parse(updates[0], self._me) if len(updates) == 1 else parse_album(updates, self._me)
+            parsed = self._parsed(updates)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("Telegram sent an invalid update: %r.", error)
             return True
@@ -154,6 +157,11 @@ class UpdateReceiver:
                 async with translate_errors():
                     await self._bot.answer_callback_query(parsed.callback)
         return await submit(inbound, self._accept, partial(self._refuse, inbound))
+
+    def _parsed(self, updates: Sequence[Any]) -> TelegramUpdate | None:
+        if is_of_room(updates[0], self._room):
+            return parse_room(updates, self._me)
+        return parse(updates[0], self._me) if len(updates) == 1 else parse_album(updates, self._me)
 
     async def _quoted(self, parsed: TelegramUpdate) -> list[Attachment]:
         """Return the files of the replied-to message, without failed downloads."""

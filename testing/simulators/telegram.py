@@ -21,6 +21,23 @@ TOKEN = "4242:simulated-token"
 BOT = {"id": 4242, "is_bot": True, "first_name": "Desk", "username": "desk_bot"}
 VOICES = ("audio/ogg", "audio/opus")
 """MIME types of voice messages; other audio files are music."""
+_NO_GIFTS = dict.fromkeys(
+    ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription", "gifts_from_channels"), False
+)
+_ADMINISTRATOR_RIGHTS = (
+    "can_be_edited",
+    "can_manage_chat",
+    "can_delete_messages",
+    "can_manage_video_chats",
+    "can_restrict_members",
+    "can_promote_members",
+    "can_change_info",
+    "can_invite_users",
+    "can_post_stories",
+    "can_edit_stories",
+    "can_delete_stories",
+    "can_manage_topics",
+)
 _FAULTS: dict[Fault, tuple[int, str]] = {
     "gone": (403, "Forbidden: bot was blocked by the user"),
     "broken": (502, "Bad Gateway"),
@@ -43,6 +60,10 @@ class TelegramSimulator(Simulator):
         self.webhook = WebhookClient()
         self.moved: dict[str, str] = {}
         """New ids of groups that were upgraded to supergroups."""
+        self.forums: dict[str, set[str]] = {}
+        """The topics of each group that has topics, by the group's id."""
+        self.may_manage_topics = True
+        """Whether the bot is an administrator of its groups with the right to manage topics."""
         self.webhook_secret = ""
         """The secret token that ``setWebhook`` has set."""
         self.requests: list[str] = []
@@ -53,6 +74,7 @@ class TelegramSimulator(Simulator):
         self._news = asyncio.Condition()
         self._polled = asyncio.Event()
         self._number = 0
+        self._topics = 0
         self._last: dict[str, Any] = {}
         self._user_message: tuple[UserMessage, dict[str, Any]] = UserMessage(), {}
         self._url = ""
@@ -93,6 +115,10 @@ class TelegramSimulator(Simulator):
         edited = message | _said(replace(user_message, text=text)) | {"edit_date": message["date"] + 60}
         self._last = {"update_id": 7000 + self._number, "edited_message": edited}
         await self.deliver(self._last)
+
+    async def delete_thread(self, chat: str, thread: str) -> None:
+        """Delete a topic; Telegram tells bots nothing of it."""
+        self.forums[chat].discard(thread)
 
     async def repeat(self) -> None:
         """Deliver the last update again."""
@@ -141,6 +167,10 @@ class TelegramSimulator(Simulator):
             {"type": "supergroup", "title": "Team"} if user_message.group else {"type": "private", "first_name": "Anna"}
         )
         message = {"message_id": 100 + self._number, "date": 1_780_000_000, "from": person, "chat": {"id": chat} | kind}
+        if user_message.thread:
+            created = {"message_id": int(user_message.thread), "from": BOT, "chat": message["chat"]}
+            topic = {"message_thread_id": int(user_message.thread), "is_topic_message": True}
+            message |= topic | {"reply_to_message": created | topic | {"forum_topic_created": {"name": "x"}}}
         if user_message.reply_to:
             message["reply_to_message"] = {
                 "message_id": int(user_message.reply_to),
@@ -168,9 +198,12 @@ class TelegramSimulator(Simulator):
         )
 
     async def _answer(self, request: Request) -> Response:
+        async with request.form() as sent:
+            return await self._answered(request, {**request.query_params, **dict(sent)})
+
+    async def _answered(self, request: Request, form: dict[str, Any]) -> Response:
         from starlette.responses import JSONResponse
 
-        form = {**request.query_params, **dict(await request.form())}
         if request.path_params["token"] != TOKEN:
             return JSONResponse({"ok": False, "error_code": 401, "description": "Unauthorized"}, 401)
         name = request.path_params["method"].lower()
@@ -214,6 +247,28 @@ class TelegramSimulator(Simulator):
             except (TimeoutError, asyncio.CancelledError):  # no update arrived, or the simulator stops
                 return []
             return list(self._updates)
+
+    def _do_getchat(self, form: dict[str, Any]) -> dict[str, Any]:
+        if form["chat_id"] not in self.forums:
+            raise Refused(400, "Bad Request: chat not found")
+        known = {"id": int(form["chat_id"]), "type": "supergroup", "title": "Team", "is_forum": True}
+        return known | {"accent_color_id": 1, "max_reaction_count": 11, "accepted_gift_types": _NO_GIFTS}
+
+    def _do_getchatmember(self, form: dict[str, Any]) -> dict[str, Any]:
+        if not self.may_manage_topics:
+            return {"status": "member", "user": BOT}
+        rights = dict.fromkeys(_ADMINISTRATOR_RIGHTS, True)
+        return rights | {"status": "administrator", "user": BOT, "is_anonymous": False}
+
+    def _do_createforumtopic(self, form: dict[str, Any]) -> dict[str, Any]:
+        if form["chat_id"] not in self.forums:
+            raise Refused(400, "Bad Request: the chat is not a forum")
+        if not self.may_manage_topics:
+            raise Refused(400, "Bad Request: not enough rights to create a topic")
+        self._topics += 1
+        topic = str(500 + self._topics)
+        self.forums[form["chat_id"]].add(topic)
+        return {"message_thread_id": int(topic), "name": form["name"], "icon_color": 7322096}
 
     def _do_getfile(self, form: dict[str, Any]) -> dict[str, Any]:
         name = form["file_id"]
@@ -261,6 +316,9 @@ class TelegramSimulator(Simulator):
         if moved := self.moved.get(form["chat_id"]):
             text = "Bad Request: group chat was upgraded to a supergroup chat"
             raise Refused(400, text, migrate_to_chat_id=int(moved))
+        topic = form.get("message_thread_id")
+        if topic and topic not in self.forums.get(form["chat_id"], {topic}):
+            raise Refused(400, "Bad Request: message thread not found")
         if self.faults:
             fault = self.faults.pop(0)
             if fault == "slow_down":
@@ -277,7 +335,14 @@ class TelegramSimulator(Simulator):
         quoted = json.loads(form["reply_parameters"])["message_id"] if "reply_parameters" in form else None
         number = str(9000 + len(self.messages))
         shown = SeenMessage(
-            number, form["chat_id"], text, str(quoted) if quoted else None, [text], file, _buttons(form)
+            number,
+            form["chat_id"],
+            text,
+            str(quoted) if quoted else None,
+            [text],
+            file,
+            _buttons(form),
+            form.get("message_thread_id"),
         )
         self.messages.append(shown)
         return self._sent(shown)

@@ -315,7 +315,7 @@ class Worker:
         placement = await self._tickets.place(claimed)
         if placement is None:  # it has a newer run
             return PreparedAnswer("")
-        if handed := self._tickets.repeated(claimed, placement):
+        if handed := await self._tickets.repeated(claimed, placement):
             return PreparedAnswer(await self._with_answer(claimed, handed))
         if placement.bot_answers:
             return placement.ticket

@@ -88,6 +88,7 @@ def _line(thread: TicketThread, rating: dict[str, Any] | None) -> dict[str, Any]
         "notes": [
             {"name": note.operator_name, "text": note.text, "at": _time(note.created_at)} for note in thread.notes
         ],
+        "texts": [{"sequence": one.sequence, "text": one.text, "at": _time(one.created_at)} for one in thread.texts],
         "events": [
             {
                 "kind": event.kind,

@@ -16,6 +16,7 @@ from qwendesk.desk.tickets.assignment import told_of_handover
 from qwendesk.desk.tickets.changes import add_event, lock_conversation
 from qwendesk.desk.tickets.placement import Placement, place_message
 from qwendesk.desk.tickets.records import BOT, CUSTOMER, DELIVERY, OPEN_STATES, TicketRecord, TicketRules
+from qwendesk.desk.tickets.sending import keep_text, told_key
 from qwendesk.desk.tickets.service import HANDED_OVER_BY, Tickets
 from qwendesk.desk.tickets.withdrawal import StopCause, stop_cause, store_unanswered, withdraw_answer
 from qwendesk.desk.translations import language_of
@@ -128,13 +129,14 @@ class TicketFlow:
                 await store_unanswered(self._database, connection, claimed)
         return placement
 
-    def repeated(self, claimed: ClaimedMessage, placement: Placement) -> HandedOver | None:
+    async def repeated(self, claimed: ClaimedMessage, placement: Placement) -> HandedOver | None:
         """Return what the customer is told if an earlier run of the message has handed its ticket over."""
         ticket = placement.ticket
         if not placement.is_repeated or ticket.bot_answers or not is_handed_over_by(claimed, ticket):
             return None
         handed = ticket.signals[HANDED_OVER_BY]
-        return HandedOver(self._text(claimed, ticket, handed["reason"]), handed["keeps_answer"])
+        text = await self._keep(claimed, self._text(claimed, ticket, handed["reason"]))
+        return HandedOver(text, handed["keeps_answer"])
 
     async def before_turn(self, claimed: ClaimedMessage, ticket: TicketRecord) -> HandedOver | None:
         """Hand the ticket over if the customer's message is a reason to; None: the bot answers."""
@@ -155,7 +157,8 @@ class TicketFlow:
             return None
         if not ticket.bot_answers:
             language = language_of(claimed.inbound, claimed.settings)
-            return HandedOver(waiting_text(language, opens=self._placement.opens(ticket.team, datetime.now(UTC))))
+            text = waiting_text(language, opens=self._placement.opens(ticket.team, datetime.now(UTC)))
+            return HandedOver(await self._keep(claimed, text))
         return await self._hand_over(claimed, ticket, HandoverDecision("asked"))
 
     async def stopped(self, claimed: ClaimedMessage) -> StopCause:
@@ -211,7 +214,17 @@ class TicketFlow:
         )
         if not is_handed_over_by(claimed, ticket):
             return None  # somebody was faster, and tells the customer
-        return HandedOver(self._text(claimed, ticket, decided.reason), decided.keeps_answer)
+        text = await self._keep(claimed, self._text(claimed, ticket, decided.reason))
+        return HandedOver(text, decided.keeps_answer)
+
+    @unit_of_work
+    async def _keep(self, claimed: ClaimedMessage, text: str) -> str:
+        """Store what the customer is told, for operators to read, and return it."""
+        async with self._database.write() as connection:
+            if ticket_id := await _lock_ticket_of(connection, claimed):
+                key, sequence = told_key(claimed.id), claimed.inbound.sequence or 0
+                await keep_text(connection, self._database.dialect, ticket_id, key, sequence, text)
+        return text
 
     def _text(self, claimed: ClaimedMessage, ticket: TicketRecord, reason: Reason) -> str:
         language = language_of(claimed.inbound, claimed.settings) or ticket.language

@@ -24,7 +24,14 @@ from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.conversations import Conversation, Message
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.operators import Operator
-from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketEvent, TicketNote, TicketPresence
+from qwendesk.memory.tables.tickets import (
+    MessageTranslation,
+    Ticket,
+    TicketEvent,
+    TicketNote,
+    TicketPresence,
+    TicketText,
+)
 from qwendesk.memory.tables.types import to_json
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 
@@ -93,13 +100,24 @@ class ThreadMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class DeskText:
+    """What the desk itself told the customer."""
+
+    id: str
+    sequence: int
+    text: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TicketThread:
-    """A ticket with its messages, notes and events, each the oldest first."""
+    """A ticket with its messages, notes, events and the desk's own texts, each the oldest first."""
 
     ticket: TicketRecord
     messages: tuple[ThreadMessage, ...]
     notes: tuple[TicketNoteRecord, ...]
     events: tuple[TicketEventRecord, ...]
+    texts: tuple[DeskText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +211,9 @@ class TicketQueries:
             messages = (await connection.execute(_messages(id_, limit))).all()
             notes = (await connection.execute(_notes(id_))).all()
             events = (await connection.execute(_events(TicketEvent.ticket_id == id_, limit))).all()
+            told = select(TicketText.id, TicketText.sequence, TicketText.text, TicketText.created_at)
+            told = told.where(TicketText.ticket_id == id_).order_by(TicketText.id.desc()).limit(limit)
+            texts = (await connection.execute(told)).all()
             ids = [row.id for row in messages]
             translated = select(MessageTranslation).where(MessageTranslation.message_id.in_(ids))
             translations: dict[str, list[Translation]] = {}
@@ -204,6 +225,7 @@ class TicketQueries:
             tuple(_message(row, tuple(translations.get(row.id, ()))) for row in reversed(messages)),
             tuple(_note(row) for row in notes),
             tuple(_event(row) for row in reversed(events)),
+            tuple(DeskText(*row) for row in reversed(texts)),
         )
 
     async def events_after(self, at: datetime, seen: Collection[str] = (), limit: int = 500) -> list[TicketEventRecord]:

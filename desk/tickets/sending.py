@@ -14,8 +14,10 @@ from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.outgoing import add_outgoing
 from qwendesk.desk.tickets.records import Actor, TicketRecord
 from qwendesk.memory.conversations.turns import attachment_rows, parts_of
+from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.conversations import Message, StoredAttachment
 from qwendesk.memory.tables.inbox import InboundEvent
+from qwendesk.memory.tables.tickets import TicketText
 from qwendesk.memory.tenancy import TenantConnection
 from qwendesk.messages import Attachment, Inbound
 
@@ -95,6 +97,8 @@ async def send_message(
     )
     if sequence is not None and operator:
         await _store(connection, ticket, operator, sequence, outgoing.text, outgoing.files)
+    elif sequence is not None:
+        await keep_text(connection, dialect, ticket.id, outgoing.key, sequence, outgoing.text)
     return sequence
 
 
@@ -130,6 +134,33 @@ async def note_message(
     await connection.execute(update(InboundEvent).where(here).values(status="done", finished_at=datetime.now(UTC)))
     await _store(connection, ticket, operator, sequence, inbound.text, inbound.attachments)
     return sequence
+
+
+def told_key(message: str) -> str:
+    """Return what identifies the desk's own answer to a customer's message.
+
+    Args:
+        message: id of the accepted message.
+    """
+    return f"told:{message}"
+
+
+async def keep_text(
+    connection: TenantConnection, dialect: str, ticket_id: str, key: str, sequence: int, text: str
+) -> None:
+    """Store once what the desk itself tells a ticket's customer, for operators to read.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes.
+        dialect: the name of the SQL dialect.
+        ticket_id: the ticket.
+        key: identifies the text within it.
+        sequence: its number in the conversation, or that of the message that it answers.
+        text: the text.
+    """
+    row = {"id": str(uuid7()), "ticket_id": ticket_id, "key": key, "sequence": sequence, "text": text}
+    once = upsert(dialect, TicketText).on_conflict_do_nothing(index_elements=["ticket_id", "key"])
+    await connection.execute(once, {**row, "created_at": datetime.now(UTC)})
 
 
 async def _store(

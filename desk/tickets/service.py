@@ -194,7 +194,6 @@ class Tickets:
         """
         async with self._change(ticket_id, as_seen) as (connection, ticket):
             require_state(ticket, ("human", "waiting", "snoozed"), "handed back")
-            handed_over_by = (ticket.signals.get(HANDED_OVER_BY) or {}).get("message", "")
             changes: dict[str, Any] = {
                 "state": "bot",
                 "operator_id": None,
@@ -209,7 +208,7 @@ class Tickets:
             if tell:
                 await self._send(connection, ticket, None, tell, (), f"handed_back:{ticket.version}")
             if self._rules.answer_after_hand_back:
-                await answer_last_message(connection, self._enqueue, ticket, handed_over_by)
+                await answer_last_message(connection, self._enqueue, ticket)
         return ticket
 
     @unit_of_work

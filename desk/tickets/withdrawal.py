@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, delete, exists, null, select, update
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, conversation_key, key_of
 from qwendesk.desk.tickets.records import TicketRecord, is_set_aside
+from qwendesk.desk.tickets.sending import told_key
 from qwendesk.memory.conversations.turns import Turns
 from qwendesk.memory.tables.conversations import Message, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
-from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tables.tickets import Ticket, TicketText
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase
 
 StopCause = Literal["customer", "takeover", "handed back"]
@@ -40,25 +41,24 @@ async def let_bot_answer(connection: TenantConnection, ticket: TicketRecord) -> 
     await connection.execute(statement)
 
 
-async def answer_last_message(
-    connection: TenantConnection, enqueue: Enqueue, ticket: TicketRecord, handed_over_by: str = ""
-) -> bool:
-    """Enqueue the customer's last message again if neither a person nor the bot has answered it; False: one has.
+async def answer_last_message(connection: TenantConnection, enqueue: Enqueue, ticket: TicketRecord) -> bool:
+    """Enqueue the customer's last message again if neither a person nor the desk has answered it; False: one has.
 
     Args:
         connection: the tenant's connection, in a transaction that writes and has locked the ticket's conversation.
         enqueue: adds it to the queue.
         ticket: the ticket, which the bot answers again.
-        handed_over_by: id of the message that has handed it over, and was answered by that.
     """
     event, done = InboundEvent, Turn.status == "done"
     columns = (event.id, event.sequence, event.source, event.status)
     newest = select(*columns).where(event.ticket_id == ticket.id, event.source != "desk")
     row = (await connection.execute(newest.order_by(event.sequence.desc()).limit(1))).one_or_none()
-    if row is None or row.source != "customer" or row.status != "done" or row.id == handed_over_by:
+    if row is None or row.source != "customer" or row.status != "done":
         return False
     turn = (Turn.conversation_id == ticket.conversation_id) & (Turn.sequence == row.sequence)
-    if (await connection.execute(select(exists(Turn.id).where(turn, done)))).scalar_one():
+    told = (TicketText.ticket_id == ticket.id) & (TicketText.key == told_key(row.id))
+    answered = select(exists(Turn.id).where(turn, done), exists(TicketText.id).where(told))
+    if any((await connection.execute(answered)).one()):
         return False
     renewed = {
         "status": "queued",

@@ -16,7 +16,7 @@ from qwendesk.memory.tables.conversations import Conversation, Message, Tenant
 from qwendesk.memory.tables.documents import KbDocument
 from qwendesk.memory.tables.facts import ConversationSummary, LinkCode, StoredFact
 from qwendesk.memory.tables.operators import OperatorAudit, OperatorSession
-from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
+from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote, TicketText
 from qwendesk.memory.tenancy import TenantDatabase
 
 
@@ -70,6 +70,7 @@ def _steps() -> dict[str, Delete]:
         "conversation_summary": delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(touched)),
         "message": delete(Message).where(or_(Message.created_at < before, beside)),
         KbDocument.__tablename__: delete(KbDocument).where(KbDocument.conversation_id.in_(of_old)),
+        "ticket_text": delete(TicketText).where(TicketText.created_at < before),
         "ticket_note": delete(TicketNote).where(TicketNote.created_at < before),
         "ticket_event": delete(TicketEvent).where(TicketEvent.at < before),
         "ticket": delete(Ticket).where(*of_old_matter, ~has_message),

@@ -112,6 +112,23 @@ class TicketNote(Base):
     created_at: Mapped[datetime]
 
 
+class TicketText(Base):
+    """What the desk itself told a ticket's customer, such as that a person answers next; no model reads it."""
+
+    __tablename__ = "ticket_text"
+    __table_args__ = (UniqueConstraint("ticket_id", "key"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    ticket_id: Mapped[TicketId]
+    key: Mapped[str]
+    """Identifies the text, so that it is stored once."""
+    sequence: Mapped[int]
+    """Number in the conversation, of itself or of the message that it answers."""
+    text: Mapped[str]
+    created_at: Mapped[datetime]
+
+
 class TicketPresence(Base):
     """An operator who has a ticket open, for the warning that a colleague writes."""
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qwendesk.desk.operators.accounts import OperatorRecord
-from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread, Translation
+from qwendesk.desk.tickets.queries import DeskText, ThreadMessage, TicketThread, Translation
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketNoteRecord
 from qwendesk.desk.workspace.event_words import IN_THREAD, STATE_LABELS, event_words, reason_words
 from qwendesk.desk.workspace.lists import ViewName
@@ -37,11 +37,12 @@ _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "ps", "sd", "ug", "yi", "dv"
 
 @dataclass(frozen=True, slots=True)
 class ThreadItem:
-    """A message, a note or several events in the order in which they happened."""
+    """A message, a note, a text of the desk or several events in the order in which they happened."""
 
     at: datetime
     message: ThreadMessage | None = None
     note: TicketNoteRecord | None = None
+    told: DeskText | None = None
     events: tuple[TicketEventRecord, ...] = ()
 
 
@@ -163,6 +164,7 @@ def thread_items(thread: TicketThread) -> list[ThreadItem]:
     """Return messages, notes and events in one order; events that follow each other are one item."""
     items = [ThreadItem(message.created_at, message=message) for message in thread.messages]
     items += [ThreadItem(note.created_at, note=note) for note in thread.notes]
+    items += [ThreadItem(text.created_at, told=text) for text in thread.texts]
     items += [ThreadItem(event.at, events=(event,)) for event in thread.events if event.kind not in IN_THREAD]
     merged: list[ThreadItem] = []
     for item in sorted(items, key=lambda one: one.at):

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from qwendesk.desk.reports.export import export_tickets
 from qwendesk.desk.tickets.records import Actor, TicketRecord
 from qwendesk.desk.translations import say
 from qwendesk.memory.tables.conversations import Conversation
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.messages import Attachment, Author, Outbound, ReplyAddress
+from qwendesk.server.pages.inbox.presenting import thread_items
 from tests.desk.parts import Abilities, Piece, Running, TestOutlet
 from tests.desk.tickets import operators
 from tests.desk.tickets.conftest import Desks
@@ -127,6 +129,24 @@ async def test_a_customer_asks_for_a_person(desks: Desks) -> None:
             ("operator", "Found it."),
         ]
         assert (await kinds(desk))[-2:] == ["replied", "delivered"]
+
+
+async def test_operators_read_what_the_desk_has_told_the_customer(desks: Desks) -> None:
+    async with desks(echo, tickets={"announce": True}) as desk:
+        ada = await add_operator(desk, online=False)
+        await desk.say("/human")
+        await desk.settle()
+        await desk.say("/human")  # it waits already
+        await desk.settle()
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        found = await desk.runtime.ticket_queries.thread(ticket.id)
+        assert [one.text for one in found.texts] == desk.outlet.texts and len(desk.outlet.texts) == 4
+        assert [item.told.text for item in thread_items(found) if item.told] == desk.outlet.texts
+        exported = [line async for line in export_tickets(desk.runtime.database)]
+        assert [one["text"] for one in exported[0]["texts"]] == desk.outlet.texts
 
 
 async def test_nobody_is_online(desks: Desks) -> None:

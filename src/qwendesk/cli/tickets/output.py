@@ -49,13 +49,15 @@ def print_thread(thread: TicketThread, *, as_json: bool) -> None:
         messages = [_plain_message(message) for message in thread.messages]
         notes = [_json(asdict(note)) for note in thread.notes]
         events = [_json(asdict(event)) for event in thread.events]
-        _print_json({**_plain(thread.ticket), "messages": messages, "notes": notes, "events": events})
+        texts = [_json(asdict(text)) for text in thread.texts]
+        _print_json({**_plain(thread.ticket), "messages": messages, "notes": notes, "events": events, "texts": texts})
         return
     ticket = thread.ticket
     print_ticket(ticket, as_json=False)
     typer.echo(f"customer  {one_line(ticket.customer)} ({ticket.channel}, {ticket.language or 'language unknown'})")
     lines = [(message.created_at, _message_line(message)) for message in thread.messages]
     lines += [(note.created_at, f"note by {one_line(note.operator_name)}: {note.text}") for note in thread.notes]
+    lines += [(text.created_at, f"desk: {text.text}") for text in thread.texts]
     for event in thread.events:
         who = one_line(event.operator_name) or event.actor
         reason = f" ({event.reason})" if event.reason else ""

@@ -24,10 +24,9 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from qwendesk import Desk, Settings
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.tickets.queries import TicketFilter
-from qwendesk.desk.tickets.records import CUSTOMER, TicketRecord
-from qwendesk.desk.tickets.records import Actor as TicketActor
+from qwendesk.desk.tickets.records import CUSTOMER, Actor, TicketRecord
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import Inbound
 from qwendesk.service import Service
@@ -95,7 +94,7 @@ async def inbox(chromium: str) -> None:
             assert service.web
             operators = service.operators
             hashed = await operators.passwords.hash("a password for pictures")
-            account = await operators.accounts.add("bo", hashed, Actor(), display_name="Bo", languages=["en"])
+            account = await operators.accounts.add("bo", hashed, AuditActor(), display_name="Bo", languages=["en"])
             for number, (name, text) in enumerate(CUSTOMERS.items()):
                 message = Inbound(text, f"c{number}", channel="web", person=f"p{number}", display_name=name)
                 await service.runtime.accept(replace(message, event=f"e{number}"))
@@ -103,7 +102,7 @@ async def inbox(chromium: str) -> None:
             while len(tickets) < len(CUSTOMERS) or any(one.last_from != "bot" for one in tickets):
                 await asyncio.sleep(0.1)
                 tickets = await service.runtime.ticket_queries.listed(TicketFilter())
-            bo = TicketActor.operator(account.id, "Bo")
+            bo = Actor.operator(account.id, "Bo")
             for ticket in tickets:
                 await service.runtime.tickets.hand_over(ticket.id, CUSTOMER, "asked")
                 await service.runtime.tickets.assign(ticket.id, bo, None)

@@ -14,7 +14,7 @@ from qwendesk.engines.scripted import Script, ScriptedEngine
 from qwendesk.settings import STARTER_MODEL
 from tests.databases import put_migrated
 
-pytest_plugins = ["tests.servers.ollama"]
+pytest_plugins = ["tests.servers.ollama", "tests.browser"]
 
 _REAL_MODELS = Settings().store_dir
 """Where the user keeps models; read before the tests hide the user's settings."""

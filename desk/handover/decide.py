@@ -35,7 +35,7 @@ Marks = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
+class HandoverDecision:
     """That a conversation is handed over, and why."""
 
     reason: Reason
@@ -86,7 +86,7 @@ def decide_by_message(
     *,
     language: str | None = None,
     is_rated_down: bool = False,
-) -> Handover | None:
+) -> HandoverDecision | None:
     """Return why a conversation is handed over before the bot answers; None: the bot answers.
 
     Args:
@@ -98,11 +98,11 @@ def decide_by_message(
     """
     if is_rated_down:
         bad = signals.rated_down + 1
-        return Handover("rated_down", f"{bad} bad ratings") if _holds(bad, settings.rated_down) else None
+        return HandoverDecision("rated_down", f"{bad} bad ratings") if _holds(bad, settings.rated_down) else None
     return _first(_reasons_of_message(text, signals, settings, language))
 
 
-def decide_by_reply(reply: Reply, signals: HandoverSignals, settings: HandoverSettings) -> Handover | None:
+def decide_by_reply(reply: Reply, signals: HandoverSignals, settings: HandoverSettings) -> HandoverDecision | None:
     """Return why a conversation is handed over after the bot's answer; None: it is not.
 
     Args:
@@ -172,41 +172,43 @@ def question_marks(text: str) -> Marks:
 
 def _reasons_of_message(
     text: str, signals: HandoverSignals, settings: HandoverSettings, language: str | None
-) -> Iterator[Handover]:
+) -> Iterator[HandoverDecision]:
     if settings.asked and (wish := wants_person(text, language)):
-        yield Handover("asked", wish.kind)
+        yield HandoverDecision("asked", wish.kind)
     if settings.topics and (name := topic(text, settings.topics)):
-        yield Handover("topic", name)
+        yield HandoverDecision("topic", name)
     if settings.anger and anger(text) >= ANGRY and _holds(signals.angry + 1, settings.anger):
-        yield Handover("anger", f"{signals.angry + 1} angry messages")
+        yield HandoverDecision("anger", f"{signals.angry + 1} angry messages")
     marks = question_marks(text)
     asked = 1 + sum(_is_same(marks, other) for other in signals.questions)
     if _holds(asked, settings.repeated):
-        yield Handover("repeated", f"asked {asked} times")
+        yield HandoverDecision("repeated", f"asked {asked} times")
 
 
-def _reasons_of_receipt(receipt: Receipt, signals: HandoverSignals, settings: HandoverSettings) -> Iterator[Handover]:
+def _reasons_of_receipt(
+    receipt: Receipt, signals: HandoverSignals, settings: HandoverSettings
+) -> Iterator[HandoverDecision]:
     held = [use.name for use in receipt.tools if use.held == "nobody to ask"]
     if settings.no_approver and held:
-        yield Handover("no_approver", ", ".join(dict.fromkeys(held)))
+        yield HandoverDecision("no_approver", ", ".join(dict.fromkeys(held)))
     names = [use.name for use in receipt.tools]
     failed_tools = [use.name for use in unresolved_failures(receipt.tools, names) if use.name not in DESK_TOOLS]
     if settings.tool_failed and failed_tools:
-        yield Handover("tool_failed", ", ".join(failed_tools))
+        yield HandoverDecision("tool_failed", ", ".join(failed_tools))
     failed = [one.name for one in receipt.checks if one.outcome == "failed" and one.name not in receipt.mended]
     if settings.promise and PromiseGuard.name in failed:
-        yield Handover("promise", PromiseGuard.name)
+        yield HandoverDecision("promise", PromiseGuard.name)
     left = [name for name in failed if name not in (PromiseGuard.name, ANSWER_LANGUAGE, ADMITS_FAILURE)]
     if settings.failed_checks and left:
-        yield Handover("failed_checks", ", ".join(dict.fromkeys(left)))
+        yield HandoverDecision("failed_checks", ", ".join(dict.fromkeys(left)))
     is_from_documents = receipt.answered_by == "the documents"
     if settings.unknown and is_from_documents and any(search.outcome == "unknown" for search in receipt.searches):
-        yield Handover("unknown")
+        yield HandoverDecision("unknown")
     if _holds(signals.unsure, settings.low_confidence):
-        yield Handover("low_confidence", f"{signals.unsure} answers in a row")
+        yield HandoverDecision("low_confidence", f"{signals.unsure} answers in a row")
 
 
-def _first(found: Iterable[Handover]) -> Handover | None:
+def _first(found: Iterable[HandoverDecision]) -> HandoverDecision | None:
     return min(found, key=lambda one: REASONS.index(one.reason), default=None)
 
 

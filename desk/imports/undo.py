@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, exists, or_, select
 
 from qwendesk.desk.imports.runs import RunRecord
-from qwendesk.desk.operators.audit import Actor, add_entry
+from qwendesk.desk.operators.audit import AuditActor, add_entry
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.people.personal_data import is_empty_conversation
 from qwendesk.memory.tables.canned import CannedAnswerRow
@@ -68,7 +68,7 @@ class ImportUndo:
             is_left = exists(ImportItem.id).where(ImportItem.run_id == ImportRun.id)
             await connection.execute(delete(ImportRun).where(ImportRun.id == run.id, ~is_left))
             details = {**undone.deleted, "kept": len(undone.kept)}
-            await add_entry(connection, Actor(), "import.undo", f"import:{run.id}", details)
+            await add_entry(connection, AuditActor(), "import.undo", f"import:{run.id}", details)
         await self._database.whole_database.vacuum()
         return undone
 

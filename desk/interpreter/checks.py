@@ -69,7 +69,7 @@ _COLON = regex.compile(r"[:：]")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TranslationFault:
     """What is wrong with a translation."""
 
     kind: FaultKind
@@ -81,7 +81,7 @@ class Fault:
 
 def check_unit(
     source: str, masked: Masked, restored: Restored, source_language: str | None, language: str
-) -> list[Fault]:
+) -> list[TranslationFault]:
     """Return the faults of the translation of one line.
 
     Args:
@@ -93,12 +93,14 @@ def check_unit(
     """
     text = restored.text.strip()
     if not text:
-        return [Fault("empty", "the translation is empty")]
+        return [TranslationFault("empty", "the translation is empty")]
     plain = _without_marks(masked)
     faults = [*_tokens(source, masked, restored, source_language), *_lines(restored.text)]
     faults += _chatter(source, restored.prose)
     if len(_COLON.findall(restored.prose)) < len(_COLON.findall(plain)):
-        faults.append(Fault("chatter", "a colon of the original is missing, perhaps with what stood before it", False))
+        faults.append(
+            TranslationFault("chatter", "a colon of the original is missing, perhaps with what stood before it", False)
+        )
     faults += _language(plain, restored.prose, source_language, language)
     faults += _question(plain, restored.prose, language)
     faults += _facts(source, text, source_language, language)
@@ -107,36 +109,36 @@ def check_unit(
     return faults
 
 
-def check_whole(lines: Sequence[tuple[str, str]], language: str) -> list[Fault]:
+def check_whole(lines: Sequence[tuple[str, str]], language: str) -> list[TranslationFault]:
     """Return the faults of a translation that its lines do not show one by one.
 
     Args:
         lines: each translated line and its translation, both without tokens.
         language: the language of the translation.
     """
-    faults = list[Fault]()
+    faults = list[TranslationFault]()
     made = dict[str, str]()
     for source, prose in lines:
         key = fold(" ".join(prose.split()))
         if weight(prose) >= _MIN_REPEATED_WEIGHT and made.setdefault(key, fold(source)) != fold(source):
-            faults.append(Fault("answer", "different lines have the same translation"))
+            faults.append(TranslationFault("answer", "different lines have the same translation"))
             break
     whole = " ".join(prose for _, prose in lines)
     original = " ".join(source for source, _ in lines)
     return [*faults, *_wrong_language(whole, language, original), *_chatter(original, whole)]
 
 
-def _wrong_language(prose: str, language: str, original: str) -> Iterator[Fault]:
+def _wrong_language(prose: str, language: str, original: str) -> Iterator[TranslationFault]:
     """Yield a fault where a text is identified as being in another language; names alone are in none."""
     found = identify_language(" ".join(prose.split())) if weight(prose) >= _MIN_WEIGHT else None
     name = english_name(language) or language
     if found and found != language and not are_similar(found, language):
-        yield Fault("language", f"it is in {english_name(found) or found}, not in {name}")
+        yield TranslationFault("language", f"it is in {english_name(found) or found}, not in {name}")
     elif foreign := _foreign_letters(prose, language, original):
-        yield Fault("language", f"{foreign!r} has letters that {name} does not have")
+        yield TranslationFault("language", f"{foreign!r} has letters that {name} does not have")
     elif other := likelier_similar_language(prose, language):
         text = f"it may be in {english_name(other) or other}, not in {name}"
-        yield Fault("language", text, is_fatal=False)
+        yield TranslationFault("language", text, is_fatal=False)
 
 
 def _foreign_letters(prose: str, language: str, original: str) -> str | None:
@@ -162,27 +164,27 @@ def _without_marks(masked: Masked) -> str:
     return text
 
 
-def _facts(source: str, text: str, source_language: str | None, language: str) -> Iterator[Fault]:
+def _facts(source: str, text: str, source_language: str | None, language: str) -> Iterator[TranslationFault]:
     before, after = facts_of(source, source_language), facts_of(text, language)
     if before and after:
-        yield from (Fault("fact", found) for found in differences(before, after))
+        yield from (TranslationFault("fact", found) for found in differences(before, after))
 
 
-def _tokens(source: str, masked: Masked, restored: Restored, source_language: str | None) -> Iterator[Fault]:
+def _tokens(source: str, masked: Masked, restored: Restored, source_language: str | None) -> Iterator[TranslationFault]:
     for at in restored.missing:
         kind: FaultKind = "term" if masked.kinds[at] is None else "token"
-        yield Fault(kind, f"{masked.restored[at]!r} is missing")
+        yield TranslationFault(kind, f"{masked.restored[at]!r} is missing")
     for at in restored.repeated:
-        yield Fault("token", f"{masked.restored[at]!r} stands there more than once")
+        yield TranslationFault("token", f"{masked.restored[at]!r} stands there more than once")
     for token in restored.extra:
         digits = plain_digits(token.text)
         if digits.isdecimal() and _says_number(source, source_language, int(digits[:9])):
-            yield Fault("token", f"{token.text!r} stands in words in the original", is_fatal=False)
+            yield TranslationFault("token", f"{token.text!r} stands in words in the original", is_fatal=False)
         else:
-            yield Fault("token", f"{token.text!r} does not stand in the original")
+            yield TranslationFault("token", f"{token.text!r} does not stand in the original")
     if not restored.missing and not restored.repeated and is_reordered(restored.order, masked):
         shown = ", ".join(repr(masked.restored[at]) for at in restored.order)
-        yield Fault("order", f"codes or numbers have changed places: {shown}")
+        yield TranslationFault("order", f"codes or numbers have changed places: {shown}")
 
 
 def _says_number(source: str, language: str | None, value: int) -> bool:
@@ -193,72 +195,72 @@ def _says_number(source: str, language: str | None, value: int) -> bool:
     return value <= _MAX_IN_WORDS and has_numbers_in_words(source)
 
 
-def _lines(output: str) -> Iterator[Fault]:
+def _lines(output: str) -> Iterator[TranslationFault]:
     if len(output.strip().splitlines()) > 1:
-        yield Fault("lines", "the translation of one line has several lines")
+        yield TranslationFault("lines", "the translation of one line has several lines")
 
 
-def _chatter(source: str, prose: str) -> Iterator[Fault]:
+def _chatter(source: str, prose: str) -> Iterator[TranslationFault]:
     before, after = fold(source), fold(prose)
     if _has_any("translation", after) and not _has_any("translation", before):
-        yield Fault("chatter", "it speaks of a translation, the original does not")
+        yield TranslationFault("chatter", "it speaks of a translation, the original does not")
     if _has_any("refusal", after) and not _has_any("refusal", before):
-        yield Fault("answer", "it refuses something")
+        yield TranslationFault("answer", "it refuses something")
     if _has_any("assistant", after) and not _has_any("assistant", before):
-        yield Fault("chatter", "the model speaks of itself")
+        yield TranslationFault("chatter", "the model speaks of itself")
     if len(_COLON.findall(prose)) > len(_COLON.findall(source)):
-        yield Fault("chatter", "it has a colon that the original does not have", is_fatal=False)
+        yield TranslationFault("chatter", "it has a colon that the original does not have", is_fatal=False)
     if len(_BRACKETS.findall(prose)) > len(_BRACKETS.findall(source)):
-        yield Fault("chatter", "it has a remark in brackets that the original does not have", is_fatal=False)
+        yield TranslationFault("chatter", "it has a remark in brackets that the original does not have", is_fatal=False)
 
 
-def _language(plain: str, prose: str, source_language: str | None, language: str) -> Iterator[Fault]:
+def _language(plain: str, prose: str, source_language: str | None, language: str) -> Iterator[TranslationFault]:
     name = english_name(language) or language
     if not is_in_script_of(language, prose):
-        yield Fault("language", f"it is not written in the script of {name}")
+        yield TranslationFault("language", f"it is not written in the script of {name}")
         return
     # also where only a word of the original is left, as of "Reply only with OK"
     is_kept = set(words_of(fold(prose))) <= set(words_of(fold(plain)))
     if is_kept and source_language != language:
         is_long = weight(plain) >= _MIN_KEPT_WEIGHT
         if is_long or (source_language and not shares_script(source_language, language)):
-            yield Fault("untranslated", "it is the original text")
+            yield TranslationFault("untranslated", "it is the original text")
             return
     yield from _wrong_language(prose, language, plain)
 
 
-def _question(plain: str, prose: str, language: str) -> Iterator[Fault]:
+def _question(plain: str, prose: str, language: str) -> Iterator[TranslationFault]:
     asked, asks = len(_QUESTION.findall(plain)), len(_QUESTION.findall(prose))
     if language == "el":
         asks += prose.count(";")
     if asked and not asks and not _ends_as_question(prose):
-        yield Fault("answer", "the original asks a question, the translation does not")
+        yield TranslationFault("answer", "the original asks a question, the translation does not")
     if not asked and asks and (_STATES.search(plain.strip()) or _sentences(prose) > _sentences(plain)):
-        yield Fault("answer", "it asks a question that the original does not ask")
+        yield TranslationFault("answer", "it asks a question that the original does not ask")
     more = _sentences(prose) - max(_sentences(plain), 1)
     if more > 1 + _sentences(plain) // 2:
-        yield Fault("answer", "it has more sentences than the original")
+        yield TranslationFault("answer", "it has more sentences than the original")
     elif more > 0 and weight(prose) > 1.5 * weight(plain) + 10:
-        yield Fault("answer", "it says more than the original")
+        yield TranslationFault("answer", "it says more than the original")
 
 
-def _length(plain: str, prose: str) -> Iterator[Fault]:
+def _length(plain: str, prose: str) -> Iterator[TranslationFault]:
     before, after = weight(plain), weight(prose)
     if after > before * _MAX_RATIO + _MAX_MORE:
-        yield Fault("length", "it is much longer than the original")
+        yield TranslationFault("length", "it is much longer than the original")
     if after < before * _MIN_RATIO - _MIN_LESS or (before >= 2 and not after):
-        yield Fault("length", "it is much shorter than the original")
+        yield TranslationFault("length", "it is much shorter than the original")
 
 
-def _markup(source: str, text: str) -> Iterator[Fault]:
+def _markup(source: str, text: str) -> Iterator[TranslationFault]:
     before, after = source, text
     for sign in _EMPHASIS:
         if before.count(sign) != after.count(sign):
-            yield Fault("markup", f"the marks {sign!r} are not those of the original", is_fatal=False)
+            yield TranslationFault("markup", f"the marks {sign!r} are not those of the original", is_fatal=False)
             return
         before, after = before.replace(sign, ""), after.replace(sign, "")
     if _quotations(source) > 0 == _quotations(text):
-        yield Fault("markup", "the quotation marks of the original are missing", is_fatal=False)
+        yield TranslationFault("markup", "the quotation marks of the original are missing", is_fatal=False)
 
 
 def _quotations(text: str) -> int:

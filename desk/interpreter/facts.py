@@ -37,7 +37,7 @@ _CODES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "uk", "tr", "ar"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class TextFacts:
     """The facts of a text."""
 
     certain: frozenset[Fact]
@@ -61,7 +61,7 @@ class _Rules:
     maybe_negation: regex.Pattern[str]
 
 
-def facts_of(text: str, language: str | None) -> Facts | None:
+def facts_of(text: str, language: str | None) -> TextFacts | None:
     """Return the facts of a text in a language; None for a language without a table."""
     if language not in _CODES:
         return None
@@ -85,7 +85,7 @@ def facts_of(text: str, language: str | None) -> Facts | None:
     negates = bool(rules.negation.search(bare))
     may_negate = bool(rules.negation.search(plain) or rules.maybe_negation.search(plain))
     has_part = bool(_PARTS_OF_A_UNIT.search(text))
-    return Facts(frozenset(certain), frozenset(possible), negates, may_negate, has_part)
+    return TextFacts(frozenset(certain), frozenset(possible), negates, may_negate, has_part)
 
 
 def _in_signs(text: str, language: str) -> tuple[set[Fact], set[Fact]]:
@@ -114,7 +114,7 @@ def _either(values: Iterable[int]) -> set[Fact]:
     return found
 
 
-def differences(source: Facts, translation: Facts) -> Iterator[str]:
+def differences(source: TextFacts, translation: TextFacts) -> Iterator[str]:
     """Yield in words which facts a translation has lost or added."""
     has_part = source.has_part or translation.has_part
     for certain, possible, fault in (

@@ -23,7 +23,7 @@ from typing import Any
 
 import regex
 
-from qwendesk.desk.interpreter.tokens import Token
+from qwendesk.desk.interpreter.tokens import KeptToken
 from qwendesk.errors import ConfigError
 
 FILE_NAME = "glossary.csv"
@@ -55,7 +55,7 @@ class Glossary:
     terms: tuple[Term, ...] = ()
     names: tuple[str, ...] = ()
 
-    def places(self, text: str, tokens: Sequence[Token], source: str | None, target: str) -> dict[Token, str]:
+    def places(self, text: str, tokens: Sequence[KeptToken], source: str | None, target: str) -> dict[KeptToken, str]:
         """Return the places of terms in a text with their translations; none overlaps with a token.
 
         Args:
@@ -73,12 +73,12 @@ class Glossary:
         if not wanted:
             return {}
         taken = {at for token in tokens for at in range(token.start, token.end)}
-        found = dict[Token, str]()
+        found = dict[KeptToken, str]()
         for match in _pattern(tuple(sorted(wanted, key=len, reverse=True))).finditer(text):
             if taken.isdisjoint(range(*match.span())):
                 new = wanted[" ".join(match[0].casefold().split())]
                 shown = new[:1].upper() + new[1:] if match.start() == 0 and match[0][:1].isupper() else new
-                found[Token("name", match[0], match.start())] = shown
+                found[KeptToken("name", match[0], match.start())] = shown
         return found
 
     def with_name(self, name: str) -> Glossary:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import regex
 
-from qwendesk.desk.interpreter.tokens import Kind, Token, comparable, find_tokens, replaced
+from qwendesk.desk.interpreter.tokens import KeptToken, Kind, comparable, find_tokens, replaced
 from qwendesk.tools.number_formats import plain_digits
 
 _MARK = regex.compile(r"[\[［【〔⟦] ?(\p{Nd}{1,3}) ?[\]］】〕⟧]")
@@ -51,7 +51,7 @@ class Restored:
     """Indexes of marks that the translation does not have."""
     repeated: tuple[int, ...] = ()
     """Indexes of marks that it has more than once."""
-    extra: tuple[Token, ...] = ()
+    extra: tuple[KeptToken, ...] = ()
     """Tokens that the original does not have."""
     order: tuple[int, ...] = ()
     """Indexes of the marks in the order of the translation."""
@@ -59,7 +59,7 @@ class Restored:
     """The translation with spaces in place of the tokens."""
 
 
-def mask(text: str, tokens: Sequence[Token], terms: Mapping[Token, str], names: Iterable[str] = ()) -> Masked:
+def mask(text: str, tokens: Sequence[KeptToken], terms: Mapping[KeptToken, str], names: Iterable[str] = ()) -> Masked:
     """Return a text with a mark for each token and each term.
 
     Args:
@@ -185,7 +185,7 @@ def _digits(text: str) -> str:
     return "".join(sign for sign in plain_digits(text) if sign.isdecimal())
 
 
-def _foreign(piece: str, names: Sequence[str]) -> list[Token]:
+def _foreign(piece: str, names: Sequence[str]) -> list[KeptToken]:
     """Return the tokens of a text; a word that is only written like a name is none."""
     known = {" ".join(name.casefold().split()) for name in names}
     return [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import regex
 
-from qwendesk.desk.interpreter.tokens import Token
+from qwendesk.desk.interpreter.tokens import KeptToken
 from qwendesk.tools.number_formats import convention_of, plain_digits
 
 _GROUPED_OR_DECIMAL = regex.compile(r"(?<![\p{Nd}.,])\d{1,3}[.,]\d{3}(?![\p{Nd}.,])")
@@ -14,7 +14,7 @@ _GROUPED_OR_DECIMAL = regex.compile(r"(?<![\p{Nd}.,])\d{1,3}[.,]\d{3}(?![\p{Nd}.
 _SLASHED_DATE = regex.compile(r"(\d{1,2})/(\d{1,2})/\d{2,4}")
 
 
-def reading_notes(tokens: Sequence[Token], source: str | None, target: str) -> Iterator[str]:
+def reading_notes(tokens: Sequence[KeptToken], source: str | None, target: str) -> Iterator[str]:
     """Yield notes on numbers and dates that readers of the two languages read in different ways."""
     if source is None or convention_of(source) != convention_of(target):
         shown = [token.text for token in tokens if token.kind in ("number", "money") and _is_ambiguous(token.text)]

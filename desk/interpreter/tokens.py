@@ -134,7 +134,7 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class KeptToken:
     """A part of a text that a translation keeps unchanged."""
 
     kind: Kind
@@ -147,18 +147,18 @@ class Token:
         return self.start + len(self.text)
 
 
-def find_tokens(text: str, names: Iterable[str] = ()) -> list[Token]:
+def find_tokens(text: str, names: Iterable[str] = ()) -> list[KeptToken]:
     """Return the protected tokens of a text in order; they do not overlap.
 
     Args:
         text: the text.
         names: names that are never translated, in any case.
     """
-    found = list[Token]()
+    found = list[KeptToken]()
     for match in _pattern(tuple(names)).finditer(text):
         kind = KINDS[int(match.lastgroup[1:3])]
         shown = _without_open_end(match[0]) if kind == "link" else match[0]
-        found.append(Token(kind, shown, match.start()))
+        found.append(KeptToken(kind, shown, match.start()))
     return found
 
 
@@ -172,12 +172,12 @@ def comparable(text: str) -> str:
     return str(regex.sub(r"[\u00a0\u2009\u202f]", " ", unicodedata.normalize("NFC", text)))
 
 
-def without_tokens(text: str, tokens: Sequence[Token]) -> str:
+def without_tokens(text: str, tokens: Sequence[KeptToken]) -> str:
     """Return a text with a space in place of each token."""
     return replaced(text, tokens, [" "] * len(tokens))
 
 
-def replaced(text: str, tokens: Sequence[Token], by: Sequence[str]) -> str:
+def replaced(text: str, tokens: Sequence[KeptToken], by: Sequence[str]) -> str:
     """Return a text with each token replaced."""
     pieces, at = list[str](), 0
     for token, new in zip(tokens, by, strict=True):

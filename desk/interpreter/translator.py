@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from qwendesk.agents.roles import is_small
-from qwendesk.desk.interpreter.checks import Fault, check_unit, check_whole, weight
+from qwendesk.desk.interpreter.checks import TranslationFault, check_unit, check_whole, weight
 from qwendesk.desk.interpreter.glossary import FILE_NAME, Glossary, read_glossary
 from qwendesk.desk.interpreter.marks import Masked, Restored, mask, restore
 from qwendesk.desk.interpreter.notes import reading_notes
@@ -114,7 +114,7 @@ class _Line:
     """A translated line."""
 
     text: str
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[TranslationFault, ...] = ()
     doubts: tuple[str, ...] = ()
     model: str | None = None
     prose: str = ""
@@ -285,7 +285,7 @@ class ModelTranslator:
         return _Line(restored.text.strip(), tuple(faults), model=model, prose=restored.prose)
 
     async def _ask(
-        self, text: str, job: _Job, faults: Sequence[Fault], marks: Sequence[str], schema: dict[str, Any]
+        self, text: str, job: _Job, faults: Sequence[TranslationFault], marks: Sequence[str], schema: dict[str, Any]
     ) -> tuple[str, str]:
         """Return the model's translation of a line, and the model's name."""
         choice = await self.pool.choose("general", job.model, fetch=False)

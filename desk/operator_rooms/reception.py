@@ -12,8 +12,7 @@ from qwendesk.desk.operator_rooms.commands import LINK, RoomCommand, RoomCommand
 from qwendesk.desk.operator_rooms.room import OperatorsRoom
 from qwendesk.desk.operator_rooms.threads import RoomThreads
 from qwendesk.desk.operators.accounts import OperatorAccounts
-from qwendesk.desk.operators.audit import Actor as AuditActor
-from qwendesk.desk.operators.audit import OperatorAuditLog
+from qwendesk.desk.operators.audit import AuditActor, OperatorAuditLog
 from qwendesk.desk.operators.links import OperatorLinks
 from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.desk.tickets.queries import TicketQueries

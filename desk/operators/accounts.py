@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Select, Update, delete, func, select, update
 from uuid_utils import uuid7
 
-from qwendesk.desk.operators.audit import Actor, Details, add_entry
+from qwendesk.desk.operators.audit import AuditActor, Details, add_entry
 from qwendesk.desk.operators.names import display_name_of, language_codes, login_name, team_names
 from qwendesk.desk.operators.release import release_tickets
 from qwendesk.errors import ConfigError, InputError, no_such
@@ -114,7 +114,7 @@ class OperatorAccounts:
         self,
         name: str,
         password_hash: str,
-        by: Actor,
+        by: AuditActor,
         *,
         role: Role | None = None,
         display_name: str = "",
@@ -157,7 +157,7 @@ class OperatorAccounts:
         return OperatorRecord(*added)
 
     @unit_of_work
-    async def set_password(self, id_: str, password_hash: str, by: Actor, *, keep: str | None = None) -> None:
+    async def set_password(self, id_: str, password_hash: str, by: AuditActor, *, keep: str | None = None) -> None:
         """Replace a password, unlock the account and end its sessions.
 
         Args:
@@ -170,7 +170,7 @@ class OperatorAccounts:
         await self._change(id_, values, by, "operator.password", ends_sessions=True, keep=keep)
 
     @unit_of_work
-    async def set_role(self, id_: str, role: Role, by: Actor, *, allow_no_admin: bool = False) -> None:
+    async def set_role(self, id_: str, role: Role, by: AuditActor, *, allow_no_admin: bool = False) -> None:
         """Change a role and end the account's sessions.
 
         Raises:
@@ -189,7 +189,7 @@ class OperatorAccounts:
         )
 
     @unit_of_work
-    async def disable(self, id_: str, by: Actor, *, allow_no_admin: bool = False) -> None:
+    async def disable(self, id_: str, by: AuditActor, *, allow_no_admin: bool = False) -> None:
         """Disable an account, end its sessions, and let its tickets wait for somebody else.
 
         Raises:
@@ -207,7 +207,7 @@ class OperatorAccounts:
         )
 
     @unit_of_work
-    async def enable(self, id_: str, by: Actor) -> None:
+    async def enable(self, id_: str, by: AuditActor) -> None:
         """Enable and unlock an account."""
         values = {"disabled_at": None, "failed_logins": 0, "locked_until": None}
         await self._change(id_, values, by, "operator.enable", ends_sessions=True)
@@ -216,7 +216,7 @@ class OperatorAccounts:
     async def set_profile(
         self,
         id_: str,
-        by: Actor,
+        by: AuditActor,
         *,
         display_name: str | None = None,
         languages: Iterable[str] | None = None,
@@ -238,7 +238,7 @@ class OperatorAccounts:
             await self._change(id_, values, by, "operator.profile", values)
 
     @unit_of_work
-    async def set_available(self, id_: str, is_available: bool, by: Actor) -> None:
+    async def set_available(self, id_: str, is_available: bool, by: AuditActor) -> None:
         """Say whether an operator takes new tickets."""
         change = {"is_available": is_available}
         await self._change(id_, change, by, "operator.available", change)
@@ -258,7 +258,7 @@ class OperatorAccounts:
         self,
         id_: str,
         values: dict[str, Any],
-        by: Actor,
+        by: AuditActor,
         action: str,
         details: Details | None = None,
         *,

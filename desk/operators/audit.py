@@ -36,7 +36,7 @@ Details = Mapping[str, str | int | float | bool | list[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
+class AuditActor:
     """Who does something: an operator, or a command."""
 
     id: str | None = None
@@ -61,7 +61,7 @@ class AuditRecord:
 
 
 async def add_entry(
-    connection: TenantConnection, by: Actor, action: str, subject: str, details: Details | None = None
+    connection: TenantConnection, by: AuditActor, action: str, subject: str, details: Details | None = None
 ) -> None:
     """Add an entry in the transaction of the action; of a text that is longer than a name only the length is kept."""
     row = {
@@ -93,12 +93,12 @@ class OperatorAuditLog:
         self._read: TTLCache[tuple[str, str, str], bool] = TTLCache(_MAX_READS, _READ_MINUTES * 60)
 
     @unit_of_work
-    async def add(self, by: Actor, action: str, subject: str, details: Details | None = None) -> None:
+    async def add(self, by: AuditActor, action: str, subject: str, details: Details | None = None) -> None:
         """Add an entry; changes add theirs by ``add_entry`` in their own transaction."""
         async with self._database.write() as connection:
             await add_entry(connection, by, action, subject, details)
 
-    async def add_read(self, by: Actor, action: str, subject: str) -> None:
+    async def add_read(self, by: AuditActor, action: str, subject: str) -> None:
         """Add an entry that something was read, unless the same operator has read it within ten minutes."""
         key = (by.name, action, subject)
         if key not in self._read:

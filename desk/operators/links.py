@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.operators.accounts import OPERATOR_COLUMNS, OperatorRecord
-from qwendesk.desk.operators.audit import Actor, add_entry
+from qwendesk.desk.operators.audit import AuditActor, add_entry
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.operator_rooms import OperatorLink
 from qwendesk.memory.tables.operators import Operator
@@ -43,7 +43,7 @@ class OperatorLinks:
         self._database = database
 
     @unit_of_work
-    async def make_code(self, operator: OperatorRecord, channel: str, by: Actor) -> str:
+    async def make_code(self, operator: OperatorRecord, channel: str, by: AuditActor) -> str:
         """Return a new code that links an operator for an hour; an earlier code is not valid any more."""
         code = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_CHARS))
         changes = {"code_digest": _digest(code), "code_expires_at": datetime.now(UTC) + CODE_LIFETIME}
@@ -81,7 +81,7 @@ class OperatorLinks:
                 "linked_at": now,
             }
             await connection.execute(update(link).where(link.id == found[0]).values(**values))
-            by = Actor(operator.id, operator.name)
+            by = AuditActor(operator.id, operator.name)
             await add_entry(connection, by, "operator.link", f"operator:{operator.name}", {"channel": channel})
         return operator
 
@@ -108,7 +108,7 @@ class OperatorLinks:
         return found
 
     @unit_of_work
-    async def remove(self, operator: OperatorRecord, channel: str, by: Actor) -> bool:
+    async def remove(self, operator: OperatorRecord, channel: str, by: AuditActor) -> bool:
         """Unlink an operator from a channel, with a code that is not used yet; False: there is no link."""
         here = (OperatorLink.operator_id == operator.id) & (OperatorLink.channel == channel)
         async with self._database.write() as connection:

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
-from qwendesk.desk.operators.audit import Actor, add_entry
+from qwendesk.desk.operators.audit import AuditActor, add_entry
 from qwendesk.desk.operators.lockout import LockOut, Try
 from qwendesk.desk.operators.names import login_name
 from qwendesk.desk.operators.passwords import Passwords
-from qwendesk.desk.operators.sessions import OperatorSessions, Session
+from qwendesk.desk.operators.sessions import OperatorSessions, SessionRecord
 from qwendesk.desk.operators.totp import SecondFactor
 from qwendesk.errors import InputError
 from qwendesk.memory.tables.operators import Operator, OperatorSession
@@ -69,7 +69,7 @@ class LogIn:
             return await self._begin(connection, counted, by, password)
 
     @unit_of_work
-    async def with_code(self, session: Session, code: str, address: str | None) -> LoggedIn | None:
+    async def with_code(self, session: SessionRecord, code: str, address: str | None) -> LoggedIn | None:
         """Replace a session that needs the second factor by a full one; None if the code is not valid."""
         condition = Operator.id == session.operator.id
         async with self._database.write() as connection:
@@ -103,7 +103,7 @@ class LogIn:
         return counted, await self._passwords.verify(password, counted.password_hash if counted else None)
 
     async def _begin(
-        self, connection: TenantConnection, counted: Try, by: Actor, password: str | None = None
+        self, connection: TenantConnection, counted: Try, by: AuditActor, password: str | None = None
     ) -> LoggedIn | None:
         if not await self._lockout.forgive(connection, counted):
             return None
@@ -120,12 +120,12 @@ def _step(counted: Try | None, code: str) -> int | None:
     return SecondFactor(counted.totp_secret, counted.totp_last_step).step_of(code)
 
 
-async def _actor(connection: TenantConnection, condition: Any, address: str | None) -> Actor:
+async def _actor(connection: TenantConnection, condition: Any, address: str | None) -> AuditActor:
     """Return who tries to log in; an unknown name is not stored, since it may be a password in the wrong field."""
     row = (await connection.execute(select(Operator.id, Operator.name).where(condition))).one_or_none()
-    by = Actor(None, "", address)
+    by = AuditActor(None, "", address)
     return replace(by, id=row.id, name=row.name) if row else by
 
 
-def _subject(by: Actor) -> str:
+def _subject(by: AuditActor) -> str:
     return f"operator:{by.name}" if by.name else "operator"

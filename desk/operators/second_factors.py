@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, false, select, update
 
-from qwendesk.desk.operators.audit import Actor, add_entry
+from qwendesk.desk.operators.audit import AuditActor, add_entry
 from qwendesk.desk.operators.totp import SecondFactor, new_secret
 from qwendesk.errors import InputError
 from qwendesk.memory.tables.operators import Operator, OperatorSession
@@ -38,7 +38,7 @@ class SecondFactors:
                 raise InputError("A second factor is set up already; remove it first.")
 
     @unit_of_work
-    async def confirm(self, operator: str, code: str, by: Actor, *, keep: str) -> bool:
+    async def confirm(self, operator: str, code: str, by: AuditActor, *, keep: str) -> bool:
         """Confirm the secret by a code and end the other sessions; False if the code is wrong.
 
         Args:
@@ -62,7 +62,7 @@ class SecondFactors:
         return True
 
     @unit_of_work
-    async def remove(self, operator: str, by: Actor) -> None:
+    async def remove(self, operator: str, by: AuditActor) -> None:
         """Remove the second factor, confirmed or not; with a lost phone the command line does it."""
         values = {"totp_secret": None, "is_totp_confirmed": False, "totp_last_step": None}
         statement = update(Operator).where(Operator.id == operator).values(**values).returning(Operator.name)

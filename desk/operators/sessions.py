@@ -30,7 +30,7 @@ _COLUMNS: tuple[Any, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SessionRecord:
     """A session that has not expired, and its operator."""
 
     operator: OperatorRecord
@@ -73,19 +73,19 @@ class OperatorSessions:
         await connection.execute(insert(OperatorSession), row)
         return token
 
-    async def find(self, token: str) -> Session | None:
+    async def find(self, token: str) -> SessionRecord | None:
         """Return the session of a cookie's token; None if it has ended or its operator is disabled."""
         async with self._database.read() as connection:
             row = (await connection.execute(self._open(OperatorSession.id == digest(token)))).one_or_none()
         return _session(row) if row else None
 
-    async def of(self, operator: str) -> list[Session]:
+    async def of(self, operator: str) -> list[SessionRecord]:
         """Return an operator's open sessions, the one used last first."""
         statement = self._open(OperatorSession.operator_id == operator).order_by(OperatorSession.seen_at.desc())
         async with self._database.read() as connection:
             return [_session(row) for row in await connection.execute(statement)]
 
-    async def note_use(self, session: Session, *, is_background: bool = False) -> None:
+    async def note_use(self, session: SessionRecord, *, is_background: bool = False) -> None:
         """Note that a session and its operator are active, unless that was noted just before.
 
         Args:
@@ -98,7 +98,7 @@ class OperatorSessions:
             await self._note_use(session, now, is_background)
 
     @unit_of_work
-    async def _note_use(self, session: Session, now: datetime, is_background: bool) -> None:
+    async def _note_use(self, session: SessionRecord, now: datetime, is_background: bool) -> None:
         async with self._database.write() as connection:
             if not is_background:
                 mine = OperatorSession.id == session.id
@@ -141,6 +141,6 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _session(row: Sequence[Any]) -> Session:
+def _session(row: Sequence[Any]) -> SessionRecord:
     of_session, of_operator = row[: len(_COLUMNS)], row[len(_COLUMNS) :]
-    return Session(OperatorRecord(*of_operator), *of_session)
+    return SessionRecord(OperatorRecord(*of_operator), *of_session)

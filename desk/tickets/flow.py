@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy import exists, select, update
 from sqlalchemy.exc import IntegrityError
 
+from qwendesk.desk.handover.decide import HandoverDecision
 from qwendesk.desk.handover.reasons import Reason
 from qwendesk.desk.handover.texts import waiting_text
 from qwendesk.desk.inbox.repository import ClaimedMessage, complete_event
@@ -25,15 +26,6 @@ from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import Ticket
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.messages import Reply
-
-
-@dataclass(frozen=True, slots=True)
-class HandoverDecision:
-    """That a ticket is handed over, and why."""
-
-    reason: Reason
-    keeps_answer: bool = False
-    """Whether the customer gets the bot's answer, too."""
 
 
 class HandoverRules(Protocol):

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from qwendesk.desk.handover.decide import Handover, HandoverSignals, count_turn, decide_by_message, decide_by_reply
+from qwendesk.desk.handover.decide import (
+    HandoverDecision,
+    HandoverSignals,
+    count_turn,
+    decide_by_message,
+    decide_by_reply,
+)
 from qwendesk.desk.inbox.repository import ClaimedMessage
-from qwendesk.desk.tickets.flow import HandoverDecision
 from qwendesk.desk.tickets.records import TicketRecord
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import language_of
@@ -34,14 +39,13 @@ class SettledRules:
     async def before_turn(self, claimed: ClaimedMessage, ticket: TicketRecord) -> HandoverDecision | None:
         """Decide by a customer's message."""
         inbound = claimed.inbound
-        found = decide_by_message(
+        return decide_by_message(
             inbound.text,
             HandoverSignals.read(_counted_before(claimed, ticket)),
             self._settings,
             language=language_of(inbound, claimed.settings),
             is_rated_down=inbound.retry,
         )
-        return _decision(found)
 
     async def after_turn(self, claimed: ClaimedMessage, ticket: TicketRecord, reply: Reply) -> HandoverDecision | None:
         """Decide by the bot's answer, and store what further decisions need."""
@@ -51,15 +55,11 @@ class SettledRules:
         )
         stored = {**signals.as_dict(), _COUNTED: _run_of(claimed), _BEFORE: before}
         await self._tickets.note_signals(ticket.id, stored, language=reply.receipt.language)
-        return _decision(decide_by_reply(reply, signals, self._settings))
+        return decide_by_reply(reply, signals, self._settings)
 
     def hands_over_at_first_rating(self) -> bool:
         """Return whether one bad rating is a reason to hand over."""
         return decide_by_message("", HandoverSignals(), self._settings, is_rated_down=True) is not None
-
-
-def _decision(found: Handover | None) -> HandoverDecision | None:
-    return HandoverDecision(found.reason, found.keeps_answer) if found else None
 
 
 def _counted_before(claimed: ClaimedMessage, ticket: TicketRecord) -> dict[str, Any]:

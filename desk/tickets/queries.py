@@ -69,7 +69,7 @@ class TicketFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Translation:
+class TranslationRecord:
     """A message in another language."""
 
     language: str
@@ -95,7 +95,7 @@ class ThreadMessage:
     """Kind and id of each file."""
     delivery: str | None
     """Status of the delivery of an answer: ``queued``, ``sending``, ``sent`` or ``failed``; None: none is known."""
-    translations: tuple[Translation, ...]
+    translations: tuple[TranslationRecord, ...]
     created_at: datetime
 
 
@@ -216,9 +216,9 @@ class TicketQueries:
             texts = (await connection.execute(told)).all()
             ids = [row.id for row in messages]
             translated = select(MessageTranslation).where(MessageTranslation.message_id.in_(ids))
-            translations: dict[str, list[Translation]] = {}
+            translations: dict[str, list[TranslationRecord]] = {}
             for row in (await connection.execute(translated)).all():
-                made = Translation(row.language, row.text, row.status, tuple(row.doubts))
+                made = TranslationRecord(row.language, row.text, row.status, tuple(row.doubts))
                 translations.setdefault(row.message_id, []).append(made)
         return TicketThread(
             ticket,
@@ -374,7 +374,7 @@ def _messages(ticket_id: str, limit: int) -> Any:
     )
 
 
-def _message(row: Any, translations: tuple[Translation, ...]) -> ThreadMessage:
+def _message(row: Any, translations: tuple[TranslationRecord, ...]) -> ThreadMessage:
     return ThreadMessage(
         row.id,
         row.sequence,

@@ -1,15 +1,15 @@
 """The operators' pages at ``/desk``, rendered on the server with Jinja2 and htmx, under a strict content policy.
 
-To add a page, write a class with an endpoint and its ``Page``, and add it in ``all_pages``::
+To add a page, write a class with an endpoint and its ``DeskPage``, and add it in ``all_pages``::
 
     class InboxPages:
         def __init__(self, tickets: Tickets) -> None:
             self._tickets = tickets
 
-        def pages(self) -> list[Page]:
+        def pages(self) -> list[DeskPage]:
             return [
-                Page("/desk/tickets", self._list, "viewer", nav="Tickets"),
-                Page("/desk/tickets/{number:int}/take", self._take, "operator", methods=("POST",)),
+                DeskPage("/desk/tickets", self._list, "viewer", nav="Tickets"),
+                DeskPage("/desk/tickets/{number:int}/take", self._take, "operator", methods=("POST",)),
             ]
 
         async def _list(self, request: PageRequest) -> Response:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from qwendesk.desk.operators.passwords import check_password
 from qwendesk.errors import InputError
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 ACCOUNT = "/desk/account"
 _TOTP = f"{ACCOUNT}/totp"
@@ -21,17 +21,17 @@ _WRONG_PASSWORD = "Your password is wrong, or the account is locked for a while 
 class AccountPages:
     """The pages of the own account."""
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         post = ("POST",)
         return [
-            Page(ACCOUNT, self._show, "viewer", nav="Account"),
-            Page(f"{ACCOUNT}/profile", self._change_profile, "viewer", methods=post),
-            Page(f"{ACCOUNT}/available", self._change_available, "viewer", methods=post),
-            Page(f"{ACCOUNT}/password", self._change_password, "viewer", methods=post),
-            Page(_TOTP, self._show_totp, "viewer", methods=("GET", "POST")),
-            Page(f"{_TOTP}/confirm", self._confirm_totp, "viewer", methods=post),
-            Page(f"{_TOTP}/remove", self._remove_totp, "viewer", methods=post),
+            DeskPage(ACCOUNT, self._show, "viewer", nav="Account"),
+            DeskPage(f"{ACCOUNT}/profile", self._change_profile, "viewer", methods=post),
+            DeskPage(f"{ACCOUNT}/available", self._change_available, "viewer", methods=post),
+            DeskPage(f"{ACCOUNT}/password", self._change_password, "viewer", methods=post),
+            DeskPage(_TOTP, self._show_totp, "viewer", methods=("GET", "POST")),
+            DeskPage(f"{_TOTP}/confirm", self._confirm_totp, "viewer", methods=post),
+            DeskPage(f"{_TOTP}/remove", self._remove_totp, "viewer", methods=post),
         ]
 
     async def _show(self, request: PageRequest) -> Response:

@@ -12,11 +12,11 @@ from qwendesk.server.pages.home import HomePages
 from qwendesk.server.pages.inbox.inbox import LIST, Inbox
 from qwendesk.server.pages.inbox.pages import inbox_pages
 from qwendesk.server.pages.login import LoginPages
-from qwendesk.server.pages.page import Page
+from qwendesk.server.pages.page import DeskPage
 from qwendesk.server.pages.team import TeamPages
 
 
-def build_pages(services: Operators, further: Iterable[Page] = (), inbox: Inbox | None = None) -> DeskPages:
+def build_pages(services: Operators, further: Iterable[DeskPage] = (), inbox: Inbox | None = None) -> DeskPages:
     """Return all pages of the operators.
 
     Args:

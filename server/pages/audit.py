@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 AUDIT = "/desk/audit"
 _ENTRIES = 100
@@ -15,9 +15,9 @@ _MAX_FILTER_CHARS = 80
 class AuditPages:
     """The page of the audit log."""
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the page."""
-        return [Page(AUDIT, self._show, "admin", nav="Audit log")]
+        return [DeskPage(AUDIT, self._show, "admin", nav="Audit log")]
 
     async def _show(self, request: PageRequest) -> Response:
         operator, action, before = (

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.errors import ConfigError, QwendeskError, StoreError
 from qwendesk.server.pages import assets, security
-from qwendesk.server.pages.page import FORM_COOKIE, SESSION_COOKIE, LimitedBody, Page, PageRequest
+from qwendesk.server.pages.page import FORM_COOKIE, SESSION_COOKIE, DeskPage, LimitedBody, PageRequest
 
 HOME = "/desk"
 LOGIN = "/desk/login"
@@ -54,7 +54,7 @@ class DeskPages:
         always: whether the pages are served before there is an operator.
     """
 
-    def __init__(self, services: Operators, pages: Sequence[Page], *, always: bool = False) -> None:
+    def __init__(self, services: Operators, pages: Sequence[DeskPage], *, always: bool = False) -> None:
         self.services = services
         self.pages = pages
         self._is_in_use = always
@@ -62,7 +62,7 @@ class DeskPages:
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes; an address of ``/desk`` without a page is known to operators alone."""
-        nothing = Page(f"{HOME}/{{rest:path}}", _nothing, "viewer", methods=("GET", "POST"))
+        nothing = DeskPage(f"{HOME}/{{rest:path}}", _nothing, "viewer", methods=("GET", "POST"))
         of_pages = [Route(page.path, PageEndpoint(self, page), methods=page.methods) for page in [*self.pages, nothing]]
         return [Route(f"{assets.ADDRESS}{{name:path}}", assets.serve, methods=["GET"]), *of_pages]
 
@@ -138,7 +138,7 @@ class PageEndpoint:
         page: this one.
     """
 
-    def __init__(self, desk: DeskPages, page: Page) -> None:
+    def __init__(self, desk: DeskPages, page: DeskPage) -> None:
         self._desk = desk
         self.page = page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from qwendesk.server.pages.desk_pages import HOME
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 PRESENCE = "/desk/presence"
 
@@ -20,12 +20,12 @@ class HomePages:
     def __init__(self, inbox: str = "") -> None:
         self._inbox = inbox
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the page, and what open pages ask for: presence, and the token of their forms."""
         return [
-            Page(HOME, self._show, "viewer", nav="" if self._inbox else "Desk"),
-            Page(PRESENCE, self._note_presence, "viewer", methods=("POST",), is_background=True),
-            Page("/desk/token", self._token, "viewer", is_background=True),
+            DeskPage(HOME, self._show, "viewer", nav="" if self._inbox else "Desk"),
+            DeskPage(PRESENCE, self._note_presence, "viewer", methods=("POST",), is_background=True),
+            DeskPage("/desk/token", self._token, "viewer", is_background=True),
         ]
 
     async def _note_presence(self, request: PageRequest) -> Response:

@@ -12,7 +12,7 @@ from qwendesk.desk.rate_limiter import RateLimiter
 from qwendesk.server.addresses import peer_network
 from qwendesk.server.pages import security
 from qwendesk.server.pages.desk_pages import HOME, LOGIN
-from qwendesk.server.pages.page import FORM_COOKIE, SESSION_COOKIE, Page, PageRequest
+from qwendesk.server.pages.page import FORM_COOKIE, SESSION_COOKIE, DeskPage, PageRequest
 
 CODE = "/desk/login/code"
 _MAX_BODY_BYTES = 16 * 1024
@@ -38,12 +38,12 @@ class LoginPages:
     def __init__(self, tries_per_hour: float) -> None:
         self._tries = RateLimiter(min(_MAX_BURST, tries_per_hour), tries_per_hour)
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         return [
-            Page(LOGIN, self._login, "public", methods=("GET", "POST"), max_body=_MAX_BODY_BYTES),
-            Page(CODE, self._code, "public", methods=("GET", "POST"), max_body=_MAX_BODY_BYTES),
-            Page("/desk/logout", self._logout, "public", methods=("POST",), max_body=_MAX_BODY_BYTES),
+            DeskPage(LOGIN, self._login, "public", methods=("GET", "POST"), max_body=_MAX_BODY_BYTES),
+            DeskPage(CODE, self._code, "public", methods=("GET", "POST"), max_body=_MAX_BODY_BYTES),
+            DeskPage("/desk/logout", self._logout, "public", methods=("POST",), max_body=_MAX_BODY_BYTES),
         ]
 
     async def _login(self, request: PageRequest) -> Response:

@@ -16,7 +16,7 @@ from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import Actor
 from qwendesk.errors import StoreError
 from qwendesk.memory.tenancy import TenantDatabase
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 OVERVIEW, DRAFTS = "/desk/overview", "/desk/drafts"
 PERIODS = (7, 30, 90)
@@ -53,13 +53,13 @@ class OverviewPages:
     elapsed: ElapsedTime
     """The time between two moments, in opening hours."""
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         return [
-            Page(OVERVIEW, self._show, "viewer", nav="Overview"),
-            Page(DRAFTS, self._list_drafts, "operator", nav="Drafts"),
-            Page(f"{DRAFTS}/{{id}}/approve", self._approve, "operator", methods=("POST",)),
-            Page(f"{DRAFTS}/{{id}}/dismiss", self._dismiss, "operator", methods=("POST",)),
+            DeskPage(OVERVIEW, self._show, "viewer", nav="Overview"),
+            DeskPage(DRAFTS, self._list_drafts, "operator", nav="Drafts"),
+            DeskPage(f"{DRAFTS}/{{id}}/approve", self._approve, "operator", methods=("POST",)),
+            DeskPage(f"{DRAFTS}/{{id}}/dismiss", self._dismiss, "operator", methods=("POST",)),
         ]
 
     async def _show(self, request: PageRequest) -> Response:

@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope
 
 from qwendesk.desk.operators.accounts import OperatorRecord
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
-from qwendesk.desk.operators.sessions import Session
+from qwendesk.desk.operators.sessions import SessionRecord
 from qwendesk.server.pages import security
 
 PageAccess = Literal["public", "viewer", "operator", "admin"]
@@ -25,7 +25,7 @@ Render = Callable[["PageRequest", str, Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DeskPage:
     """A route of the operators' pages."""
 
     path: str
@@ -54,7 +54,7 @@ class PageRequest(Request):
         """Nonce of scripts and of htmx's attributes in the response."""
         self.csrf_token = form_token
         """Token that a form carries back."""
-        self.session_or_none: Session | None = None
+        self.session_or_none: SessionRecord | None = None
         self.kept = ""
         """What was written in a form that is not carried out, for the error page."""
         self.done = ""
@@ -62,7 +62,7 @@ class PageRequest(Request):
         self._render = render
 
     @property
-    def operator_session(self) -> Session:
+    def operator_session(self) -> SessionRecord:
         """The session; a public page has none."""
         if self.session_or_none is None:
             raise RuntimeError("A public page has no session.")
@@ -79,9 +79,9 @@ class PageRequest(Request):
         return self.client.host if self.client else None
 
     @property
-    def actor(self) -> Actor:
+    def actor(self) -> AuditActor:
         """The operator, as the audit log names the one who acts."""
-        return Actor(self.operator.id, self.operator.name, self.address)
+        return AuditActor(self.operator.id, self.operator.name, self.address)
 
     @property
     def is_htmx(self) -> bool:

@@ -9,7 +9,7 @@ from qwendesk.desk.operators.accounts import ROLES, OperatorRecord, Role
 from qwendesk.desk.operators.passwords import check_password
 from qwendesk.errors import InputError, no_such
 from qwendesk.server.pages.account import confirm_password, listed
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 TEAM = "/desk/team"
 _ONE = f"{TEAM}/{{id}}"
@@ -18,20 +18,20 @@ _ONE = f"{TEAM}/{{id}}"
 class TeamPages:
     """The pages of the accounts."""
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         post = ("POST",)
         return [
-            Page(TEAM, self._list, "admin", nav="Team"),
-            Page(f"{TEAM}/add", self._add, "admin", methods=post),
-            Page(_ONE, self._show, "admin"),
-            Page(f"{_ONE}/profile", self._change_profile, "admin", methods=post),
-            Page(f"{_ONE}/role", self._change_role, "admin", methods=post),
-            Page(f"{_ONE}/password", self._change_password, "admin", methods=post),
-            Page(f"{_ONE}/totp", self._remove_totp, "admin", methods=post),
-            Page(f"{_ONE}/disable", self._disable, "admin", methods=post),
-            Page(f"{_ONE}/enable", self._enable, "admin", methods=post),
-            Page(f"{_ONE}/logout", self._log_out, "admin", methods=post),
+            DeskPage(TEAM, self._list, "admin", nav="Team"),
+            DeskPage(f"{TEAM}/add", self._add, "admin", methods=post),
+            DeskPage(_ONE, self._show, "admin"),
+            DeskPage(f"{_ONE}/profile", self._change_profile, "admin", methods=post),
+            DeskPage(f"{_ONE}/role", self._change_role, "admin", methods=post),
+            DeskPage(f"{_ONE}/password", self._change_password, "admin", methods=post),
+            DeskPage(f"{_ONE}/totp", self._remove_totp, "admin", methods=post),
+            DeskPage(f"{_ONE}/disable", self._disable, "admin", methods=post),
+            DeskPage(f"{_ONE}/enable", self._enable, "admin", methods=post),
+            DeskPage(f"{_ONE}/logout", self._log_out, "admin", methods=post),
         ]
 
     async def _list(self, request: PageRequest) -> Response:

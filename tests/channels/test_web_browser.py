@@ -16,6 +16,7 @@ from qwendesk.channels.web.visitors import Credentials
 from qwendesk.desk.translations import say
 from qwendesk.messages import Outbound
 from qwendesk.service import Service
+from tests.browser import new_page
 
 pytestmark = pytest.mark.browser
 
@@ -34,11 +35,10 @@ async def ask(page: Any, text: str, answers: int) -> list[str]:
     return shown[1:]
 
 
-async def test_every_question_has_one_answer_though_the_connection_breaks(browser: Any, tmp_path: Path) -> None:
-    problems: list[str] = []
-    page = await browser.new_page()
-    page.set_default_timeout(30_000)
-    page.on("pageerror", lambda error: problems.append(str(error)))
+async def test_every_question_has_one_answer_though_the_connection_breaks(
+    browser: Any, tmp_path: Path, problems: list[str]
+) -> None:
+    page = await new_page(browser, problems)
     async with service(tmp_path, title="Corner Shop") as desk:
         assert desk.web
         port = desk.web.port
@@ -66,9 +66,10 @@ async def test_every_question_has_one_answer_though_the_connection_breaks(browse
     assert problems == []
 
 
-async def test_the_widget_opens_in_a_page_and_closes_by_the_keyboard(browser: Any, tmp_path: Path) -> None:
-    page = await browser.new_page()
-    page.set_default_timeout(30_000)
+async def test_the_widget_opens_in_a_page_and_closes_by_the_keyboard(
+    browser: Any, tmp_path: Path, problems: list[str]
+) -> None:
+    page = await new_page(browser, problems)
     async with service(tmp_path, origins="https://shop.example", title="Corner Shop") as desk:
         assert desk.web
         base = f"http://127.0.0.1:{desk.web.port}/channels/web/"
@@ -89,12 +90,12 @@ async def test_the_widget_opens_in_a_page_and_closes_by_the_keyboard(browser: An
 
 
 @pytest.mark.parametrize("address", ["#identity={token}", "?identity={token}", "?identity={token}#identity={token}"])
-async def test_a_link_logs_nobody_in_and_an_apps_web_view_does(browser: Any, tmp_path: Path, address: str) -> None:
+async def test_a_link_logs_nobody_in_and_an_apps_web_view_does(
+    browser: Any, tmp_path: Path, address: str, problems: list[str]
+) -> None:
     secret = "s" * 32
     token = jwt.encode({"sub": "mallory", "name": "Mallory", "exp": time() + 600}, secret, "HS256")
-    context = await browser.new_context()
-    page = await context.new_page()
-    page.set_default_timeout(30_000)
+    page = await new_page(browser, problems)
     async with service(tmp_path, identity_secret=secret) as desk:
         assert desk.web
         chat = f"http://127.0.0.1:{desk.web.port}/channels/web/"
@@ -113,17 +114,13 @@ async def test_a_link_logs_nobody_in_and_an_apps_web_view_does(browser: Any, tmp
         await page.evaluate('token => postMessage({ qwendesk: "identity", identity: token }, location.origin)', token)
         await ask(page, "and 79", 3)
         assert len(await channel.directory.conversations(mallory)) == 1
-    await context.close()
+    await page.context.close()
 
 
 async def test_answers_are_rated_in_the_visitor_s_language_and_large_files_are_refused_in_a_line(
-    browser: Any, tmp_path: Path
+    browser: Any, tmp_path: Path, problems: list[str]
 ) -> None:
-    context = await browser.new_context(locale="ar")
-    page = await context.new_page()
-    page.set_default_timeout(30_000)
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+    page = await new_page(browser, problems, locale="ar")
 
     def limited(route: Any) -> None:
         """Stand for a proxy on the way that takes less than the desk."""
@@ -166,11 +163,9 @@ async def test_answers_are_rated_in_the_visitor_s_language_and_large_files_are_r
 
 
 async def test_a_table_keeps_to_the_sides_that_it_names_though_the_page_allows_no_styles(
-    browser: Any, tmp_path: Path
+    browser: Any, tmp_path: Path, problems: list[str]
 ) -> None:
-    problems: list[str] = []
-    page = await browser.new_page()
-    page.set_default_timeout(30_000)
+    page = await new_page(browser, problems)
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     async with service(tmp_path) as desk:
         assert desk.web

@@ -26,6 +26,7 @@ from qwendesk.desk.visitors import Standing
 from qwendesk.messages import Author, Button, Outbound, ReplyAddress
 from qwendesk.testing.conformance.channel_fixtures import RecordingDesk
 from qwendesk.testing.simulators.base import serve
+from tests.browser import new_page
 
 pytestmark = pytest.mark.browser
 ANNA = Author("operator", "Anna Grün")
@@ -78,17 +79,13 @@ async def opened(browser: Any, url: str, *, refused: str = "", **more: Any) -> A
         refused: words of what the page's policy does refuse.
         more: settings of the browser, such as its language.
     """
-    context = await browser.new_context(**{"locale": "en", **more})
-    page = await context.new_page()
-    page.set_default_timeout(30_000)
     problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: problems.append(line.text) if "Policy" in line.text else None)
+    page = await new_page(browser, problems, **{"locale": "en", **more})
     await page.goto(url)
     await page.locator("#state:empty").wait_for(state="attached")
     yield page
     assert [problem for problem in problems if not refused or refused not in problem] == []
-    await context.close()
+    await page.context.close()
 
 
 async def write(page: Any, text: str) -> None:
@@ -499,9 +496,7 @@ async def test_a_shops_customer_is_known_refreshed_and_logged_out(browser: Any, 
 
     async with chatting(identity_secret=SECRET, identity_enforce=True) as chat:
         chat.app.router.routes += [Route("/chat-token", identity), Route("/shop", shop)]
-        context = await browser.new_context(viewport={"width": 360, "height": 640})
-        page = await context.new_page()
-        page.set_default_timeout(30_000)
+        page = await new_page(browser, [], viewport={"width": 360, "height": 640})
         given["token"] = token("17", -59)  # it is accepted for one second more
         await page.goto(chat.url.replace("channels/web/", "shop"))
         await page.get_by_role("button", name="Corner Shop").click()
@@ -533,4 +528,4 @@ async def test_a_shops_customer_is_known_refreshed_and_logged_out(browser: Any, 
         await chat.desk.received_text("E io?")
         assert chat.desk.inbox[-1].person == "customer:18"
         assert chat.desk.inbox[-1].conversation != inbound.conversation
-        await context.close()
+        await page.context.close()

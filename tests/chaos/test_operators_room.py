@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from qwendesk import Settings
-from qwendesk.desk.operators.audit import Actor as AuditActor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.memory.memory import Memory
 from qwendesk.testing.simulators.base import UserMessage

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from qwendesk import Settings
 from qwendesk.channels.base import Channel
 from qwendesk.desk.operators.accounts import ROLES
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.plugins import load
 from qwendesk.server.pages.page import SESSION_COOKIE
 from qwendesk.server.route_access import ListedRoute, listed_routes
@@ -94,7 +94,7 @@ def test_a_route_on_no_list_is_found(hidden: str) -> None:
 
 
 async def test_public_routes_answer_anybody(service: Service) -> None:
-    await service.operators.accounts.add("ann", "unused", Actor())
+    await service.operators.accounts.add("ann", "unused", AuditActor())
     async with client(service) as anybody:
         for route in listed_routes(service.app.routes):
             if route.access == "public" and "GET" in route.methods and "{" not in route.path:
@@ -123,7 +123,7 @@ def test_the_visitors_socket_needs_the_visitors_token() -> None:
 
 
 async def test_operators_routes_refuse_whoever_is_not_logged_in(service: Service) -> None:
-    await service.operators.accounts.add("ann", "unused", Actor())
+    await service.operators.accounts.add("ann", "unused", AuditActor())
     tried = 0
     async with client(service) as browser:
         for route in operators_routes(service):
@@ -141,7 +141,7 @@ async def test_operators_routes_refuse_a_lower_role_and_a_request_without_the_to
     hashed = await cheap_passwords().hash(PASSWORD)
     tokens: dict[str, str] = {}
     for role in reversed(ROLES):
-        await service.operators.accounts.add(role, hashed, Actor(), role=role)
+        await service.operators.accounts.add(role, hashed, AuditActor(), role=role)
         begun = await service.operators.log_in.with_password(role, PASSWORD, None)
         assert begun
         tokens[role] = begun.token

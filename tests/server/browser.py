@@ -10,13 +10,13 @@ import httpx
 from argon2 import PasswordHasher
 
 from qwendesk.desk.operators.accounts import OperatorRecord, Role
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.operators.passwords import Passwords
 from qwendesk.memory.memory import Memory
 from qwendesk.server.pages.all_pages import build_pages
 from qwendesk.server.pages.inbox.inbox import Inbox
-from qwendesk.server.pages.page import Page
+from qwendesk.server.pages.page import DeskPage
 from qwendesk.server.web import build_app
 from qwendesk.settings import OperatorSettings
 
@@ -34,7 +34,7 @@ def operators_in(memory: Memory, **settings: Any) -> Operators:
 
 async def add(operators: Operators, name: str, role: Role | None = None, **more: Any) -> OperatorRecord:
     hashed = await operators.passwords.hash(PASSWORD)
-    return await operators.accounts.add(name, hashed, Actor(), role=role, **more)
+    return await operators.accounts.add(name, hashed, AuditActor(), role=role, **more)
 
 
 async def well() -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Browser(httpx.AsyncClient):
         operators: Operators,
         address: str = LOCAL,
         scheme: str = "http",
-        further: Iterable[Page] = (),
+        further: Iterable[DeskPage] = (),
         inbox: Inbox | None = None,
     ) -> None:
         self._transport_of_app = httpx.ASGITransport(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyotp import TOTP
 
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.memory.memory import Memory
 from tests.server.browser import PASSWORD, REMOTE, Browser, add, operators_in
@@ -108,7 +108,7 @@ async def test_an_admin_manages_the_team(operators: Operators) -> None:
 async def test_an_admin_is_made_with_the_own_password_alone(operators: Operators) -> None:
     await add(operators, "ann")
     bob, eve = await add(operators, "bob", "operator"), await add(operators, "eve", "admin")
-    await operators.accounts.disable(eve.id, Actor())
+    await operators.accounts.disable(eve.id, AuditActor())
     async with Browser(operators) as browser:
         await browser.log_in("ann")
         ways = {

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.memory import Memory
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 from tests.server.browser import LOCAL, PASSWORD, REMOTE, Browser, add, operators_in
 
 
@@ -62,11 +62,11 @@ async def test_after_the_log_in_comes_the_wished_page_of_the_desk(
         assert (shown.url.host, shown.url.path) == ("desk.example", reached)
 
 
-def refuse(error: Exception) -> Page:
+def refuse(error: Exception) -> DeskPage:
     async def endpoint(request: PageRequest) -> Response:
         raise error
 
-    return Page("/desk/refuse", endpoint, "viewer", methods=("GET", "POST"), max_body=1000)
+    return DeskPage("/desk/refuse", endpoint, "viewer", methods=("GET", "POST"), max_body=1000)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ async def test_a_changing_request_needs_the_token_of_its_session_and_the_own_ori
         return Response("changed")
 
     await add(operators, "ann")
-    async with Browser(operators, further=[Page("/desk/change", change, "viewer", methods=("POST",))]) as browser:
+    async with Browser(operators, further=[DeskPage("/desk/change", change, "viewer", methods=("POST",))]) as browser:
         await browser.log_in("ann")
         token = re.search(r'name="csrf" value="([^"]+)"', (await browser.get("/desk")).text)
         assert token

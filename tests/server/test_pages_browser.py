@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +10,14 @@ import pytest
 from pyotp import TOTP
 
 from qwendesk import Settings
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.service import Service
+from tests.browser import new_page
 from tests.databases import put_migrated
 from tests.server.browser import PASSWORD, cheap_passwords
 
-CHROMIUM = "/usr/bin/chromium"
 pytestmark = pytest.mark.browser
 PAGES = ("/desk", "/desk/account", "/desk/team", "/desk/team/{id}", "/desk/audit", "/desk/nothing")
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Any]:
-    playwright = pytest.importorskip("playwright.async_api", reason="pip install 'qwendesk[test]'")
-    if not shutil.which(CHROMIUM):
-        pytest.skip("no Chromium: apt-get install chromium")
-    async with AsyncExitStack() as stack:
-        driver = await stack.enter_async_context(playwright.async_playwright())
-        launched = await driver.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-            env={"HOME": str(tmp_path)},
-        )
-        stack.push_async_callback(launched.close)
-        yield launched
 
 
 @pytest.fixture
@@ -44,18 +26,12 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     async with Service(Settings(home=tmp_path, engine="scripted", port=0, shutdown_timeout=1)) as running:
         hashed = await cheap_passwords().hash(PASSWORD)
         accounts = running.operators.accounts
-        await accounts.add("ann", hashed, Actor(), display_name="Ann Lee", languages=["de", "ja"], teams=["Billing"])
-        await accounts.add("مريم", hashed, Actor(), display_name="مريم الخطيب (Returns)", languages=["ar"])
-        await accounts.add("w" * 64, hashed, Actor(), display_name="W" * 80, teams=["x" * 80, "y" * 80])
+        await accounts.add(
+            "ann", hashed, AuditActor(), display_name="Ann Lee", languages=["de", "ja"], teams=["Billing"]
+        )
+        await accounts.add("مريم", hashed, AuditActor(), display_name="مريم الخطيب (Returns)", languages=["ar"])
+        await accounts.add("w" * 64, hashed, AuditActor(), display_name="W" * 80, teams=["x" * 80, "y" * 80])
         yield running
-
-
-async def opened(browser: Any, problems: list[str], **context: Any) -> Any:
-    page = await (await browser.new_context(**context)).new_page()
-    page.set_default_timeout(20_000)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: problems.append(line.text) if "Content Security" in line.text else None)
-    return page
 
 
 async def log_in(page: Any, service: Service) -> None:
@@ -69,9 +45,10 @@ async def log_in(page: Any, service: Service) -> None:
     await page.get_by_role("button", name="Log out").wait_for()
 
 
-async def test_pages_are_used_by_the_keyboard_and_keep_what_was_typed(browser: Any, service: Service) -> None:
-    problems: list[str] = []
-    page = await opened(browser, problems)
+async def test_pages_are_used_by_the_keyboard_and_keep_what_was_typed(
+    browser: Any, service: Service, problems: list[str]
+) -> None:
+    page = await new_page(browser, problems)
     await log_in(page, service)
     await page.keyboard.press("Tab")
     assert await page.evaluate("document.activeElement.className") == "skip"
@@ -87,9 +64,10 @@ async def test_pages_are_used_by_the_keyboard_and_keep_what_was_typed(browser: A
     assert problems == []
 
 
-async def test_a_second_factor_is_set_up_with_the_key_of_the_picture(browser: Any, service: Service) -> None:
-    problems: list[str] = []
-    page = await opened(browser, problems)
+async def test_a_second_factor_is_set_up_with_the_key_of_the_picture(
+    browser: Any, service: Service, problems: list[str]
+) -> None:
+    page = await new_page(browser, problems)
     await log_in(page, service)
     await page.get_by_role("link", name="Account").click()
     await page.get_by_label("Your password").fill(PASSWORD)
@@ -106,10 +84,11 @@ async def test_a_second_factor_is_set_up_with_the_key_of_the_picture(browser: An
 
 
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
-async def test_pages_fit_a_phone_in_both_directions(browser: Any, service: Service, direction: str) -> None:
+async def test_pages_fit_a_phone_in_both_directions(
+    browser: Any, service: Service, direction: str, problems: list[str]
+) -> None:
     assert service.web
-    problems: list[str] = []
-    page = await opened(browser, problems, viewport={"width": 360, "height": 700}, color_scheme="dark")
+    page = await new_page(browser, problems, viewport={"width": 360, "height": 700}, color_scheme="dark")
     await log_in(page, service)
     id_ = (await service.operators.accounts.named("w" * 64)).id
     for path in PAGES:
@@ -135,7 +114,7 @@ async def test_markup_that_is_not_the_pages_own_does_nothing(browser: Any, servi
         await route.fulfill(response=response, body=(await response.text()).replace("<h1>", INJECTED, 1))
 
     assert service.web
-    page = await opened(browser, [])
+    page = await new_page(browser, [])
     await log_in(page, service)
     await page.route("**/desk/audit", inject)
     called: list[str] = []
@@ -150,7 +129,7 @@ async def test_markup_that_is_not_the_pages_own_does_nothing(browser: Any, servi
 
 async def test_times_are_shown_in_the_zone_of_the_browser(browser: Any, service: Service) -> None:
     assert service.web
-    page = await opened(browser, [], timezone_id="Asia/Tokyo", locale="ja-JP")
+    page = await new_page(browser, [], timezone_id="Asia/Tokyo", locale="ja-JP")
     await log_in(page, service)
     await page.goto(f"{service.web.url}/desk/audit")
     time = page.locator("time[title]").first

@@ -26,7 +26,7 @@ from qwendesk.server.pages.inbox.inbox import (
     words,
 )
 from qwendesk.server.pages.inbox.ticket import MAX_FIELD_CHARS, TicketPages
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 _MAX_TEXT_CHARS = 500
 _MAX_TAGS = 20
@@ -56,9 +56,9 @@ class ActionPages:
         self._inbox = inbox
         self._ticket_pages = ticket_pages
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
-        return [Page("/desk/tickets/{number:int}/do/{action}", self._do, "operator", methods=("POST",))]
+        return [DeskPage("/desk/tickets/{number:int}/do/{action}", self._do, "operator", methods=("POST",))]
 
     async def _do(self, request: PageRequest) -> Response:
         action, form = request.path_params["action"], await request.form()

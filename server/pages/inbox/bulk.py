@@ -14,7 +14,7 @@ from qwendesk.desk.workspace.bulk import BulkResult
 from qwendesk.errors import InputError
 from qwendesk.server.pages.inbox.actions import change
 from qwendesk.server.pages.inbox.inbox import LIST, Inbox, actor_of, form_text
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 _ACTIONS = {
     "take": {},
@@ -43,11 +43,11 @@ class BulkPages:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         return [
-            Page("/desk/bulk", self._change, "operator", methods=("POST",)),
-            Page("/desk/bulk/undo", self._undo, "operator", methods=("POST",)),
+            DeskPage("/desk/bulk", self._change, "operator", methods=("POST",)),
+            DeskPage("/desk/bulk/undo", self._undo, "operator", methods=("POST",)),
         ]
 
     async def _change(self, request: PageRequest) -> Response:

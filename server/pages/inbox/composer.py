@@ -22,7 +22,7 @@ from qwendesk.server.pages.inbox.inbox import (
     ticket_path,
 )
 from qwendesk.server.pages.inbox.ticket import TicketPages
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 MAX_FILES = 10
 _MAX_BODY_BYTES = MAX_ATTACHMENT_BYTES + 2**20
@@ -41,13 +41,13 @@ class ComposerPages:
         self._inbox = inbox
         self._ticket_pages = ticket_pages
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         path = "/desk/tickets/{number:int}"
         return [
-            Page(f"{path}/reply", self._reply, "operator", methods=("POST",), max_body=_MAX_BODY_BYTES),
-            Page(f"{path}/note", self._note, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
-            Page(f"{path}/draft", self._draft, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
+            DeskPage(f"{path}/reply", self._reply, "operator", methods=("POST",), max_body=_MAX_BODY_BYTES),
+            DeskPage(f"{path}/note", self._note, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
+            DeskPage(f"{path}/draft", self._draft, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
         ]
 
     async def _reply(self, request: PageRequest) -> Response:

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from qwendesk.server.pages.inbox.inbox import Inbox
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 SHOWN_TYPES = frozenset(
     {
@@ -38,9 +38,9 @@ class FilePages:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
-        return [Page("/desk/tickets/{number:int}/files/{id}", self._file, "viewer")]
+        return [DeskPage("/desk/tickets/{number:int}/files/{id}", self._file, "viewer")]
 
     async def _file(self, request: PageRequest) -> Response:
         ticket = await self._inbox.ticket(request)

@@ -17,7 +17,7 @@ from qwendesk.desk.tickets.records import PRIORITIES
 from qwendesk.desk.workspace.lists import VIEW_NAMES, ListedTicket, ViewName, filter_of
 from qwendesk.server.pages.inbox.inbox import LIST, Inbox, form_text, presenter
 from qwendesk.server.pages.inbox.presenting import operator_names
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 PAGE_SIZE = 50
 _MAX_PAGE = 100_000
@@ -80,13 +80,13 @@ class ListPages:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         return [
-            Page(LIST, self._show, "viewer", nav="Inbox"),
-            Page("/desk/views", self._save, "viewer", methods=("POST",)),
-            Page("/desk/views/{id}/delete", self._delete, "viewer", methods=("POST",)),
-            Page("/desk/tickets/read", self._mark_read, "viewer", methods=("POST",)),
+            DeskPage(LIST, self._show, "viewer", nav="Inbox"),
+            DeskPage("/desk/views", self._save, "viewer", methods=("POST",)),
+            DeskPage("/desk/views/{id}/delete", self._delete, "viewer", methods=("POST",)),
+            DeskPage("/desk/tickets/read", self._mark_read, "viewer", methods=("POST",)),
         ]
 
     async def _show(self, request: PageRequest) -> Response:

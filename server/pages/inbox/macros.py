@@ -11,7 +11,7 @@ from qwendesk.desk.tickets.records import PRIORITIES
 from qwendesk.desk.workspace.macros import MacroSteps
 from qwendesk.errors import InputError
 from qwendesk.server.pages.inbox.inbox import MAX_TEXT_BODY_BYTES, Inbox, form_text, presenter, words
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 MACROS = "/desk/macros"
 
@@ -26,12 +26,12 @@ class MacroPages:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         return [
-            Page(MACROS, self._show, "viewer"),
-            Page(f"{MACROS}/save", self._save, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
-            Page(f"{MACROS}/{{id}}/delete", self._delete, "operator", methods=("POST",)),
+            DeskPage(MACROS, self._show, "viewer"),
+            DeskPage(f"{MACROS}/save", self._save, "operator", methods=("POST",), max_body=MAX_TEXT_BODY_BYTES),
+            DeskPage(f"{MACROS}/{{id}}/delete", self._delete, "operator", methods=("POST",)),
         ]
 
     async def _show(self, request: PageRequest) -> Response:

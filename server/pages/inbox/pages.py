@@ -11,10 +11,10 @@ from qwendesk.server.pages.inbox.lists import ListPages
 from qwendesk.server.pages.inbox.macros import MacroPages
 from qwendesk.server.pages.inbox.stream import StreamPages
 from qwendesk.server.pages.inbox.ticket import TicketPages
-from qwendesk.server.pages.page import Page
+from qwendesk.server.pages.page import DeskPage
 
 
-def inbox_pages(inbox: Inbox) -> list[Page]:
+def inbox_pages(inbox: Inbox) -> list[DeskPage]:
     """Return all pages of the inbox.
 
     Args:

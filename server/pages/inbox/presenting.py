@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qwendesk.desk.operators.accounts import OperatorRecord
-from qwendesk.desk.tickets.queries import DeskText, ThreadMessage, TicketThread, Translation
+from qwendesk.desk.tickets.queries import DeskText, ThreadMessage, TicketThread, TranslationRecord
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketNoteRecord
 from qwendesk.desk.workspace.event_words import IN_THREAD, STATE_LABELS, event_words, reason_words
 from qwendesk.desk.workspace.lists import ViewName
@@ -126,7 +126,7 @@ class Presenter:
         return event_words(event)
 
 
-def _problem(translation: Translation | None) -> str:
+def _problem(translation: TranslationRecord | None) -> str:
     if translation is None or translation.status == "done":
         return ""
     if translation.doubts:

@@ -19,7 +19,7 @@ from qwendesk.desk.workspace.lists import ListedTicket, matches
 from qwendesk.errors import StoreError
 from qwendesk.server.pages.inbox.inbox import Inbox
 from qwendesk.server.pages.inbox.lists import ListQuery, render_row
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 CHECK_SECONDS = 5.0
 """Time between two checks that the operator's session still exists, and two signs of life."""
@@ -44,9 +44,9 @@ class StreamPages:
         self._rendering = asyncio.Lock()
         """Held by the first page that needs a row; the others take what it has made."""
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the page."""
-        return [Page("/desk/stream", self._stream, "viewer", is_background=True)]
+        return [DeskPage("/desk/stream", self._stream, "viewer", is_background=True)]
 
     async def _stream(self, request: PageRequest) -> Response:
         since = time_of(request.headers.get("last-event-id", "")) or _time(request.query_params.get("since", ""))

@@ -21,7 +21,7 @@ from qwendesk.desk.workspace.feed import others
 from qwendesk.desk.workspace.macros import MacroRecord
 from qwendesk.server.pages.inbox.inbox import Inbox, audit_read, gone, presenter
 from qwendesk.server.pages.inbox.presenting import deliveries, operator_names, thread_items
-from qwendesk.server.pages.page import Page, PageRequest
+from qwendesk.server.pages.page import DeskPage, PageRequest
 
 _NEWEST = 200
 MAX_FIELD_CHARS = 10_000
@@ -45,15 +45,15 @@ class TicketPages:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[DeskPage]:
         """Return the pages."""
         path = "/desk/tickets/{number:int}"
         return [
-            Page(path, self._show, "viewer"),
-            Page(f"{path}/live", self._live, "viewer", is_background=True),
-            Page(f"{path}/why/{{sequence:int}}", self._why, "viewer"),
-            Page(f"{path}/suggestions", self._suggest, "viewer"),
-            Page(f"{path}/present", self._present, "operator", methods=("POST",), is_background=True),
+            DeskPage(path, self._show, "viewer"),
+            DeskPage(f"{path}/live", self._live, "viewer", is_background=True),
+            DeskPage(f"{path}/why/{{sequence:int}}", self._why, "viewer"),
+            DeskPage(f"{path}/suggestions", self._suggest, "viewer"),
+            DeskPage(f"{path}/present", self._present, "operator", methods=("POST",), is_background=True),
         ]
 
     async def _show(self, request: PageRequest) -> Response:

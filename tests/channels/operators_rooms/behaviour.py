@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from qwendesk.desk.operators.audit import Actor as AuditActor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.tickets.records import Actor
 from qwendesk.memory.tables.inbox import InboundEvent

@@ -11,7 +11,7 @@ from typing import Any
 
 from qwendesk import Desk, Settings
 from qwendesk.channel_wiring import make_channel
-from qwendesk.desk.operators.audit import Actor as AuditActor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.tickets.queries import TicketThread
 from qwendesk.desk.tickets.records import TicketGone, TicketRecord

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qwendesk.desk.operators.accounts import ONLINE
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.errors import ConfigError, InputError
 from qwendesk.memory.memory import Memory
@@ -103,7 +103,7 @@ async def test_an_unknown_name_is_answered_by_the_closest(memory: Memory) -> Non
 
 
 async def test_the_last_admin_stays_one(memory: Memory) -> None:
-    operators, by = operators_in(memory), Actor()
+    operators, by = operators_in(memory), AuditActor()
     ann, bob = await add(operators, "ann"), await add(operators, "bob", "admin")
     await operators.accounts.disable(bob.id, by)
     for change in (operators.accounts.disable(ann.id, by), operators.accounts.set_role(ann.id, "viewer", by)):
@@ -117,7 +117,7 @@ async def test_the_last_admin_stays_one(memory: Memory) -> None:
 
 
 async def test_a_change_of_access_ends_the_sessions(memory: Memory) -> None:
-    operators, by = operators_in(memory), Actor()
+    operators, by = operators_in(memory), AuditActor()
     await add(operators, "ann")
     bob = await add(operators, "bob")
     hashed = await operators.passwords.hash(PASSWORD)
@@ -147,7 +147,7 @@ async def test_who_made_a_request_lately_is_online(memory: Memory) -> None:
     seen = await operators.accounts.get(ann.id)
     assert seen and seen.is_online()
     assert not seen.is_online(datetime.now(UTC) + ONLINE + timedelta(seconds=1))
-    await operators.accounts.disable(ann.id, Actor(), allow_no_admin=True)
+    await operators.accounts.disable(ann.id, AuditActor(), allow_no_admin=True)
     disabled = await operators.accounts.get(ann.id)
     assert disabled and not disabled.is_online()
 
@@ -162,7 +162,7 @@ async def test_accounts_sessions_and_the_log_belong_to_one_tenant(memory: Memory
     assert await other.log_in.with_password("ann", PASSWORD, None) is None
     assert [entry.action for entry in await other.audit.entries()] == ["login.refused"]
     with pytest.raises(InputError, match="does not exist"):
-        await other.accounts.set_role(ann.id, "viewer", Actor())
+        await other.accounts.set_role(ann.id, "viewer", AuditActor())
     assert (await add(other, "ann")).role == "admin"
     assert await other.sessions.end_all(ann.id) == 0 and await mine.sessions.find(token)
 

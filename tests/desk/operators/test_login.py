@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from pyotp import TOTP
 from sqlalchemy import select, update
 
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.operators.passwords import Passwords, check_password
 from qwendesk.desk.operators.totp import SecondFactor
@@ -74,8 +74,8 @@ async def test_a_new_password_and_an_admin_unlock(memory: Memory) -> None:
     ann = await add(operators, "ann")
     hashed = await operators.passwords.hash(PASSWORD)
     for unlock in (
-        lambda: operators.accounts.enable(ann.id, Actor()),
-        lambda: operators.accounts.set_password(ann.id, hashed, Actor()),
+        lambda: operators.accounts.enable(ann.id, AuditActor()),
+        lambda: operators.accounts.set_password(ann.id, hashed, AuditActor()),
     ):
         await tries(operators, "wrong")
         assert await tries(operators, PASSWORD) == [False]
@@ -88,7 +88,7 @@ async def test_an_unknown_name_takes_as_long_as_a_wrong_password(memory: Memory)
     operators = Operators(memory.scope, OperatorSettings(login_tries=100), slow)
     await add(operators, "ann")
     await add(operators, "off")
-    await operators.accounts.disable((await operators.accounts.named("off")).id, Actor())
+    await operators.accounts.disable((await operators.accounts.named("off")).id, AuditActor())
     times: dict[str, float] = {}
     await tries(operators, "wrong", name="nobody")
     for name in ("ann", "nobody", "off", "not a name!"):
@@ -123,7 +123,7 @@ async def test_a_password_that_was_changed_meanwhile_begins_no_session(memory: M
     class Changing(Passwords):
         async def verify(self, password: str, stored: str | None) -> bool:
             right = await super().verify(password, stored)
-            await plain.accounts.set_password(ann.id, await plain.passwords.hash("another password"), Actor())
+            await plain.accounts.set_password(ann.id, await plain.passwords.hash("another password"), AuditActor())
             return right
 
     plain = operators_in(memory)
@@ -155,7 +155,7 @@ async def test_a_password_may_be_of_any_script_and_composition(memory: Memory) -
         ("ken", "合言葉は海の底にある", "合言葉は海の底にある"),
     ):
         check_password(password, name)
-        await operators.accounts.add(name, await operators.passwords.hash(password), Actor())
+        await operators.accounts.add(name, await operators.passwords.hash(password), AuditActor())
         assert await tries(operators, typed, name=name) == [True]
 
 
@@ -168,8 +168,10 @@ async def with_second_factor(memory: Memory, **settings: float) -> tuple[Operato
     await operators.second_factors.begin(ann.id)
     pending = await operators.second_factors.pending(ann.id)
     assert session and pending
-    assert not await operators.second_factors.confirm(ann.id, "000000", Actor(), keep=session.id)
-    assert await operators.second_factors.confirm(ann.id, code(pending, -30), Actor(ann.id, "ann"), keep=session.id)
+    assert not await operators.second_factors.confirm(ann.id, "000000", AuditActor(), keep=session.id)
+    assert await operators.second_factors.confirm(
+        ann.id, code(pending, -30), AuditActor(ann.id, "ann"), keep=session.id
+    )
     return operators, pending, ann.id
 
 
@@ -209,7 +211,7 @@ async def test_wrong_codes_lock_although_the_password_is_right_each_time(memory:
         assert await give(operators, "000000") == [False]
     assert await give(operators, "000000") == [False]
     assert await operators.log_in.with_password("ann", PASSWORD, None) is None
-    await operators.accounts.enable(ann, Actor())
+    await operators.accounts.enable(ann, AuditActor())
     assert await give(operators, code(factor)) == [True]
 
 
@@ -230,7 +232,7 @@ async def test_a_lost_phone_is_mended_by_removing_the_second_factor(memory: Memo
     operators, _, ann = await with_second_factor(memory)
     with pytest.raises(InputError, match="already"):
         await operators.second_factors.begin(ann)
-    await operators.second_factors.remove(ann, Actor())
+    await operators.second_factors.remove(ann, AuditActor())
     begun = await operators.log_in.with_password("ann", PASSWORD, None)
     assert begun and not begun.needs_totp
 

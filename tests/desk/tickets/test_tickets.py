@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from qwendesk.desk.inbox.database_retry import DatabaseRetry
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.operators.accounts import OperatorAccounts
-from qwendesk.desk.operators.audit import Actor as Auditor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.tickets.changes import add_event
 from qwendesk.desk.tickets.placement import CHOSEN_TICKET
 from qwendesk.desk.tickets.queries import TicketFilter
@@ -431,9 +431,9 @@ async def test_tickets_of_an_operator_who_leaves_wait_for_others(counter: Counte
     await counter.tickets.resolve(resolved.id, bo)
     accounts = OperatorAccounts(counter.memory.scope)
     if ends == "disabled":
-        await accounts.disable(bo.operator_id, Auditor(), allow_no_admin=True)
+        await accounts.disable(bo.operator_id, AuditActor(), allow_no_admin=True)
     else:
-        await accounts.set_role(bo.operator_id, "viewer", Auditor(), allow_no_admin=True)
+        await accounts.set_role(bo.operator_id, "viewer", AuditActor(), allow_no_admin=True)
     listed = await counter.queries.listed(TicketFilter(states=("waiting",), is_unassigned=True))
     assert {one.id for one in listed} == {held.id, assigned.id} and all(one.waiting_since for one in listed)
     assert (await counter.kinds(held.id))[-1] == "assigned"

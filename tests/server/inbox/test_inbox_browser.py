@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qwendesk import Settings
-from qwendesk.desk.operators.audit import Actor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.tickets.queries import TicketFilter
 from qwendesk.messages import Inbound
 from qwendesk.service import Service
+from tests.browser import new_page
 from tests.databases import put_migrated
 from tests.server.browser import PASSWORD, cheap_passwords
 
-CHROMIUM = "/usr/bin/chromium"
 pytestmark = pytest.mark.browser
 QUESTION, AGAIN = "荷物B-77がまだ届きません。", "ありがとうございます。"
 ANSWER = "Guten Tag! Ihr Paket B-77 kommt morgen."
 TICKET = "/desk/tickets/1"
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Any]:
-    playwright = pytest.importorskip("playwright.async_api", reason="pip install 'qwendesk[test]'")
-    if not shutil.which(CHROMIUM):
-        pytest.skip("no Chromium: apt-get install chromium")
-    async with AsyncExitStack() as stack:
-        driver = await stack.enter_async_context(playwright.async_playwright())
-        launched = await driver.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-            env={"HOME": str(tmp_path)},
-        )
-        stack.push_async_callback(launched.close)
-        yield launched
 
 
 @pytest.fixture
@@ -50,22 +32,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Service]:
         Settings(home=tmp_path, engine="scripted", port=0, shutdown_timeout=5, channels=channels)
     ) as made:
         hashed = await cheap_passwords().hash(PASSWORD)
-        await made.operators.accounts.add("bo", hashed, Actor(), display_name="Bo", languages=["de"])
-        await made.operators.accounts.add("eva", hashed, Actor(), display_name="Eva", languages=["de"])
+        await made.operators.accounts.add("bo", hashed, AuditActor(), display_name="Bo", languages=["de"])
+        await made.operators.accounts.add("eva", hashed, AuditActor(), display_name="Eva", languages=["de"])
         yield made
-
-
-@pytest.fixture
-def problems() -> list[str]:
-    return []
-
-
-async def opened(browser: Any, problems: list[str], **context: Any) -> Any:
-    page = await (await browser.new_context(**context)).new_page()
-    page.set_default_timeout(20_000)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: problems.append(line.text) if "Security" in line.text else None)
-    return page
 
 
 async def log_in(page: Any, desk: Service, name: str = "bo", path: str = "/desk") -> None:
@@ -100,11 +69,11 @@ async def test_a_customer_and_an_operator_each_in_their_browser(
     browser: Any, desk: Service, problems: list[str]
 ) -> None:
     assert desk.web
-    operator = await opened(browser, problems, color_scheme="dark")
+    operator = await new_page(browser, problems, color_scheme="dark")
     await log_in(operator, desk)
     await operator.goto(f"{desk.web.url}/desk/tickets?view=all")
     await is_live(operator)
-    customer = await opened(browser, problems, locale="ja-JP")
+    customer = await new_page(browser, problems, locale="ja-JP")
     await customer.goto(f"{desk.web.url}/channels/web/")
     field = customer.get_by_role("textbox")
     await field.fill(QUESTION)
@@ -139,7 +108,7 @@ async def test_the_keyboard_is_enough(browser: Any, desk: Service, problems: lis
     assert desk.web
     for number in (1, 2, 3):
         await written(desk, f"question {number}", number)
-    page = await opened(browser, problems)
+    page = await new_page(browser, problems)
     await log_in(page, desk)
     await page.goto(f"{desk.web.url}/desk/tickets?view=all")
     await is_live(page)
@@ -179,7 +148,7 @@ async def test_what_is_written_outlives_the_page_and_the_session(
 ) -> None:
     assert desk.web
     await written(desk)
-    page = await opened(browser, problems)
+    page = await new_page(browser, problems)
     await log_in(page, desk, path=TICKET)
     field = page.locator("#reply-text")
     await field.fill("half a sentence")
@@ -202,7 +171,7 @@ async def test_what_is_written_outlives_the_page_and_the_session(
 
 async def test_a_colleague_who_writes_is_named(browser: Any, desk: Service, problems: list[str]) -> None:
     await written(desk)
-    bo, eva = await opened(browser, problems), await opened(browser, problems)
+    bo, eva = await new_page(browser, problems), await new_page(browser, problems)
     await log_in(bo, desk, path=TICKET)
     await log_in(eva, desk, "eva", path=TICKET)
     await is_live(bo)
@@ -219,7 +188,7 @@ async def test_a_colleague_who_writes_is_named(browser: Any, desk: Service, prob
 
 async def test_without_scripts_tickets_are_read_and_answered(browser: Any, desk: Service, problems: list[str]) -> None:
     await written(desk)
-    page = await opened(browser, problems, java_script_enabled=False)
+    page = await new_page(browser, problems, java_script_enabled=False)
     await log_in(page, desk, path="/desk/tickets?view=all")
     await page.locator(".ticket-row a").first.click()
     await page.get_by_role("button", name="Take over").click()
@@ -235,7 +204,7 @@ async def test_without_scripts_tickets_are_read_and_answered(browser: Any, desk:
 async def test_pages_fit_a_phone(browser: Any, desk: Service, problems: list[str], direction: str) -> None:
     assert desk.web
     await written(desk, "فقدت مفتاح البيت " * 20 + "x" * 300)
-    page = await opened(browser, problems, viewport={"width": 360, "height": 740}, color_scheme="dark")
+    page = await new_page(browser, problems, viewport={"width": 360, "height": 740}, color_scheme="dark")
     await log_in(page, desk)
     for path in ("/desk/tickets?view=all", TICKET, "/desk/macros"):
         await page.goto(desk.web.url + path)

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import insert
 from uuid_utils import uuid7
 
-from qwendesk.desk.operators.audit import Actor as AuditActor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.tickets.records import CUSTOMER, Actor
 from qwendesk.desk.workspace.feed import FeedBatch, FeedListener, TicketChange, TicketFeed

@@ -137,7 +137,7 @@ def _run(system: Literal["chatwoot", "zammad"], asked: ImportRequest) -> None:
 async def _import(system: Literal["chatwoot", "zammad"], asked: ImportRequest) -> ImportReport:
     from qwendesk.cli.memory import opened
     from qwendesk.desk.imports.importer import Importer
-    from qwendesk.desk.operators.audit import Actor, OperatorAuditLog
+    from qwendesk.desk.operators.audit import AuditActor, OperatorAuditLog
     from qwendesk.settings import load_settings
     from qwendesk.wiring import build_knowledge
 
@@ -156,7 +156,7 @@ async def _import(system: Literal["chatwoot", "zammad"], asked: ImportRequest) -
         finally:
             await knowledge.aclose()
         if report.run:
-            await OperatorAuditLog(memory.scope).add(Actor(), "import", f"import:{report.run}", {"system": system})
+            await OperatorAuditLog(memory.scope).add(AuditActor(), "import", f"import:{report.run}", {"system": system})
     return report
 
 

@@ -151,14 +151,14 @@ async def _add(
     name: str, role: str | None, display_name: str, languages: list[str], teams: list[str], as_json: bool
 ) -> None:
     from qwendesk.desk.operators.accounts import check_new
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
 
     checked = _checked_role(role) if role else None
     async with _opened() as operators:
         known = check_new(name, await operators.accounts.all())
         hashed = await operators.passwords.hash(read_password(known))
         added = await operators.accounts.add(
-            name, hashed, Actor(), role=checked, display_name=display_name, languages=languages, teams=teams
+            name, hashed, AuditActor(), role=checked, display_name=display_name, languages=languages, teams=teams
         )
     _tell(added, f"{added.name} is added with the role {added.role!r} and logs in at /desk.", as_json)
 
@@ -207,7 +207,7 @@ async def _show(name: str, as_json: bool) -> None:
 async def _edit(
     name: str, display_name: str | None, languages: list[str] | None, teams: list[str] | None, as_json: bool
 ) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
     from qwendesk.errors import InputError
 
     if display_name is None and languages is None and teams is None:
@@ -215,41 +215,41 @@ async def _edit(
     async with _opened() as operators:
         account = await operators.accounts.named(name)
         await operators.accounts.set_profile(
-            account.id, Actor(), display_name=display_name, languages=languages, teams=teams
+            account.id, AuditActor(), display_name=display_name, languages=languages, teams=teams
         )
         changed = await operators.accounts.named(name)
     _tell(changed, f"{changed.name} is changed.", as_json)
 
 
 async def _role(name: str, role: str, as_json: bool) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
 
     checked = _checked_role(role)
     async with _opened() as operators:
         account = await operators.accounts.named(name)
-        await operators.accounts.set_role(account.id, checked, Actor())
+        await operators.accounts.set_role(account.id, checked, AuditActor())
         changed = await operators.accounts.named(name)
     _tell(changed, f"{changed.name} has the role {changed.role!r} now, and has to log in again.", as_json)
 
 
 async def _password(name: str, as_json: bool) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
 
     async with _opened() as operators:
         account = await operators.accounts.named(name)
         hashed = await operators.passwords.hash(read_password(account.name))
-        await operators.accounts.set_password(account.id, hashed, Actor())
+        await operators.accounts.set_password(account.id, hashed, AuditActor())
         changed = await operators.accounts.named(name)
     _tell(changed, f"{changed.name} has a new password, and has to log in again.", as_json)
 
 
 async def _totp(name: str, reset: bool, as_json: bool) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
 
     async with _opened() as operators:
         account = await operators.accounts.named(name)
         if reset:
-            await operators.second_factors.remove(account.id, Actor())
+            await operators.second_factors.remove(account.id, AuditActor())
         now = await operators.accounts.named(name)
     if reset and account.has_totp:
         line = f"The second factor of {now.name} is removed; the password alone logs in."
@@ -261,11 +261,11 @@ async def _totp(name: str, reset: bool, as_json: bool) -> None:
 
 
 async def _disable(name: str, as_json: bool) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
 
     async with _opened() as operators:
         account = await operators.accounts.named(name)
-        await operators.accounts.disable(account.id, Actor(), allow_no_admin=True)
+        await operators.accounts.disable(account.id, AuditActor(), allow_no_admin=True)
         everybody = await operators.accounts.all()
     if not any(one.role == "admin" and one.disabled_at is None for one in everybody):
         typer.echo("Warning: there is no admin now; 'qwendesk operators role NAME admin' makes one.", err=True)
@@ -274,33 +274,33 @@ async def _disable(name: str, as_json: bool) -> None:
 
 
 async def _enable(name: str, as_json: bool) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
 
     async with _opened() as operators:
         account = await operators.accounts.named(name)
-        await operators.accounts.enable(account.id, Actor())
+        await operators.accounts.enable(account.id, AuditActor())
         changed = await operators.accounts.named(name)
     _tell(changed, f"{changed.name} is enabled and not locked.", as_json)
 
 
 async def _logout(name: str, as_json: bool) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
 
     async with _opened() as operators:
         account = await operators.accounts.named(name)
         count = await operators.sessions.end_all(account.id)
-        await operators.audit.add(Actor(), "logout", f"operator:{account.name}", {"sessions": count})
+        await operators.audit.add(AuditActor(), "logout", f"operator:{account.name}", {"sessions": count})
     _tell(account, f"{count} sessions of {account.name} are ended.", as_json)
 
 
 async def _link(name: str, channel: str, as_json: bool) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
     from qwendesk.desk.operators.links import CODE_LIFETIME
 
     _check_room(channel)
     async with _opened() as operators:
         account = await operators.accounts.named(name)
-        code = await operators.links.make_code(account, channel, Actor())
+        code = await operators.links.make_code(account, channel, AuditActor())
     if as_json:
         minutes = CODE_LIFETIME.total_seconds() / 60
         typer.echo(json.dumps({"name": account.name, "channel": channel, "code": code, "minutes": minutes}))
@@ -313,12 +313,12 @@ async def _link(name: str, channel: str, as_json: bool) -> None:
 
 
 async def _unlink(name: str, channel: str, as_json: bool) -> None:
-    from qwendesk.desk.operators.audit import Actor
+    from qwendesk.desk.operators.audit import AuditActor
     from qwendesk.errors import InputError
 
     async with _opened() as operators:
         account = await operators.accounts.named(name)
-        if not await operators.links.remove(account, channel, Actor()):
+        if not await operators.links.remove(account, channel, AuditActor()):
             raise InputError(f"{account.name} is not linked on {channel}; 'qwendesk operators list' shows the links.")
     _tell(account, f"{account.name} is not linked on {channel} any more.", as_json)
 

@@ -45,9 +45,9 @@ class TicketDesk:
 
     async def audit_read(self, number: int) -> None:
         """Note in the audit log that a ticket was read."""
-        from qwendesk.desk.operators.audit import Actor
+        from qwendesk.desk.operators.audit import AuditActor
 
-        await self.operators.audit.add_read(Actor(), "ticket.read", f"ticket:{number}")
+        await self.operators.audit.add_read(AuditActor(), "ticket.read", f"ticket:{number}")
 
 
 @asynccontextmanager

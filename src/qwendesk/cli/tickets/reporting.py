@@ -208,7 +208,7 @@ def _minutes(times: Times) -> str:
 
 async def _export(file: Path | None, since: str | None, until: str | None) -> None:
     from qwendesk.cli.memory import opened
-    from qwendesk.desk.operators.audit import Actor, OperatorAuditLog
+    from qwendesk.desk.operators.audit import AuditActor, OperatorAuditLog
     from qwendesk.desk.reports.export import export_tickets
     from qwendesk.settings import load_settings
 
@@ -219,7 +219,7 @@ async def _export(file: Path | None, since: str | None, until: str | None) -> No
         out = _create(file) if file else None
         # before the first line: one that is broken off has exported something
         noted = {"file": file.name if file else None, "since": since, "until": until}
-        await OperatorAuditLog(memory.scope).add(Actor(), "export", "tickets", noted)
+        await OperatorAuditLog(memory.scope).add(AuditActor(), "export", "tickets", noted)
         try:
             async for line in export_tickets(memory.scope, begin, end):
                 count += 1
@@ -346,12 +346,12 @@ async def _dismiss(id_: str, operator: str) -> None:
 
 async def _note(memory: Any, action: str, draft: str, operator: str = "") -> None:
     """Note in the audit log what a command did with a draft, as the pages do."""
-    from qwendesk.desk.operators.audit import Actor, OperatorAuditLog
+    from qwendesk.desk.operators.audit import AuditActor, OperatorAuditLog
     from qwendesk.desk.reports.drafts import KnowledgeDrafts
 
     ticket = (await KnowledgeDrafts(memory.scope).get(draft)).ticket
     details = {"for": operator} if operator else None
-    await OperatorAuditLog(memory.scope).add(Actor(), action, f"ticket:{ticket}", details)
+    await OperatorAuditLog(memory.scope).add(AuditActor(), action, f"ticket:{ticket}", details)
 
 
 async def _operator(memory: Any, settings: Settings, name: str) -> Any:

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from qwendesk.app import Desk
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest
 from qwendesk.desk.operators.accounts import OperatorAccounts
-from qwendesk.desk.operators.audit import Actor as AuditActor
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.tickets.records import Actor, TicketRecord
 from qwendesk.desk.translations import say
 from qwendesk.engines.scripted import ScriptedEngine

@@ -27,6 +27,7 @@ from sqlalchemy import insert
 from uuid_utils import uuid7
 
 from qwendesk.desk.operators.operators import Operators
+from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.tickets.records import Actor
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.memory.memory import Memory
@@ -107,11 +108,16 @@ async def _operators(memory: Memory) -> list[str]:
     return tokens
 
 
+def _inbox(memory: Memory) -> Inbox:
+    tickets = Tickets(memory.scope, lambda *row: None)
+    return Inbox.of(memory, tickets, TicketApprovals(memory.scope, lambda *row: None, tickets))
+
+
 async def serve(url: str) -> None:
     """Serve the pages until the standard input ends; the first line of the output is the address."""
     memory = Memory(url)
     await memory.open()
-    inbox = Inbox.of(memory, Tickets(memory.scope, lambda *row: None))
+    inbox = _inbox(memory)
     app = build_app(_well, desk_routes=build_pages(Operators(memory.scope), inbox=inbox).routes())
     server = WebServer(app, "127.0.0.1", 0, WebLimits(connections=500, connections_per_address=500))
     await server.start()
@@ -151,8 +157,8 @@ async def measure(url: str, base: str, tokens: Sequence[str], changes: int) -> d
     """Open lists while pages listen and tickets change; return the times in milliseconds."""
     memory = Memory(url)
     await memory.open()
-    tickets = Tickets(memory.scope, lambda *row: None)
-    inbox = Inbox.of(memory, tickets)
+    inbox = _inbox(memory)
+    tickets = inbox.tickets
     async with AsyncExitStack() as stack:
         stack.push_async_callback(memory.aclose)
         clients = [

@@ -16,6 +16,7 @@ from qwendesk.desk.access_repository import AccessRepository
 from qwendesk.desk.admission import AdmissionController, AdmissionLimits
 from qwendesk.desk.commands.chat_commands import AccessCommands, ChatCommands
 from qwendesk.desk.commands.tickets import TicketCommands
+from qwendesk.desk.decided_turns import ResumeTurn
 from qwendesk.desk.delivery.deliver import Delivery, Outlet, RetrySchedule, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.inbox.acceptance import InboxAcceptance
@@ -25,11 +26,13 @@ from qwendesk.desk.maintenance import InboxMaintenance, PeriodicMaintenance
 from qwendesk.desk.operator_rooms.reception import RoomReception
 from qwendesk.desk.operator_rooms.room import OperatorsRoom
 from qwendesk.desk.reports.satisfaction import Satisfaction
+from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.handover_rules import SettledRules
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import TicketRules
 from qwendesk.desk.tickets.service import Tickets
+from qwendesk.desk.tickets.waiting_turns import WaitingTurns
 from qwendesk.desk.translations import MachineNotices
 from qwendesk.desk.worker import OutgoingText, Worker
 from qwendesk.errors import ConfigError
@@ -60,6 +63,8 @@ class WorkerSetup:
     """When the bot hands a ticket over; None: only if its customer gives the command."""
     outgoing_text: OutgoingText | None = None
     """Returns an operator's text as its customer gets it; None: as it was written."""
+    resume_turn: ResumeTurn | None = None
+    """Goes on with a turn on whose risky calls operators have decided; None: they are not asked."""
 
 
 class DeskRuntime:
@@ -79,6 +84,7 @@ class DeskRuntime:
         tickets: changes tickets.
         ticket_queries: reads tickets.
         satisfaction: customers' ratings of tickets.
+        approvals: operators' decisions on risky calls.
     """
 
     def __init__(
@@ -110,6 +116,8 @@ class DeskRuntime:
         self.tickets = Tickets(database, self.queue.enqueue, self._ticket_rules, self._stop_turns)
         self.ticket_queries = TicketQueries(database)
         self.satisfaction = Satisfaction(database, self.tickets)
+        hands_over = worker is None or worker.handover is None or worker.handover.no_approver
+        self.approvals = TicketApprovals(database, self.queue.enqueue, self.tickets, hands_over=hands_over)
         self._worker = self._make_worker(worker) if worker else None
         reception = RoomReception(database, rooms, self.tickets) if rooms else None
         admission = AdmissionController(
@@ -149,6 +157,7 @@ class DeskRuntime:
             await self._recovery.start()
         await self.queue.run(self._worker.handle)
         await self.maintenance.start()
+        await self.approvals.start()
 
     async def stop(self, timeout: float = 25.0) -> None:
         """Claim no further messages and wait for the claimed ones; the next start answers the rest.
@@ -168,6 +177,7 @@ class DeskRuntime:
                 steps.push_async_callback(self._worker.forgive_interrupted)
                 steps.push_async_callback(self._stop_queue, self._worker, timeout)
             steps.push_async_callback(self.maintenance.stop)
+            steps.push_async_callback(self.approvals.stop)
 
     async def _stop_queue(self, worker: Worker, timeout: float) -> None:
         closing = asyncio.get_running_loop().call_later(timeout, worker.close)
@@ -218,4 +228,6 @@ class DeskRuntime:
             flow,
             setup.outgoing_text,
             self.satisfaction,
+            WaitingTurns(self.database, self._ticket_rules),
+            setup.resume_turn,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,13 +16,15 @@ from typing import Any
 from qwendesk.desk import prepared_answer
 from qwendesk.desk.commands.chat_commands import ChatCommands, Command, CommandResult, parse
 from qwendesk.desk.commands.rating import rating_buttons
+from qwendesk.desk.decided_turns import DecidedTurns, ResumeTurn
 from qwendesk.desk.delivery.deliver import Delivered, Delivery, Outlet, RunTurn
-from qwendesk.desk.delivery.running_turn import StreamingReply, TurnCancellation
+from qwendesk.desk.delivery.running_turn import StreamingReply, TurnCancellation, last_reply
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository, Outcome, conversation_key
 from qwendesk.desk.prepared_answer import PreparedAnswer, language
 from qwendesk.desk.reports.satisfaction import Satisfaction
 from qwendesk.desk.tickets.flow import HandedOver, TicketFlow
 from qwendesk.desk.tickets.records import TicketRecord
+from qwendesk.desk.tickets.waiting_turns import WaitingTurns
 from qwendesk.desk.translations import (
     DETECTED_LANGUAGE,
     NOTICE_SENT,
@@ -32,7 +34,7 @@ from qwendesk.desk.translations import (
     say,
 )
 from qwendesk.errors import EngineTimeout, EngineUnavailable, InputError, StoreError
-from qwendesk.messages import Button, Finished, Inbound, Reply, as_role
+from qwendesk.messages import Button, Inbound, Reply, as_role
 from qwendesk.redaction import redact
 
 MAX_ATTEMPTS = 3
@@ -41,6 +43,7 @@ _MODEL_RETRY_PAUSES_SECONDS = (1.0, 3.0)
 """Pauses before an unavailable model is asked again."""
 _RATING_BUTTON_COUNT = 2
 """Buttons that a rating needs."""
+_NOT_HERE = PreparedAnswer("", "dead", "this worker does not go on with turns that operators have decided on")
 OutgoingText = Callable[[ClaimedMessage], Awaitable[str]]
 """Returns an operator's text as its customer gets it."""
 log = logging.getLogger(__name__)
@@ -60,6 +63,8 @@ class Worker:
         tickets: the tickets of the messages; None: there are none.
         outgoing_text: returns an operator's text as its customer gets it, such as translated; None: as it was written.
         satisfaction: customers' ratings of tickets; None: they are not asked for one.
+        waiting: the turns that wait for operators; None: operators are not asked for approvals.
+        resume_turn: goes on with such a turn.
     """
 
     def __init__(
@@ -74,6 +79,8 @@ class Worker:
         tickets: TicketFlow | None = None,
         outgoing_text: OutgoingText | None = None,
         satisfaction: Satisfaction | None = None,
+        waiting: WaitingTurns | None = None,
+        resume_turn: ResumeTurn | None = None,
     ) -> None:
         self._satisfaction = satisfaction
         self._tickets = tickets
@@ -87,6 +94,11 @@ class Worker:
         self._notices = notices or MachineNotices()
         self.cancellation = TurnCancellation(inbox.stop_requested)
         self._retry = delivery.database_retry
+        self._decided = (
+            DecidedTurns(waiting, tickets, resume_turn, delivery, self.cancellation)
+            if waiting and tickets and resume_turn
+            else None
+        )
         self._claimed: dict[str, ClaimedMessage] = {}
 
     def prepare_stop(self) -> None:
@@ -129,7 +141,7 @@ class Worker:
             if claimed.source != "customer":
                 await self._note_delivery(claimed, is_sent=False)
             return
-        if claimed.source != "customer":
+        if claimed.source != "customer" and claimed.approval is None:
             await self._deliver_outgoing(claimed, outlet)
             return
         look_up = claimed.run > 1
@@ -183,6 +195,8 @@ class Worker:
 
         False: the bot is to answer again.
         """
+        if claimed.approval and self._decided:
+            return await self._decided.withhold(claimed, outlet)
         assert self._tickets
         await self._delivery.end_posted(claimed, outlet)
         return await self._retry.run(partial(self._tickets.withdraw, claimed))
@@ -231,7 +245,7 @@ class Worker:
         if done == "withheld":
             return await self._withdraw(claimed, outlet)
         if answer.by_bot and answer.text and self._tickets and await self._tickets.are_kept():
-            await self._retry.run(partial(self._tickets.note_answer, claimed))
+            await self._retry.run(partial(self._tickets.note_answer, claimed.about))
         return True
 
     async def _deliver_error(
@@ -252,10 +266,14 @@ class Worker:
         """Return the answer; ``look_up``: an earlier run may have stored it."""
         if claimed.result:
             return PreparedAnswer(**claimed.result)
+        if claimed.approval:
+            return await self._decided.answer(claimed, outlet, self._notice(claimed)) if self._decided else _NOT_HERE
         command = await self._command_of(claimed)
         entered = await self._enter(claimed) if command is None or claimed.ticket_id else None
         if isinstance(entered, PreparedAnswer):
             return entered
+        if look_up and self._decided and (asked := await self._decided.ask(claimed)):
+            return asked
         if look_up and (text := await self._inbox.stored_answer(claimed)):
             return PreparedAnswer(text, is_rated=True, is_stored=True, by_bot=True)
         if claimed.attempt > MAX_ATTEMPTS:
@@ -298,8 +316,13 @@ class Worker:
         rights = await self._commands.permissions.of(claimed.inbound)
         # in a group others read the answer
         for_operator = rights.is_operator and not inbound.group
+        can_approve = bool(ticket and self._decided and await self._decided.can_be_asked())
         asked = replace(
-            with_settings(inbound, claimed.settings), for_operator=for_operator, has_ended_a_run=claimed.attempt > 1
+            with_settings(inbound, claimed.settings),
+            for_operator=for_operator,
+            has_ended_a_run=claimed.attempt > 1,
+            can_approve=can_approve,
+            asks_operators=can_approve,
         )
         while (answer := await self._ask(claimed, asked, outlet, ticket)) is None:
             log.info("A turn runs again: its ticket was taken over and handed back at once.")
@@ -356,6 +379,8 @@ class Worker:
             try:
                 reply = await self._run_with_retries(claimed, inbound, streaming)
                 await self._store_language(claimed, reply.receipt.language)
+                if reply.status == "needs_approval" and self._decided:
+                    return await self._decided.ask(claimed) or PreparedAnswer("", is_withheld=True)
                 said = replace(claimed, inbound=inbound)
                 if self._tickets and ticket and (handed := await self._tickets.after_turn(said, ticket, reply)):
                     return PreparedAnswer(await self._with_answer(claimed, handed))
@@ -393,19 +418,11 @@ class Worker:
         """Run the turn, and repeat it while the model is unavailable: it may be starting."""
         for pause in _MODEL_RETRY_PAUSES_SECONDS:
             try:
-                return await self.cancellation.run(claimed.id, self._turn(inbound, streaming))
+                return await self.cancellation.run(claimed.id, last_reply(self._run_turn(inbound), streaming))
             except EngineUnavailable:
                 await self._retry.suspend_if_closing()
                 await asyncio.sleep(pause)
-        return await self.cancellation.run(claimed.id, self._turn(inbound, streaming))
-
-    async def _turn(self, inbound: Inbound, streaming: StreamingReply) -> Reply:
-        async with aclosing(self._run_turn(inbound)) as events:
-            async for event in events:
-                streaming.add(event)
-                if isinstance(event, Finished):
-                    return event.reply
-        raise RuntimeError("The turn ended without a reply.")
+        return await self.cancellation.run(claimed.id, last_reply(self._run_turn(inbound), streaming))
 
 
 def with_settings(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:

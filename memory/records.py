@@ -162,6 +162,7 @@ class StoredTurn:
 class StoredPendingTurn:
     """A turn that waits for the approval of a risky call."""
 
+    id: str
     turn: str
     """Id of the turn."""
     sequence: int

@@ -36,11 +36,30 @@ class ScriptedAnswer(_Part):
 
     when: str = ""
     """Words of the newest message for which it is the answer; empty: any."""
-    say: str
+    after: str = ""
+    """Name of the tool after whose result it is the answer; empty: it answers a message."""
+    say: str = ""
+    calls: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Arguments of the tools that the model calls, by the tool's name."""
     waits: bool = False
     """Whether the model writes nothing until a step ``release``."""
     fails: bool = False
     """Whether the model cannot be reached instead."""
+
+
+class MockTool(_Part):
+    """A tool that the model may call, without an effect."""
+
+    name: str
+    description: str = "A tool of the scenario."
+    arguments: dict[str, Literal["text", "number", "truth"]] = Field(default_factory=dict)
+    """Kinds of the arguments by name."""
+    risky: bool = True
+    """Whether its calls need an approval."""
+    returns: str | None = None
+    """Its result; None: a risky one is not run (dry run), and any other returns an empty text."""
+    fails: str | None = None
+    """The error with which its calls fail."""
 
 
 class Expectation(_Part):
@@ -67,6 +86,10 @@ class Expectation(_Part):
     """Texts that no message of the whole conversation contains."""
     by: Literal["bot", "operator"] | None = None
     """Who speaks in the newest message."""
+    needs_approval: Texts | None = None
+    """Names of the tools whose calls wait for an approval; an empty list: none does."""
+    called: Texts | None = None
+    """All calls of the scenario's tools since the beginning, such as ``refund(order=4711)``, in their order."""
     refused: str | None = None
     """Words of the error with which the operator's action was refused."""
     events: tuple[str, ...] | None = None
@@ -75,7 +98,7 @@ class Expectation(_Part):
 
 Does = Literal[
     "take_over", "force_take_over", "hand_back", "hand_over", "resolve", "reopen", "wake", "unassign", "go_online",
-    "go_offline",
+    "go_offline", "approve", "decline",
 ]  # fmt: skip
 
 
@@ -95,6 +118,10 @@ class TicketStep(_Part):
     """Name of the operator who acts."""
     says: str | None = None
     does: Does | None = None
+    call: str | None = None
+    """Name of the tool whose call is approved or declined; None: all that wait."""
+    sets: dict[str, Any] = Field(default_factory=dict)
+    """Arguments that replace those of the call that is approved."""
     notes: str | None = None
     assigns: str | None = None
     """Name of the operator whom the ticket is assigned to."""
@@ -134,6 +161,8 @@ class TicketScenario(_Part):
     language: str = "en"
     """Language of the customer, in which ``told`` compares."""
     operators: tuple[ScenarioOperator, ...] = ()
+    tools: tuple[MockTool, ...] = ()
+    """Tools that the model may call. Risky tools of the desk itself are not run (``dry_run_tools``)."""
     script: tuple[ScriptedAnswer, ...] = ()
     """The model's answers; the first that fits is given. Without one, it writes ``OK 1.``, ``OK 2.`` and
     so on, which is of no language."""

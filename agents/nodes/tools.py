@@ -32,6 +32,8 @@ from qwendesk.tools.base import ToolContext
 from qwendesk.tools.toolbox import ToolFault
 
 _UNREADABLE = 'Error: the arguments are not valid JSON. Call again as {"name": ..., "arguments": {...}}.'
+_MAY_BE_MADE = "an earlier run of the message was interrupted, and may have made the call"
+"""Reason for an approval of a call that otherwise needs none."""
 log = logging.getLogger(__name__)
 _MAX_REPEATS = 3
 """The same call this often in a row ends the loop."""
@@ -86,10 +88,14 @@ async def tools(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
 
 
 async def after_tools(state: TurnState) -> Literal["answer", "decline"]:
-    """Let the model answer from the results; a small model would tell a call that was not run as done."""
+    """Let the model answer from the results; a small model would tell a call that was not run as done.
+
+    A customer of a desk with operators is told by the desk itself, if no call of the round was run.
+    """
     uses = state["tool_uses"]
-    is_held = any(use.held for use in uses if use.round == uses[-1].round)
-    return "decline" if is_held and is_small(chosen_model(state).card) else "answer"
+    held = [bool(use.held) for use in uses if use.round == uses[-1].round]
+    is_told = all(held) if state["inbound"].asks_operators else False
+    return "decline" if is_told or (any(held) and is_small(chosen_model(state).card)) else "answer"
 
 
 def pending_calls(calls: list[ToolCall], state: TurnState, context: TurnContext) -> list[PendingCall]:
@@ -98,14 +104,18 @@ def pending_calls(calls: list[ToolCall], state: TurnState, context: TurnContext)
     if not waiting:
         return []
     read, mode = _prompt_text(state, context), context.approve_risky
-    if state["inbound"].has_ended_a_run:
-        # the earlier run may have made the call
+    if is_repeated := state["inbound"].has_ended_a_run and mode != "always":
         mode = "always"
     reasons = [
         (call, approval_reason(call["args"], read, "always" if call["id"] in context.asked else mode))
         for call in waiting
     ]
-    return [PendingCall(call["id"] or "", call["name"], storable(call["args"]), why) for call, why in reasons if why]
+    more = f"; {_MAY_BE_MADE}" if is_repeated else ""
+    return [
+        PendingCall(call["id"] or "", call["name"], storable(call["args"]), f"{why}{more}")
+        for call, why in reasons
+        if why
+    ]
 
 
 def _decide(calls: list[ToolCall], state: TurnState, context: TurnContext) -> tuple[list[ToolCall], dict[str, Held]]:

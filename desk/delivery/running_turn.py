@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import aclosing, suppress
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,7 +14,7 @@ from qwendesk.desk.delivery.deliver import Delivery, Outlet
 from qwendesk.desk.inbox.repository import ClaimedMessage
 from qwendesk.desk.translations import after_notice
 from qwendesk.errors import ChannelError, StoreError
-from qwendesk.messages import AnswerReset, Event, TextDelta
+from qwendesk.messages import AnswerReset, Event, Finished, Reply, TextDelta
 
 T = TypeVar("T")
 _TYPING_DELAY_SECONDS = 0.15
@@ -131,6 +131,16 @@ class StreamingReply:
         useful = await self._delivery.show(self._claimed, self._outlet, pieces[0])
         await self._is_over(abilities.edit_interval)
         return useful
+
+
+async def last_reply(turn: AsyncGenerator[Event, None], streaming: StreamingReply) -> Reply:
+    """Show the events of a turn and return its reply."""
+    async with aclosing(turn) as events:
+        async for event in events:
+            streaming.add(event)
+            if isinstance(event, Finished):
+                return event.reply
+    raise RuntimeError("The turn ended without a reply.")
 
 
 class TurnCancellation:

@@ -49,6 +49,25 @@ def handover_text(
     return "\n\n".join(filter(None, (before, told, after)))
 
 
+def approval_text(
+    language: str | None, *, is_somebody_there: bool = True, opens: datetime | None = None, number: int | None = None
+) -> str:
+    """Return what the customer is told while an operator has to approve what the bot is about to do.
+
+    Args:
+        language: the customer's language.
+        is_somebody_there: whether an operator is online and free.
+        opens: when the team is there again, in the desk's time zone; None: it is there now, or no hours are set.
+        number: the ticket's number; None: it is not told.
+    """
+    if opens:
+        told = say("approval_waits_closed", language, opens=opening_text(opens, language))
+    else:
+        told = say("approval_waits" if is_somebody_there else "approval_waits_later", language)
+    after = say("ticket_number", language, number=number) if number is not None else ""
+    return "\n\n".join(filter(None, (told, after)))
+
+
 def waiting_text(language: str | None, *, opens: datetime | None = None) -> str:
     """Return what the customer is told who writes again, or has waited long, before anybody could answer."""
     if opens:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -55,6 +55,17 @@ class ClaimedMessage:
     """The ticket that the message is in; None: it has not been put into one."""
     buttons: tuple[Button, ...] = ()
     """Buttons of a message to the customer."""
+    approval: str | None = None
+    """Id of the decision of operators by which the turn of an earlier message goes on; None: it is another message."""
+    answers: int | None = None
+    """Number of that earlier message."""
+
+    @property
+    def about(self) -> ClaimedMessage:
+        """The message, numbered as the one that is answered."""
+        if self.answers is None:
+            return self
+        return replace(self, inbound=replace(self.inbound, sequence=self.answers))
 
 
 class InboxRepository:
@@ -106,6 +117,8 @@ class InboxRepository:
             row.source,
             row.ticket_id,
             tuple(Button(label, value) for label, value in row.payload.get("buttons", ())),
+            row.payload.get("approval"),
+            row.payload.get("answers"),
         )
 
     @unit_of_work

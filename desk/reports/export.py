@@ -100,6 +100,16 @@ def _line(thread: TicketThread, rating: dict[str, Any] | None) -> dict[str, Any]
             }
             for event in thread.events
         ],
+        "approvals": [
+            {
+                "sequence": approval.sequence,
+                "status": approval.status,
+                "reason": approval.reason or None,
+                "calls": approval.plain(),
+                "at": _time(approval.created_at),
+            }
+            for approval in thread.approvals
+        ],
         "rating": rating,
     }
 

@@ -153,6 +153,24 @@ class TicketFlow:
             return HandedOver(await self._keep(claimed, text))
         return await self._hand_over(claimed, ticket, HandoverDecision("asked"))
 
+    async def has_operators(self) -> bool:
+        """Return whether there are operators, who can approve a call."""
+        return await self._tickets.has_operators()
+
+    async def after_failure(self, claimed: ClaimedMessage, ticket: TicketRecord, text: str) -> bool:
+        """Hand the ticket over after a call that failed; False: a person has it already, and tells the customer.
+
+        Args:
+            claimed: the message that is answered.
+            ticket: its ticket.
+            text: what the customer is told.
+        """
+        handed = await self._tickets.hand_over(ticket.id, BOT, "tool_failed", by_message=claimed, keeps_answer=True)
+        if not is_handed_over_by(claimed, handed):
+            return False
+        await self._keep(claimed, text)
+        return True
+
     async def stopped(self, claimed: ClaimedMessage) -> StopCause:
         """Return why the turn of a message was stopped."""
         async with self._database.read() as connection:

@@ -14,7 +14,7 @@ from qwendesk.desk.tickets.records import PRIORITIES, Actor, TicketError, Ticket
 from qwendesk.memory.conversations.turns import TITLE_CHARS
 from qwendesk.memory.tables.conversations import Message
 from qwendesk.memory.tables.inbox import InboundEvent
-from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote, TicketText
+from qwendesk.memory.tables.tickets import Ticket, TicketApproval, TicketEvent, TicketNote, TicketText
 from qwendesk.memory.tables.workspace import ReplyDraft
 from qwendesk.memory.tenancy import TenantConnection
 
@@ -41,7 +41,7 @@ async def merge_tickets(
     target = await lock_ticket(connection, target.id)
     if target.merged_into_id:
         raise TicketError(f"Ticket {target.number} was merged into another one itself; choose that one.")
-    for table in (Message, InboundEvent, TicketNote, TicketText):
+    for table in (Message, InboundEvent, TicketNote, TicketApproval, TicketText):
         await connection.execute(update(table).where(table.ticket_id == ticket.id).values(ticket_id=target.id))
     await _move_drafts(connection, ticket, target)
     now = datetime.now(UTC)
@@ -146,7 +146,7 @@ async def split_ticket(
         last_message_at=ticket.last_message_at,
         last_from=ticket.last_from,
     )
-    for table in (Message, InboundEvent, TicketText):
+    for table in (Message, InboundEvent, TicketApproval, TicketText):
         here = (table.ticket_id == ticket.id) & (table.sequence >= from_sequence)
         await connection.execute(update(table).where(here).values(ticket_id=new.id))
     await _move_events(connection, ticket, new, from_sequence)

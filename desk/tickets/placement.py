@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from qwendesk.desk.inbox.repository import ClaimedMessage, conversation_key, is_newest_run
 from qwendesk.desk.interpreter.scripts import is_in_script_of
+from qwendesk.desk.tickets.approval_records import drop_of_conversation
 from qwendesk.desk.tickets.changes import add_event, change_ticket, read_ticket, select_tickets
 from qwendesk.desk.tickets.records import (
     CUSTOMER,
@@ -95,6 +96,7 @@ async def place_message(connection: TenantConnection, claimed: ClaimedMessage, r
         ticket = await read_ticket(connection, found.ticket_id)
         return Placement(ticket, is_repeated=True, is_stopped=found.cancel_requested)
     now = datetime.now(UTC)
+    await drop_of_conversation(connection, claimed.conversation_id, "new_message", CUSTOMER)
     opened = await _open_ticket(connection, claimed, rules, now)
     is_new = opened is None
     ticket = opened or await _add(connection, claimed, now)

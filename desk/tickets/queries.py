@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, case, cast, func, or_, select
 from uuid_utils import uuid7
 
+from qwendesk.desk.tickets.approval_records import WAITING, ApprovalRecord, read_approvals
 from qwendesk.desk.tickets.changes import read_ticket, select_tickets
 from qwendesk.desk.tickets.records import (
     ActorKind,
@@ -27,6 +28,7 @@ from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import (
     MessageTranslation,
     Ticket,
+    TicketApproval,
     TicketEvent,
     TicketNote,
     TicketPresence,
@@ -54,6 +56,8 @@ class TicketFilter:
     operator_id: str | None = None
     """Holder, or the operator it is assigned to."""
     is_unassigned: bool = False
+    needs_approval: bool = False
+    """Whether a call waits for an approval."""
     team: str | None = None
     language: str | None = None
     tag: str | None = None
@@ -111,13 +115,14 @@ class DeskText:
 
 @dataclass(frozen=True, slots=True)
 class TicketThread:
-    """A ticket with its messages, notes, events and the desk's own texts, each the oldest first."""
+    """A ticket with its messages, notes, events, the desk's own texts and approvals, each the oldest first."""
 
     ticket: TicketRecord
     messages: tuple[ThreadMessage, ...]
     notes: tuple[TicketNoteRecord, ...]
     events: tuple[TicketEventRecord, ...]
     texts: tuple[DeskText, ...] = ()
+    approvals: tuple[ApprovalRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +219,7 @@ class TicketQueries:
             told = select(TicketText.id, TicketText.sequence, TicketText.text, TicketText.created_at)
             told = told.where(TicketText.ticket_id == id_).order_by(TicketText.id.desc()).limit(limit)
             texts = (await connection.execute(told)).all()
+            approvals = await read_approvals(connection, TicketApproval.ticket_id == id_)
             ids = [row.id for row in messages]
             translated = select(MessageTranslation).where(MessageTranslation.message_id.in_(ids))
             translations: dict[str, list[TranslationRecord]] = {}
@@ -226,6 +232,7 @@ class TicketQueries:
             tuple(_note(row) for row in notes),
             tuple(_event(row) for row in reversed(events)),
             tuple(DeskText(*row) for row in reversed(texts)),
+            tuple(approvals),
         )
 
     async def events_after(self, at: datetime, seen: Collection[str] = (), limit: int = 500) -> list[TicketEventRecord]:
@@ -309,6 +316,7 @@ def _conditions(filter_: TicketFilter) -> list[ColumnElement[bool]]:
         (filter_.states, Ticket.state.in_(filter_.states)),
         (filter_.operator_id, Ticket.operator_id == filter_.operator_id),
         (filter_.is_unassigned, Ticket.operator_id.is_(None)),
+        (filter_.needs_approval, Ticket.id.in_(select(TicketApproval.ticket_id).where(WAITING))),
         (filter_.team, Ticket.team == filter_.team),
         (filter_.language, Ticket.language == filter_.language),
         (filter_.channel, Conversation.channel == filter_.channel),
@@ -339,13 +347,17 @@ def _contains(word: str) -> ColumnElement[bool]:
 
 
 def _messages(ticket_id: str, limit: int) -> Any:
-    # an answer or an operator's message is delivered for the accepted message with its number
+    # an answer or an operator's message is delivered for the accepted message with its number, or for the one by which
+    # its turn went on after an approval
     delivery = (
         select(OutboundMessage.status)
         .join(InboundEvent, InboundEvent.id == OutboundMessage.inbound_id)
         .where(
             InboundEvent.conversation_id == Message.conversation_id,
-            InboundEvent.sequence == Message.sequence,
+            or_(
+                InboundEvent.sequence == Message.sequence,
+                InboundEvent.payload["answers"].as_integer() == Message.sequence,
+            ),
             Message.role != "user",
         )
         .order_by(OutboundMessage.id.desc())

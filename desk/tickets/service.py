@@ -16,6 +16,7 @@ from qwendesk.desk.handover.texts import handed_back_text, taken_over_text
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import ClaimedMessage
 from qwendesk.desk.operators.names import language_codes
+from qwendesk.desk.tickets.approval_records import drop_unless_bot_answers
 from qwendesk.desk.tickets.assignment import (
     choose_operator,
     holder_at_work,
@@ -113,6 +114,7 @@ class Tickets:
         by_message: ClaimedMessage | None = None,
         team: str | None = None,
         keeps_answer: bool = False,
+        tells: bool = False,
         as_seen: TicketRecord | None = None,
     ) -> TicketRecord:
         """Put a ticket into state ``waiting`` and assign it; one that waits or is held stays as it is.
@@ -124,6 +126,7 @@ class Tickets:
             by_message: the message whose turn hands it over, and tells the customer.
             team: the team that gets it; None: that of the ticket.
             keeps_answer: whether the customer gets that turn's answer, too.
+            tells: whether the customer is told although a rule hands it over.
             as_seen: change it only as it was seen.
         """
         async with self._change(
@@ -135,7 +138,7 @@ class Tickets:
                 await store_unanswered(self._database, connection, by_message)
             if ticket.state in ("waiting", "human"):
                 return ticket
-            is_told = by_message is None and actor.kind in ("operator", "api") and ticket.bot_answers
+            is_told = by_message is None and (tells or actor.kind in ("operator", "api")) and ticket.bot_answers
             team = known_team(team, self._rules.teams) or ticket.team
             now = datetime.now(UTC)
             changes: dict[str, Any] = {
@@ -486,6 +489,7 @@ class Tickets:
             target = await read_ticket(connection, into)
             merged = await merge_tickets(connection, ticket, target, actor)
             stopped = await stop_bot(connection, merged) if "bot" in (ticket.state, target.state) else []
+            await drop_unless_bot_answers(connection, merged.id)
         self._stop_turns(stopped)
         return merged
 
@@ -688,6 +692,8 @@ class Tickets:
                 raise TicketConflict(f"Ticket {before.number} has changed meanwhile; look at it again.")
             yield connection, before
             stopped = await stop_bot(connection, before, spared) if before.bot_answers else []
+            if before.state in ("bot", "snoozed"):
+                await drop_unless_bot_answers(connection, before.id)
         self._stop_turns(stopped)
 
 

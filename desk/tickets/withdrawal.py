@@ -13,7 +13,7 @@ from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, conversation_ke
 from qwendesk.desk.tickets.records import TicketRecord, is_set_aside
 from qwendesk.desk.tickets.sending import told_key
 from qwendesk.memory.conversations.turns import Turns
-from qwendesk.memory.tables.conversations import Message, Turn
+from qwendesk.memory.tables.conversations import Message, PendingTurn, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
 from qwendesk.memory.tables.tickets import Ticket, TicketText
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase
@@ -114,6 +114,8 @@ async def drop_answer(connection: TenantConnection, claimed: ClaimedMessage, rea
     else:
         await connection.execute(delete(Message).where(said))
     turn = (Turn.conversation_id == claimed.conversation_id) & (Turn.sequence == claimed.inbound.sequence)
+    pending = PendingTurn.turn_id.in_(select(Turn.id).where(turn))
+    await connection.execute(delete(PendingTurn).where(pending))
     await connection.execute(update(Turn).where(turn).values(status="stopped", error=reason))
 
 

@@ -144,7 +144,11 @@ class Approvals:
         Raises:
             InputError: no turn of the person waits here, or the decision cannot be carried out.
         """
-        found = await self._memory.pending.find(inbound.conversation, channel=inbound.channel)
+        pending = self._memory.pending
+        if approval.pending:
+            found = await pending.get(approval.pending)
+        else:
+            found = await pending.find(inbound.conversation, channel=inbound.channel)
         if found is None:
             history = self._memory.history
             if not await history.messages(inbound.conversation, channel=inbound.channel, limit=1):
@@ -158,10 +162,10 @@ class Approvals:
         calls = pending_calls(found.calls)
         self._check(calls, approval)
         checkpoint = _read_checkpoint(found.state)
-        if checkpoint.inbound.person != inbound.person:
+        if not approval.pending and checkpoint.inbound.person != inbound.person:
             raise InputError(NOTHING_PENDING)
         stored = await self._memory.turns.context(replace(checkpoint.inbound, sequence=found.sequence))
-        if not await self._memory.pending.claim(found.turn):
+        if not await pending.claim(found.turn, approval.pending):
             raise InputError(NOTHING_PENDING)
         approved = [call for call in calls if approval.approves(call.id)]
         arguments = {call.id: dict(approval.arguments.get(call.id, call.arguments)) for call in approved}

@@ -287,7 +287,8 @@ class TurnRunner:
             text = "\n\n".join(filter(None, (reply.text, problems)))
             return replace(reply, text=text), _finished(inbound, stored, state)
         await self._approvals.suspend(turn, calls)
-        question = "\n\n".join(filter(None, (problems, add(approval_question(state, calls)))))
+        asked = "" if inbound.asks_operators else add(approval_question(state, calls))
+        question = "\n\n".join(filter(None, (problems, asked)))
         collector.add(ApprovalNeeded(calls))
         return write_pending(state, calls, question, stopwatch), None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qwendesk.desk.handover.reasons import IN_WORDS
+from qwendesk.desk.tickets.approval_records import DROPPED_IN_WORDS
 from qwendesk.desk.tickets.records import TicketEventRecord
 
 STATE_LABELS = {
@@ -52,12 +53,29 @@ def _happened(event: TicketEventRecord) -> str:
             return f"handed it over: {reason_words(event.reason)}"
         case "assigned" if not changes.get("operator_id"):
             return "unassigned it"
+        case "approval_needed":
+            return f"stopped before a call that needs an approval: {_tools(changes)}"
+        case "approved" | "declined":
+            edited = f", with another {', '.join(changes['edited'])}" if changes.get("edited") else ""
+            return f"{event.kind} {_tools(changes)}{edited}"
+        case "approval_dropped":
+            return f"ended the wait for an approval of {_tools(changes)}: {approval_words(event.reason)}"
         case "snoozed":
             until = str(changes.get("snoozed_until") or "")[:16].replace("T", " ")
             return f"snoozed it until {until} UTC"
         case "updated":
             return f"set {', '.join(_change(name, value) for name, value in changes.items()) or 'the subject'}"
     return _PLAIN.get(event.kind, kind + number).format(number=number)
+
+
+def _tools(changes: dict[str, Any]) -> str:
+    return ", ".join(changes.get("tools") or ["a tool"])
+
+
+def approval_words(reason: str) -> str:
+    """Return why a call was not made after all, in words."""
+    told = next((words for known, words in DROPPED_IN_WORDS.items() if known == reason), None)
+    return told or reason.replace("_", " ")
 
 
 def _change(name: str, value: Any) -> str:

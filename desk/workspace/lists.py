@@ -10,16 +10,19 @@ from typing import Any, Literal, get_args
 from sqlalchemy import String, and_, cast, func, or_, select
 from uuid_utils import uuid7
 
+from qwendesk.desk.tickets.approval_records import WAITING, read_approvals
 from qwendesk.desk.tickets.queries import PRESENT, TYPING, Colleague, TicketFilter, TicketQueries
 from qwendesk.desk.tickets.records import PRIORITIES, TicketRecord
 from qwendesk.memory.database import upsert
 from qwendesk.memory.tables.conversations import Conversation, Message
 from qwendesk.memory.tables.operators import Operator
-from qwendesk.memory.tables.tickets import Ticket, TicketNote, TicketPresence
+from qwendesk.memory.tables.tickets import Ticket, TicketApproval, TicketNote, TicketPresence
 from qwendesk.memory.tables.workspace import TicketRead
 from qwendesk.memory.tenancy import TenantDatabase, unit_of_work
 
-ViewName = Literal["mine", "unassigned", "waiting", "human", "bot", "snoozed", "mentions", "resolved", "all"]
+ViewName = Literal[
+    "mine", "unassigned", "waiting", "approvals", "human", "bot", "snoozed", "mentions", "resolved", "all"
+]
 VIEW_NAMES: tuple[ViewName, ...] = get_args(ViewName)
 _SNIPPET_CHARS = 160
 
@@ -35,6 +38,8 @@ class ListedTicket:
     """Whether the customer wrote after the operator looked."""
     is_mentioned: bool
     """Whether a note that the operator has not seen mentions them."""
+    approval: str = ""
+    """The tools whose calls wait for an approval; empty: none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ def filter_of(view: ViewName, operator_id: str) -> TicketFilter:
             return TicketFilter(states=("waiting", "human"), operator_id=operator_id)
         case "unassigned":
             return TicketFilter(states=("waiting",), is_unassigned=True)
+        case "approvals":
+            return TicketFilter(needs_approval=True)
         case "mentions":
             return TicketFilter(mentions=operator_id)
         case "all":
@@ -72,7 +79,7 @@ def matches(filter_: TicketFilter, ticket: TicketRecord) -> bool | None:
         and (not filter_.channel or ticket.channel == filter_.channel)
         and PRIORITIES.index(ticket.priority) >= filter_.min_priority
     )
-    return None if fits and (filter_.text or filter_.mentions) else fits
+    return None if fits and (filter_.text or filter_.mentions or filter_.needs_approval) else fits
 
 
 class InboxLists:
@@ -106,6 +113,8 @@ class InboxLists:
         async with self._database.read() as connection:
             times: dict[str, datetime] = {row[0]: row[1] for row in await connection.execute(read)}
             marked = set((await connection.execute(mentioned)).scalars())
+            asked = await read_approvals(connection, WAITING, TicketApproval.ticket_id.in_(ids))
+        waits = {one.ticket_id: ", ".join(dict.fromkeys(call.tool for call in one.undecided)) for one in asked}
         return [
             ListedTicket(
                 ticket,
@@ -114,6 +123,7 @@ class InboxLists:
                 and ticket.is_open
                 and (ticket.id not in times or times[ticket.id] < ticket.last_message_at),
                 ticket.id in marked,
+                waits.get(ticket.id, ""),
             )
             for ticket in tickets
         ]
@@ -142,6 +152,8 @@ class InboxLists:
         grouped = select(Ticket.state, Ticket.operator_id, func.count()).group_by(Ticket.state, Ticket.operator_id)
         async with self._database.read() as connection:
             rows = [tuple(row) for row in await connection.execute(grouped)]
+            waiting = select(func.count(TicketApproval.ticket_id.distinct())).where(WAITING)
+            approvals = (await connection.execute(waiting)).scalar_one()
             unseen: dict[str, int] = {}
             for operator in operators if mentioned is None else mentioned:
                 noted = select(func.count(TicketNote.ticket_id.distinct())).where(
@@ -150,6 +162,7 @@ class InboxLists:
                 unseen[operator] = (await connection.execute(noted)).scalar_one()
         counted: dict[str, dict[ViewName, int]] = {operator: _counts(rows, operator) for operator in operators}
         for operator in operators:
+            counted[operator]["approvals"] = approvals
             if operator in unseen:
                 counted[operator]["mentions"] = unseen[operator]
         return counted

@@ -53,19 +53,32 @@ class PendingTurns:
     async def find(self, conversation: str, *, channel: str) -> StoredPendingTurn | None:
         """Return the pending turn of a conversation, also an expired one; None if its newest turn waits for nothing."""
         key = {"channel": channel, "account": self._account, "key": conversation}
+        return await self._read(_newest_pending(), key)
+
+    @unit_of_work
+    async def get(self, id_: str) -> StoredPendingTurn | None:
+        """Return a pending turn by its id, although other messages may have come since."""
+        return await self._read(_pending_of_id(), {"wanted": id_})
+
+    async def _read(self, statement: Select[Any], values: dict[str, Any]) -> StoredPendingTurn | None:
         async with self._database.read() as connection:
-            row = (await connection.execute(_newest_pending(), key)).one_or_none()
+            row = (await connection.execute(statement, values)).one_or_none()
         return StoredPendingTurn(*row) if row else None
 
     @unit_of_work
-    async def claim(self, turn_id: str) -> bool:
+    async def claim(self, turn_id: str, id_: str | None = None) -> bool:
         """Open a pending turn again and delete its state; False if it was claimed or dropped, or is not the newest.
 
         A claimed turn is not pending any more whatever happens, so that its calls are run at most once.
+
+        Args:
+            turn_id: the turn's id.
+            id_: the pending turn's id, of one that need not be the newest; None: the newest.
         """
         async with self._database.write() as connection:
             is_newest = select(Turn.id).join(Conversation, Conversation.id == Turn.conversation_id).where(*_waits())
-            taken = delete(PendingTurn).where(PendingTurn.turn_id == turn_id, PendingTurn.turn_id.in_(is_newest))
+            meant = PendingTurn.id == id_ if id_ else PendingTurn.turn_id.in_(is_newest)
+            taken = delete(PendingTurn).where(PendingTurn.turn_id == turn_id, meant)
             if not (await connection.execute(taken)).rowcount:
                 return False
             opened = update(Turn).where(Turn.id == turn_id).values(status="running", receipt=None, finished_at=None)
@@ -85,15 +98,19 @@ class PendingTurns:
 
 @cache
 def _newest_pending() -> Select[Any]:
-    of = PendingTurn
-    columns: tuple[Any, ...] = (of.turn_id, Turn.sequence, of.calls, of.state, of.expires_at)
     named = is_conversation(*map(bindparam, ("channel", "account", "key")))
-    return (
-        select(*columns)
-        .join(Turn, Turn.id == of.turn_id)
-        .join(Conversation, Conversation.id == Turn.conversation_id)
-        .where(*named, *_waits())
-    )
+    return _pending().join(Conversation, Conversation.id == Turn.conversation_id).where(*named, *_waits())
+
+
+@cache
+def _pending_of_id() -> Select[Any]:
+    return _pending().where(PendingTurn.id == bindparam("wanted"), Turn.status == "done")
+
+
+def _pending() -> Select[Any]:
+    of = PendingTurn
+    columns: tuple[Any, ...] = (of.id, of.turn_id, Turn.sequence, of.calls, of.state, of.expires_at)
+    return select(*columns).join(Turn, Turn.id == of.turn_id)
 
 
 def _waits() -> tuple[ColumnElement[bool], ...]:

@@ -28,7 +28,7 @@ from qwendesk.memory.tables.documents import KbChunk, KbDocument
 from qwendesk.memory.tables.facts import ConversationSummary, StoredFact, ToolCall
 from qwendesk.memory.tables.inbox import Access, InboundEvent, InboundFile, OutboundMessage
 from qwendesk.memory.tables.reports import KnowledgeDraft, TicketRating
-from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketEvent
+from qwendesk.memory.tables.tickets import MessageTranslation, Ticket, TicketApproval, TicketEvent
 from qwendesk.memory.tables.workspace import ReplyDraft
 from qwendesk.memory.tenancy import TenantConnection
 
@@ -210,6 +210,8 @@ async def _forget_in_other_tickets(connection: TenantConnection, person: str, co
     here = Ticket.conversation_id.in_(conversations), others
     await connection.execute(update(Ticket).where(*here).values(subject=""))
     there = select(Ticket.id).where(*here)
+    # the arguments of a call may be the person's words, and the state that would go on is deleted
+    await connection.execute(delete(TicketApproval).where(TicketApproval.ticket_id.in_(there)))
     # a draft may answer the person
     await connection.execute(delete(ReplyDraft).where(ReplyDraft.ticket_id.in_(there)))
     is_undecided = KnowledgeDraft.status != "approved"  # what a person has approved is a document of the desk

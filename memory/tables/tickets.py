@@ -129,6 +129,41 @@ class TicketText(Base):
     created_at: Mapped[datetime]
 
 
+class TicketApproval(Base):
+    """Calls of risky tools that operators decide on before a turn goes on, and how they have decided."""
+
+    __tablename__ = "ticket_approval"
+    __table_args__ = (
+        UniqueConstraint("pending_id"),
+        CheckConstraint("status IN ('waiting', 'decided', 'done', 'dropped')", name="status"),
+        Index(
+            "ix_ticket_approval_waiting",
+            "ticket_id",
+            sqlite_where=sql("status = 'waiting'"),
+            postgresql_where=sql("status = 'waiting'"),
+        ),
+    )
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    ticket_id: Mapped[TicketId]
+    turn_id: Mapped[str] = mapped_column(Text, ForeignKey("turn.id", ondelete="CASCADE"), index=True)
+    pending_id: Mapped[str]
+    """Id of the row of ``pending_turn`` with the state that goes on; that row is deleted when it does."""
+    sequence: Mapped[int]
+    """Number of the customer's message."""
+    calls: Mapped[list[dict[str, Any]]]
+    """The calls with their arguments and the reasons why they need an approval."""
+    decisions: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
+    """By the id of a call: whether it was approved, by whom, with which other arguments, and whether it was made."""
+    status: Mapped[str] = mapped_column(server_default="waiting")
+    """``decided``: on all calls, and the turn goes on. ``done``: it has gone on. ``dropped``: it will not."""
+    reason: Mapped[str] = mapped_column(server_default="")
+    """Why it was dropped, such as ``new_message`` or ``expired``."""
+    expires_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+
+
 class TicketPresence(Base):
     """An operator who has a ticket open, for the warning that a colleague writes."""
 

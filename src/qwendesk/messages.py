@@ -175,6 +175,8 @@ class Inbound:
     """Whether the answer may name models, settings and operator commands; False for customers."""
     can_approve: bool = False
     """Whether calls of risky tools wait for an approval; False: nobody can be asked, so they are refused."""
+    asks_operators: bool = False
+    """Whether operators are asked for it, so that the answer does not ask the person."""
 
     @property
     def is_empty(self) -> bool:
@@ -280,6 +282,8 @@ class Approval:
     """True: all calls are made; False: none; or the ids of those that are."""
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Arguments that replace those of a call, by the call's id."""
+    pending: str | None = None
+    """Id of the pending turn that operators have decided on; None: the person has, on the conversation's newest."""
 
     def approves(self, call: str) -> bool:
         """Return whether the call of an id is made."""

@@ -35,7 +35,6 @@ from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.reports.drafts import AddDocument
 from qwendesk.desk.runtime import DeskRuntime, WorkerSetup
 from qwendesk.desk.service_times.clocks import ServiceTimesReader
-from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.visitors import Visitors
 from qwendesk.desk.workspace.suggestions import Suggestion
 from qwendesk.errors import ConfigError, EngineUnavailable
@@ -97,21 +96,21 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 def _build_inbox(
-    settings: Settings, memory: Memory, tickets: Tickets, reader: BackgroundReader | None, desk: Desk | None
+    settings: Settings, memory: Memory, runtime: DeskRuntime, reader: BackgroundReader | None, desk: Desk | None
 ) -> Inbox:
     """Return what the operators' inbox works with.
 
     Args:
         settings: all settings.
         memory: the memory.
-        tickets: changes tickets.
+        runtime: changes tickets, and has operators' decisions.
         reader: translates messages for operators; None: this process has no models.
         desk: has the documents for suggested replies; None: this process answers nothing.
     """
     hours = DeskHours(settings.hours)
     times = ServiceTimesReader(memory.scope, settings.service_times, hours)
     search = partial(_quotes, desk.knowledge.base) if desk else None
-    return Inbox.of(memory, tickets, reader, search, times)
+    return Inbox.of(memory, runtime.tickets, runtime.approvals, reader, search, times)
 
 
 async def _quotes(documents: KnowledgeBase, question: str, language: str | None) -> list[Suggestion]:
@@ -259,7 +258,8 @@ class Service:
         commands = build_commands(desk.memory, desk.commands, check_model)
         outlets: dict[str, Outlet] = {name: DeliveryAdapter(channel) for name, channel in self.channels.items()}
         noticed = self._channels_with_text_notice()
-        return build_worker_setup(self.settings, desk.turns.run, commands, outlets, noticed, desk.interpreter)
+        turns = desk.turns
+        return build_worker_setup(self.settings, turns.run, commands, outlets, noticed, desk.interpreter, turns.resume)
 
     async def _start_rooms(self, stack: AsyncExitStack) -> None:
         """Post tickets into the operators' rooms of the channels."""
@@ -310,8 +310,8 @@ class Service:
         stack.push_async_callback(pruning.stop)
         if self._reader:
             stack.push_async_callback(self._reader.aclose)
-        tickets, desk = self.runtime.tickets, self._answering_desk
-        self._inbox = _build_inbox(self.settings, self._memory, tickets, self._reader, desk)
+        desk = self._answering_desk
+        self._inbox = _build_inbox(self.settings, self._memory, self.runtime, self._reader, desk)
         return build_pages(operators, self._overview().pages(), self._inbox).routes()
 
     def _overview(self) -> OverviewPages:

@@ -25,6 +25,7 @@ from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.desk.commands.chat_commands import ChatCommands
 from qwendesk.desk.commands.memory import MemoryCommands
 from qwendesk.desk.commands.rating import RatingCommands
+from qwendesk.desk.decided_turns import ResumeTurn
 from qwendesk.desk.delivery.deliver import Outlet, RunTurn
 from qwendesk.desk.delivery.outbox import OutboxRepository
 from qwendesk.desk.direct_access import DirectAccess
@@ -254,9 +255,7 @@ async def open_desk(
             Toolbox(offered, risky_names=settings.risky_tools, dry_run=settings.dry_run_tools)
         )
         if toolbox.dry_names:
-            log.warning(
-                "Dry run (dry_run_tools): %s only tell what they would do.", ", ".join(sorted(toolbox.dry_names))
-            )
+            log.warning("Dry run (dry_run_tools): not run, only told: %s.", ", ".join(sorted(toolbox.dry_names)))
         await memory.pending.drop_expired()
         sandbox = PythonSandbox()
         stack.push_async_callback(sandbox.aclose)
@@ -333,6 +332,7 @@ def build_worker_setup(
     outlets: Mapping[str, Outlet],
     noticed: Iterable[str] = (),
     interpreter: Interpreter | None = None,
+    resume_turn: ResumeTurn | None = None,
 ) -> WorkerSetup:
     """Return the setup of a worker.
 
@@ -343,6 +343,7 @@ def build_worker_setup(
         outlets: where answers are delivered, by the channel's name.
         noticed: the channels on which the first answer carries the machine notice.
         interpreter: translates operators' messages for customers; None: they are sent as they were written.
+        resume_turn: goes on with a turn on whose risky calls operators have decided; None: they are not asked.
     """
     unrated = frozenset(name for name in outlets if not asks_for_feedback(name, settings))
     notices = MachineNotices({name: machine_notice(name, settings) for name in noticed})
@@ -362,6 +363,7 @@ def build_worker_setup(
         notices=notices,
         handover=settings.handover,
         outgoing_text=outgoing_text if interpreter else None,
+        resume_turn=resume_turn,
     )
 
 

@@ -17,6 +17,7 @@ from qwendesk.memory.tables.tickets import Ticket
 from tests.databases import put_migrated
 from tests.desk.parts import TestOutlet, running
 from tests.desk.tickets.operators import add_operator
+from tests.desk.tickets.test_approvals import REFUND, Shop
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +129,39 @@ def test_the_report_counts_in_opening_hours(own_home: Path) -> None:
     assert minutes() == pytest.approx(3 * 24 * 60, abs=10)
     (own_home / "qwendesk.toml").write_text('[hours]\nzone = "UTC"\nweek = "closed"\n')
     assert minutes() == 0
+
+
+def test_what_waits_for_an_approval_is_listed_and_decided_on(own_home: Path) -> None:
+    shop = Shop()
+
+    async def answer(script: list[str]) -> list[str]:
+        outlet = TestOutlet()
+        async with running(own_home, script, outlet=outlet, tools=shop.tools) as desk:
+            if len(script) > 1:
+                for conversation in ("a", "b"):
+                    await desk.say("Please refund order 4711.", conversation)
+            await desk.settle()
+        return outlet.texts
+
+    assert told("approvals") == [] and "No call waits" in run("approvals").stderr
+    asyncio.run(answer([REFUND, REFUND]))
+    first, second = told("approvals")
+    assert (first["ticket"], second["ticket"], first["status"]) == (3, 4, "waiting")
+    (call,) = first["calls"]
+    assert (call["tool"], call["arguments"], call["decision"]) == ("refund", {"order": "4711", "amount": 50}, None)
+    shown = run("approvals").stdout
+    assert f"#3 waiting: refund(order='4711', amount=50)  [{call['id']}]" in shown and "does not stand" in shown
+    assert run("approve", "3").exit_code == 2, "an operator is needed"
+    wrong = run("approve", "3", "--as", "ada", "--set", "amont=40")
+    assert wrong.exit_code == 1 and "no argument 'amont'" in wrong.stderr
+    assert run("approve", "3", "--as", "ada", "--set", "amount").exit_code == 2
+    approved = run("approve", "3", "--as", "ada", "--call", call["id"], "--set", "amount=40").stdout
+    assert "#3 approved by Ada: refund(order='4711', amount=40)" in approved
+    late = run("decline", "3", "--as", "bo")
+    assert late.exit_code == 1 and "Ada has approved refund of ticket 3 already" in late.stderr
+    assert "#4 declined by Bo" in run("decline", "4", "--as", "bo").stdout
+    texts = asyncio.run(answer(["It is refunded."]))
+    assert shop.refunds == [("4711", 40)] and len(texts) == 2 and "It is refunded." in texts
+    assert told("approvals") == []
+    assert told("show", "3")[0]["approvals"][0]["calls"][0]["decision"]["outcome"] == "done"
+    assert "#3 approved by Ada, done: refund(" in run("show", "3").stdout

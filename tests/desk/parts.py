@@ -121,6 +121,7 @@ async def running(
     notices: MachineNotices | None = None,
     explain: Explain | None = None,
     translates: bool = False,
+    tools: Iterable[Any] = (),
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a whole desk in this process."""
@@ -130,7 +131,7 @@ async def running(
     if not made.database_url:
         put_migrated(made.data_dir / "qwendesk.db")
     outlet = outlet or TestOutlet()
-    async with Desk(made, engines={"scripted": engine}) as desk:
+    async with Desk(made, engines={"scripted": engine}, tools=tools) as desk:
         commands = build_commands(desk.memory, desk.commands, _any_model)
         if explain:
             commands = ChatCommands(InboxRepository(desk.memory.scope), explain, _any_model)
@@ -141,6 +142,7 @@ async def running(
                 commands,
                 {"test": outlet},
                 interpreter=desk.interpreter if translates else None,
+                resume_turn=desk.turns.resume,
             ),
             retry_schedule=schedule or RetrySchedule(first_pause=0.05),
             unrated_channels=unrated_channels,

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from qwendesk.desk.interpreter.translator import parse_language
+from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.tickets.records import Actor, TicketConflict, TicketGone, TicketRecord
 from qwendesk.desk.workspace.snoozing import SNOOZE_PRESETS, until, written_time
 from qwendesk.errors import InputError, no_such
@@ -41,7 +42,13 @@ _SAID = {
     "merge": "Merged.",
     "split": "This is the new ticket.",
     "macro": "Done.",
+    "decide": "Decided: the bot goes on, and the customer gets the answer.",
 }
+_AUDITED = ("decide",)
+"""Actions that add their entry to the audit log themselves."""
+_DECISIONS = ("approve", "decline")
+_ARGUMENT = "arg:"
+"""Beginning of the names of fields with the arguments of a call."""
 
 
 class ActionPages:
@@ -64,12 +71,13 @@ class ActionPages:
         action, form = request.path_params["action"], await request.form()
         ticket = await self._inbox.ticket(request)
         try:
-            changed = await change(self._inbox, action, ticket, actor_of(request), form)
+            changed = await change(self._inbox, action, ticket, actor_of(request), form, request.actor)
         except TicketConflict as conflict:
             return self._conflict(request, ticket, action, conflict)
         except TicketGone:
             raise HTTPException(404, gone(ticket.number)) from None
-        await audit(request, action, ticket, **({"to": changed.number} if changed.id != ticket.id else {}))
+        if action not in _AUDITED:
+            await audit(request, action, ticket, **({"to": changed.number} if changed.id != ticket.id else {}))
         said = _SAID.get(action, "")
         if request.is_htmx and changed.id == ticket.id and action != "macro":
             return await self._ticket_pages.live(request, changed, said)
@@ -93,6 +101,7 @@ class _Doing:
     ticket: TicketRecord
     actor: Actor
     form: FormData
+    by: AuditActor | None = None
 
     def text(self, name: str) -> str:
         return form_text(self.form, name)
@@ -137,6 +146,20 @@ class _Doing:
         first, subject = number_of(self.form, "sequence"), self.text("subject")[:200]
         return await self.inbox.tickets.split(self.ticket.id, self.actor, first, subject)
 
+    async def decide(self) -> TicketRecord:
+        decision = self.text("decision")
+        if decision not in _DECISIONS:
+            raise InputError(no_such("There is no decision", decision, _DECISIONS))
+        changed = {
+            key.removeprefix(_ARGUMENT): value.replace("\r\n", "\n")
+            for key in self.form
+            if key.startswith(_ARGUMENT) and _lines(value := self.text(key)) != _lines(self.text(f"was:{key}"))
+        }
+        await self.inbox.approvals.decide(
+            self.ticket.id, self.actor, self.text("call") or None, decision == "approve", changed, by=self.by
+        )
+        return await self.inbox.queries.get(self.ticket.id)
+
     async def macro(self) -> TicketRecord:
         macro = await self.inbox.macros.get(self.text("macro"))
         changed = await self.inbox.macros.run(macro, self.ticket, self.actor, self.text("zone"), key=self.text("key"))
@@ -157,6 +180,7 @@ _ACTIONS: dict[str, Callable[[_Doing], Awaitable[TicketRecord]]] = {
     "merge": _Doing.merge,
     "split": _Doing.split,
     "macro": _Doing.macro,
+    "decide": _Doing.decide,
 }
 
 
@@ -164,7 +188,9 @@ _OF_HOLDER = ("hand_back", "assign", "resolve", "snooze", "merge", "split")
 """Actions that take a ticket from its holder, or end what the holder does."""
 
 
-async def change(inbox: Inbox, action: str, ticket: TicketRecord, actor: Actor, form: FormData) -> TicketRecord:
+async def change(
+    inbox: Inbox, action: str, ticket: TicketRecord, actor: Actor, form: FormData, by: AuditActor | None = None
+) -> TicketRecord:
     """Change a ticket and return the one that is shown afterwards.
 
     Args:
@@ -173,6 +199,7 @@ async def change(inbox: Inbox, action: str, ticket: TicketRecord, actor: Actor, 
         ticket: the ticket.
         actor: the operator.
         form: the values of the form.
+        by: who stands in the audit log, where the action adds the entry itself.
 
     Raises:
         TicketError: the change is not possible.
@@ -183,7 +210,7 @@ async def change(inbox: Inbox, action: str, ticket: TicketRecord, actor: Actor, 
         raise HTTPException(404, "There is no such action.")
     if action in _OF_HOLDER and "holder" in form:
         _require_holder_as_shown(ticket, actor, form_text(form, "holder"))
-    return await _ACTIONS[action](_Doing(inbox, ticket, actor, form))
+    return await _ACTIONS[action](_Doing(inbox, ticket, actor, form, by))
 
 
 def _require_holder_as_shown(ticket: TicketRecord, actor: Actor, shown: str) -> None:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.interpreter.reading import BackgroundReader
 from qwendesk.desk.service_times.clocks import ServiceTimes, ServiceTimesReader
+from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import Actor, TicketError, TicketGone, TicketRecord
 from qwendesk.desk.tickets.service import Tickets
@@ -49,6 +50,7 @@ class Inbox:
     bulk: BulkChanges
     details: MessageDetails
     suggestions: ReplySuggestions
+    approvals: TicketApprovals
     canned: CannedAnswers
     service_times: ServiceTimesReader | None = None
     """Tells how much time is left; None: nothing is promised."""
@@ -60,6 +62,7 @@ class Inbox:
         cls,
         memory: Memory,
         tickets: Tickets,
+        approvals: TicketApprovals,
         reader: BackgroundReader | None = None,
         search: SearchDocuments | None = None,
         service_times: ServiceTimesReader | None = None,
@@ -69,6 +72,7 @@ class Inbox:
         Args:
             memory: the memory.
             tickets: changes tickets.
+            approvals: operators' decisions on risky calls.
             reader: translates messages for operators; None: only stored translations are shown.
             search: searches the documents for suggested replies; None: there are none in this process.
             service_times: tells how much time is left; None: nothing is promised.
@@ -86,6 +90,7 @@ class Inbox:
             BulkChanges(database, tickets),
             MessageDetails(database),
             ReplySuggestions(database, search),
+            approvals,
             CannedAnswers(database),
             service_times,
             reader,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,17 +10,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qwendesk.desk.operators.accounts import OperatorRecord
+from qwendesk.desk.tickets.approval_records import ApprovalRecord
 from qwendesk.desk.tickets.queries import DeskText, ThreadMessage, TicketThread, TranslationRecord
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketNoteRecord
-from qwendesk.desk.workspace.event_words import IN_THREAD, STATE_LABELS, event_words, reason_words
+from qwendesk.desk.workspace.event_words import IN_THREAD, STATE_LABELS, approval_words, event_words, reason_words
 from qwendesk.desk.workspace.lists import ViewName
 from qwendesk.desk.workspace.snoozing import PRESET_LABELS
+from qwendesk.messages import PendingCall
 from qwendesk.routing.signals.language import english_name
 
 VIEW_LABELS: dict[ViewName, str] = {
     "mine": "Mine",
     "unassigned": "Unassigned",
     "waiting": "Waiting",
+    "approvals": "Approvals",
     "human": "With operators",
     "bot": "With the bot",
     "snoozed": "Snoozed",
@@ -105,6 +109,22 @@ class Presenter:
     def reason(self, code: str | None) -> str:
         """Return why a ticket was handed over."""
         return reason_words(code)
+
+    def argument(self, value: Any) -> str:
+        """Return the value of an argument as it is shown and edited: a text as it is, anything else as JSON."""
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+    def ended(self, approval: ApprovalRecord, call: PendingCall) -> str:
+        """Return what became of a call that waited for an approval."""
+        decision = approval.decisions.get(call.id)
+        if decision is None:
+            return f"not decided: {approval_words(approval.reason)}"
+        did = f"{'approved' if decision.approved else 'declined'} by {decision.operator or 'a colleague'}"
+        if not decision.approved:
+            return did
+        if approval.status == "decided":
+            return f"{did}, not made yet"
+        return f"{did}, {decision.outcome or approval_words(approval.reason) or 'outcome unknown'}"
 
     def text(self, message: ThreadMessage) -> ShownText:
         """Return the text that the operator reads of a message, and the other language's one click away."""

@@ -112,7 +112,7 @@ class StreamPages:
         ticket = row.ticket
         return {
             "number": ticket.number,
-            "matches": matches(filter_, ticket),
+            "matches": bool(row.approval) if filter_.needs_approval else matches(filter_, ticket),
             "html": await self._html(request, row, due),
             "notice": _notice(change, request.operator.id),
         }
@@ -120,7 +120,7 @@ class StreamPages:
     async def _html(self, request: PageRequest, row: ListedTicket, due: Mapping[str, ServiceTimes]) -> str:
         ticket = row.ticket
         of_ticket = (ticket.id, ticket.version, ticket.last_message_at, ticket.last_from, ticket.operator_name)
-        key = (*of_ticket, row.snippet, row.is_unread, row.is_mentioned, repr(due.get(ticket.id)))
+        key = (*of_ticket, row.snippet, row.is_unread, row.is_mentioned, row.approval, repr(due.get(ticket.id)))
         async with self._rendering:
             html = self._rows.get(key)
             if html is None:
@@ -140,6 +140,8 @@ def _notice(change: TicketChange, operator_id: str) -> str:
             return "mentions you"
         if event.kind in ("assigned", "handed_over") and ticket.operator_id == operator_id:
             return "is assigned to you"
+        if event.kind == "approval_needed":
+            return "waits for an approval"
         if event.kind == "handed_over" and ticket.operator_id is None:
             return "waits for somebody"
         if event.kind == "not_delivered" and ticket.operator_id == operator_id:

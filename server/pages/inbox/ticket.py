@@ -124,6 +124,7 @@ class TicketPages:
             "teams": sorted({*(team for one in accounts for team in one.teams), ticket.team or ""} - {""}),
             "colleagues": others(present.get(ticket.id, ()), request.operator.id),
             "related": related,
+            "approvals": thread.approvals,
             "verified": await self._inbox.details.verified_customer(ticket.conversation_id),
             "same_chat": [one for one in related if one.conversation_id == ticket.conversation_id],
             "facts": facts,

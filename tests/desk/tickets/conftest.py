@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,30 @@ from sqlalchemy import Connection, update
 
 from qwendesk.desk.inbox.acceptance import InboxAcceptance
 from qwendesk.desk.inbox.repository import ClaimedMessage, InboxRepository
+from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.placement import Placement
 from qwendesk.desk.tickets.queries import TicketQueries
-from qwendesk.desk.tickets.records import Actor, TicketRules
+from qwendesk.desk.tickets.records import Actor, TicketRecord, TicketRules
 from qwendesk.desk.tickets.service import Tickets
+from qwendesk.desk.tickets.waiting_turns import WaitingTurns
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.tables.tickets import Ticket
-from qwendesk.messages import Inbound
+from qwendesk.messages import Inbound, Reply
 from tests import postgres_server
 from tests.databases import put_migrated
 from tests.desk.parts import Running, running
 from tests.desk.tickets.operators import add_operator
+from tests.memory.talk import RECEIPT
 
+CALLS = (
+    {
+        "id": "r1",
+        "tool": "refund",
+        "arguments": {"order": "4711", "amount": 50},
+        "reason": "the tool is risky; amount = 50 does not stand in the message but in a document",
+    },
+)
 Desks = Callable[..., AbstractAsyncContextManager[Running]]
 
 
@@ -68,6 +80,26 @@ class Counter:
             await self.memory.turns.begin(claimed.inbound)
         await InboxRepository(self.memory.scope).complete(claimed.id, claimed.run, "done")
         return placement
+
+    @property
+    def approvals(self) -> TicketApprovals:
+        return TicketApprovals(
+            self.memory.scope, lambda _, id_, __, sequence: self.queued.append((id_, sequence)), self.tickets
+        )
+
+    async def ask_approval(
+        self, text: str, conversation: str = "c1", calls: Sequence[dict[str, Any]] = CALLS, **more: Any
+    ) -> TicketRecord:
+        """Accept a message whose turn stops before risky calls, and let it wait on its ticket."""
+        claimed = await self.accept(text, conversation, **more)
+        placement = await self.flow.place(claimed)
+        assert placement
+        turn = await self.memory.turns.begin(claimed.inbound)
+        await self.memory.pending.add(turn, calls, b"state", datetime.now(UTC) + timedelta(hours=24))
+        await self.memory.turns.finish(turn, Reply("", conversation, replace(RECEIPT, waits_for=("refund",))))
+        assert await WaitingTurns(self.memory.scope).ask(claimed)
+        await InboxRepository(self.memory.scope).complete(claimed.id, claimed.run, "done")
+        return placement.ticket
 
     async def set(self, ticket: str, **values: Any) -> None:
         """Set columns of a ticket, such as times in the past."""

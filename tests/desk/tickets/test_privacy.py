@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 from uuid_utils import uuid7
 
+from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.tickets.queries import TicketFilter, TicketQueries
 from qwendesk.desk.tickets.records import CUSTOMER, TicketGone
 from qwendesk.desk.tickets.service import Tickets
@@ -181,3 +182,40 @@ async def test_open_tickets_are_kept_whatever_their_age(counter: Counter, state:
     await counter.set(ticket.id, updated_at=old, last_message_at=old)
     await purge(counter.memory.scope, datetime.now(UTC) - timedelta(days=30))
     assert (await counter.queries.get(ticket.id)).state == state
+
+
+def asked(**arguments: str) -> tuple[dict[str, object], ...]:
+    return ({"id": "r1", "tool": "refund", "arguments": arguments, "reason": f"it is {SECRET}"},)
+
+
+async def test_what_waits_for_an_approval_is_exported_and_forgotten(counter: Counter) -> None:
+    ticket = await counter.ask_approval(f"refund {SECRET}", calls=asked(order=SECRET), person="ann")
+    await counter.approvals.decide(ticket.id, await counter.operator("ada"), None, True)
+    person = await person_of(counter, "ann")
+    exported = await counter.memory.people.export(person)
+    assert exported["ticket_approval"][0]["calls"][0]["arguments"] == {"order": SECRET}
+    json.dumps(exported)
+    await counter.memory.people.forget(person)
+    assert SECRET not in await everything(counter.memory) and await counter.approvals.waiting() == []
+    with pytest.raises(TicketGone):
+        await counter.approvals.decide(ticket.id, await counter.operator("bo"), None, True)
+
+
+async def test_a_forgotten_member_of_a_group_leaves_no_call_in_the_ticket_of_another(counter: Counter) -> None:
+    await counter.write(f"my number is {SECRET}", "group", person="bob", group=True)
+    ticket = await counter.ask_approval("refund it", "group", asked(phone=SECRET), person="ann", group=True)
+    await counter.memory.people.forget(await person_of(counter, "bob"))
+    assert SECRET not in await everything(counter.memory)
+    assert ticket.person_id is None or await counter.approvals.waiting() == []
+
+
+async def test_another_tenant_reaches_no_approval(counter: Counter) -> None:
+    ticket = await counter.ask_approval("refund it")
+    other = counter.memory.of_tenant("other")
+    await other.open()
+    theirs = TicketApprovals(other.scope, lambda *row: None, Tickets(other.scope, lambda *row: None))
+    assert await theirs.waiting() == []
+    with pytest.raises(TicketGone):
+        await theirs.decide(ticket.id, await counter.operator("ada"), None, True)
+    await theirs.expire(datetime.now(UTC) + timedelta(days=9))
+    assert len(await counter.approvals.waiting()) == 1

@@ -24,7 +24,7 @@ def operators(counter: Counter) -> Operators:
 
 @pytest.fixture
 async def inbox(counter: Counter) -> AsyncIterator[Inbox]:
-    made = Inbox.of(counter.memory, counter.tickets)
+    made = Inbox.of(counter.memory, counter.tickets, counter.approvals)
     yield made
     await made.feed.aclose()
 

@@ -36,7 +36,9 @@ async def account(inbox: Inbox, name: str) -> Actor:
 
 async def test_each_view_shows_its_tickets_and_their_number(counter: Counter, inbox: Inbox, log_in: LogIn) -> None:
     ann, bo = await log_in("ann"), await log_in("bo")
-    ids = {name: (await counter.write(f"about {name}", name)).ticket for name in VIEW_NAMES}
+    others = [name for name in VIEW_NAMES if name != "approvals"]
+    ids = {name: (await counter.write(f"about {name}", name)).ticket for name in others}
+    ids["approvals"] = await counter.ask_approval("about approvals", "approvals")
     me, colleague = await account(inbox, "ann"), await account(inbox, "bo")
     tickets = counter.tickets
     for name in ("mine", "human", "waiting", "unassigned", "resolved"):
@@ -54,7 +56,8 @@ async def test_each_view_shows_its_tickets_and_their_number(counter: Counter, in
         "unassigned": ["unassigned"],
         "waiting": ["waiting", "unassigned"],
         "human": ["mine", "human"],
-        "bot": ["bot", "mentions", "all"],
+        "approvals": ["approvals"],
+        "bot": ["bot", "mentions", "all", "approvals"],
         "snoozed": ["snoozed"],
         "mentions": ["mentions"],
         "resolved": ["resolved"],
@@ -63,6 +66,7 @@ async def test_each_view_shows_its_tickets_and_their_number(counter: Counter, in
     for name in VIEW_NAMES:
         assert set(numbers(shown[name].text)) == {ids[one].number for one in expected[name]}, name
         assert count(shown["all"].text, name) == len(expected[name]), name
+    assert "approve: <bdi>refund</bdi>" in shown["approvals"].text
     assert "@ mentions you" in shown["mentions"].text
     await ann.get(f"/desk/tickets/{ids['mentions'].number}")
     assert count((await ann.get("/desk/tickets")).text, "mentions") == 0

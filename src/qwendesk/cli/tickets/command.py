@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwendesk.cli.run import run_command
-from qwendesk.cli.tickets import reporting
+from qwendesk.cli.tickets import approvals, reporting
 from qwendesk.cli.tickets.opened import opened
 from qwendesk.cli.tickets.output import print_thread, print_ticket, print_tickets
 from qwendesk.desk.workspace.snoozing import time_or_duration
@@ -27,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+approvals.register(app)
 reporting.register(app)
 
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="The ticket's number.")]

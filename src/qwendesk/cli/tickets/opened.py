@@ -11,6 +11,7 @@ from qwendesk.cli.memory import opened as opened_memory
 
 if TYPE_CHECKING:
     from qwendesk.desk.operators.operators import Operators
+    from qwendesk.desk.tickets.approvals import TicketApprovals
     from qwendesk.desk.tickets.queries import TicketQueries
     from qwendesk.desk.tickets.records import Actor
     from qwendesk.desk.tickets.service import Tickets
@@ -21,6 +22,7 @@ class TicketDesk:
     """What commands about tickets use."""
 
     tickets: Tickets
+    approvals: TicketApprovals
     queries: TicketQueries
     operators: Operators
 
@@ -63,6 +65,7 @@ async def opened() -> AsyncIterator[TicketDesk]:
         runtime = DeskRuntime(memory.scope, settings.database, ticket_rules=ticket_rules(settings))
         await runtime.start()
         try:
-            yield TicketDesk(runtime.tickets, runtime.ticket_queries, Operators(memory.scope, settings.operators))
+            operators = Operators(memory.scope, settings.operators)
+            yield TicketDesk(runtime.tickets, runtime.approvals, runtime.ticket_queries, operators)
         finally:
             await runtime.stop(0.0)

@@ -13,6 +13,7 @@ import typer
 from qwendesk.printable import many_lines, one_line
 
 if TYPE_CHECKING:
+    from qwendesk.desk.tickets.approval_records import ApprovalRecord
     from qwendesk.desk.tickets.queries import ThreadMessage, TicketThread
     from qwendesk.desk.tickets.records import TicketRecord
 
@@ -50,7 +51,9 @@ def print_thread(thread: TicketThread, *, as_json: bool) -> None:
         notes = [_json(asdict(note)) for note in thread.notes]
         events = [_json(asdict(event)) for event in thread.events]
         texts = [_json(asdict(text)) for text in thread.texts]
-        _print_json({**_plain(thread.ticket), "messages": messages, "notes": notes, "events": events, "texts": texts})
+        approvals = [_plain_approval(one) for one in thread.approvals]
+        more = {"messages": messages, "notes": notes, "events": events, "texts": texts, "approvals": approvals}
+        _print_json({**_plain(thread.ticket), **more})
         return
     ticket = thread.ticket
     print_ticket(ticket, as_json=False)
@@ -64,6 +67,27 @@ def print_thread(thread: TicketThread, *, as_json: bool) -> None:
         lines.append((event.at, f"- {event.kind} by {who}{reason}"))
     for at, line in sorted(lines, key=lambda one: one[0]):
         typer.echo(f"{_local(at)}  {many_lines(line)}")
+    for approval in thread.approvals:
+        print_approval(ticket, approval, as_json=False)
+
+
+def print_approval(ticket: TicketRecord, approval: ApprovalRecord, *, as_json: bool) -> None:
+    """Print calls that wait for an approval or did, with what was decided on each."""
+    if as_json:
+        _print_json({"ticket": ticket.number, "customer": ticket.customer, **_plain_approval(approval)})
+        return
+    for call in approval.calls:
+        decision = approval.decisions.get(call.id)
+        arguments = ", ".join(f"{name}={value!r}" for name, value in approval.arguments(call).items())
+        status = "declined" if decision and not decision.approved else "approved" if decision else approval.status
+        by = f" by {one_line(decision.operator)}" if decision else ""
+        why = f" ({approval.reason.replace('_', ' ')})" if approval.reason else ""
+        ended = f", {decision.outcome}" if decision and decision.outcome else ""
+        typer.echo(f"#{ticket.number} {status}{by}{ended}{why}: {one_line(f'{call.tool}({arguments})')}  [{call.id}]")
+        if approval.status == "waiting" and decision is None:
+            for reason in call.reason.split("; "):
+                typer.echo(f"    {one_line(reason)}")
+            typer.echo(f"    until {_local(approval.expires_at)}; customer: {one_line(ticket.customer)}")
 
 
 def _message_line(message: ThreadMessage) -> str:
@@ -76,6 +100,13 @@ def _message_line(message: ThreadMessage) -> str:
 def _plain(ticket: TicketRecord) -> dict[str, Any]:
     values = {name: getattr(ticket, name) for name in ticket.__slots__ if name not in ("delivery", "signals")}
     return _json({**values, "customer": ticket.customer})
+
+
+def _plain_approval(approval: ApprovalRecord) -> dict[str, Any]:
+    values = {
+        name: getattr(approval, name) for name in ("id", "sequence", "status", "reason", "created_at", "expires_at")
+    }
+    return _json({**values, "calls": approval.plain()})
 
 
 def _plain_message(message: ThreadMessage) -> dict[str, Any]:

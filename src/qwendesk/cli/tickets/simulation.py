@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,10 +12,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.tools import BaseTool, StructuredTool
+from pydantic import create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import select, update
 
+from qwendesk.agents.checks.call_schema import shown_call
 from qwendesk.app import Desk
 from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest
 from qwendesk.desk.operators.accounts import OperatorAccounts
@@ -22,19 +26,21 @@ from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.tickets.records import Actor, TicketRecord
 from qwendesk.desk.translations import say
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.errors import EngineUnavailable, QwendeskError
-from qwendesk.memory.tables.conversations import Message
+from qwendesk.errors import EngineUnavailable, QwendeskError, ToolError
+from qwendesk.memory.tables.conversations import Message, PendingTurn
 from qwendesk.memory.tables.reports import TicketRating
-from qwendesk.memory.tables.tickets import Ticket, TicketEvent
+from qwendesk.memory.tables.tickets import Ticket, TicketApproval, TicketEvent
 from qwendesk.memory.tables.types import UtcDateTime
 from qwendesk.memory.tenancy import TenantDatabase
-from qwendesk.messages import Author, Inbound, Outbound
+from qwendesk.messages import Author, Inbound, Outbound, PendingCall
 from qwendesk.service import Service
 from qwendesk.settings import Settings, load_settings
-from qwendesk.testing.ticket_scenario import Expectation, ScriptedAnswer, TicketScenario, TicketStep
+from qwendesk.testing.ticket_scenario import Expectation, MockTool, ScriptedAnswer, TicketScenario, TicketStep
+from qwendesk.tools.base import MOCK, RISKY
 from qwendesk.wiring import build_timed_rules
 
 CHANNEL = "scenario"
+_KINDS: dict[str, Any] = {"text": str, "number": int | float, "truth": bool}
 _SETTLE_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 Show = Callable[[str, str], None]
@@ -109,16 +115,37 @@ class ScriptedModel:
 
     async def __call__(self, messages: list[BaseMessage]) -> str:
         """Return the answer to the newest message."""
-        text = str(messages[-1].content)
+        newest, text = messages[-1], messages[-1].text.casefold()
         self.asked += 1
-        found = next((one for one in self.answers if one.when.casefold() in text.casefold()), None)
+        tool = (newest.name or "") if isinstance(newest, ToolMessage) else ""
+        fitting = [one for one in self.answers if one.after == tool and one.when.casefold() in text]
+        found = next(iter(fitting), None)
         if found is None:
             return f"OK {self.asked}."
         if found.waits:
             await self.released.wait()
         if found.fails:
             raise EngineUnavailable("The scripted model is away.")
-        return found.say
+        calls = [json.dumps({"name": name, "arguments": given}) for name, given in found.calls.items()]
+        return found.say + "".join(f"<tool_call>{call}</tool_call>" for call in calls)
+
+
+def mock_tool(mock: MockTool, called: list[str]) -> BaseTool:
+    """Return a tool without an effect; its calls are added to a list."""
+
+    async def run(**given: Any) -> str:
+        called.append(shown_call(mock.name, given))
+        if mock.fails is not None:
+            raise ToolError(mock.fails)
+        return mock.returns or ""
+
+    fields: dict[str, Any] = {name: (_KINDS[kind], ...) for name, kind in mock.arguments.items()}
+    made = StructuredTool.from_function(
+        coroutine=run, name=mock.name, description=mock.description, args_schema=create_model(mock.name, **fields)
+    )
+    is_played = mock.returns is not None or mock.fails is not None
+    made.metadata = {RISKY: mock.risky, MOCK: is_played}
+    return made
 
 
 async def play_scenario(scenario: TicketScenario, folder: Path, show: Show = lambda who, what: None) -> list[str]:
@@ -137,7 +164,11 @@ async def play_scenario(scenario: TicketScenario, folder: Path, show: Show = lam
 
 @asynccontextmanager
 async def _playing(scenario: TicketScenario, folder: Path, show: Show) -> AsyncIterator[_Player]:
-    values = {"channels": {CHANNEL: {"access": "open", "machine_notice": "false"}}, **scenario.settings}
+    values = {
+        "dry_run_tools": True,
+        "channels": {CHANNEL: {"access": "open", "machine_notice": "false"}},
+        **scenario.settings,
+    }
     if scenario.closed_today:
         today = datetime.now(UTC).date()
         days = [str(today + timedelta(days=number)) for number in (-1, 0, 1)]
@@ -150,10 +181,11 @@ async def _playing(scenario: TicketScenario, folder: Path, show: Show) -> AsyncI
     else:
         database = f"sqlite+aiosqlite:///{folder}/desk.db"
         settings = load_settings(database_url=database, host="127.0.0.1", port=0, **values)
-    channel = ScenarioChannel()
-    async with Service(settings, channels={CHANNEL: channel}, desk=Desk(settings, engines=engines)) as service:
+    channel, called = ScenarioChannel(), list[str]()
+    desk = Desk(settings, engines=engines, tools=[mock_tool(one, called) for one in scenario.tools])
+    async with Service(settings, channels={CHANNEL: channel}, desk=desk) as service:
         await channel.is_started.wait()
-        player = _Player(scenario, service, channel, model, show)
+        player = _Player(scenario, service, channel, model, show, called)
         await player.add_operators()
         try:
             yield player
@@ -168,6 +200,8 @@ class _Player:
     channel: ScenarioChannel
     model: ScriptedModel
     show: Show
+    called: list[str]
+    """The calls of the scenario's tools."""
     failures: list[str] = field(default_factory=list)
     refused: str = ""
     _operators: dict[str, Actor] = field(default_factory=dict)
@@ -225,6 +259,7 @@ class _Player:
             self.show("time", f"{step.wait} later")
             settings, runtime = self.service.settings, self.service.runtime
             await _let_time_pass(runtime.database, step.wait)
+            await runtime.approvals.expire()
             await build_timed_rules(settings, runtime.database, runtime.tickets).once()
             if settings.tickets.ask_rating:
                 await runtime.satisfaction.ask_due()
@@ -286,6 +321,8 @@ class _Player:
             "reopen": lambda: tickets.reopen(ticket.id, operator),
             "wake": lambda: tickets.wake(ticket.id, operator),
             "unassign": lambda: tickets.assign(ticket.id, operator, None),
+            "approve": lambda: self._decide(step, ticket, operator, approve=True),
+            "decline": lambda: self._decide(step, ticket, operator, approve=False),
         }
         if step.does:
             yield does[step.does]()
@@ -301,6 +338,16 @@ class _Player:
             yield tickets.split(ticket.id, operator, step.splits_from)
         if step.merges_into is not None:
             yield self._merge(ticket, step.merges_into, operator)
+
+    async def _decide(self, step: TicketStep, ticket: TicketRecord, operator: Actor, *, approve: bool) -> None:
+        waiting = await self._waiting(ticket)
+        call = next((call.id for call in waiting if call.tool == step.call), step.call)
+        await self.service.runtime.approvals.decide(ticket.id, operator, call, approve, step.sets)
+
+    async def _waiting(self, ticket: TicketRecord) -> list[PendingCall]:
+        """Return the calls that wait for an approval on a ticket."""
+        found = await self.service.runtime.approvals.waiting()
+        return [call for one in found if one.ticket_id == ticket.id for call in one.undecided]
 
     async def _merge(self, ticket: TicketRecord, number: int, operator: Actor) -> None:
         target = await self.service.runtime.ticket_queries.numbered(number)
@@ -345,6 +392,8 @@ class _Player:
         for name, wanted, found in _values(expected, ticket, len(tickets)):
             if wanted is not None and wanted != found:
                 yield f"{name} is {found!r}, not {wanted!r}"
+        for fault in await self._compare_calls(expected, ticket):
+            yield fault
         for fault in self._compare_messages(expected, sent):
             yield fault
         everything = "\n".join(message.text for message in self.channel.to(conversation))
@@ -359,6 +408,15 @@ class _Player:
             missing = [kind for kind in expected.events if kind not in kinds]
             if missing:
                 yield f"the ticket has no event {missing[0]!r} in this order: {[one.kind for one in thread.events]}"
+
+    async def _compare_calls(self, expected: Expectation, ticket: TicketRecord | None) -> list[str]:
+        faults = []
+        waiting = [call.tool for call in await self._waiting(ticket)] if ticket else []
+        if expected.needs_approval is not None and waiting != list(expected.needs_approval):
+            faults.append(f"calls of {waiting} wait for an approval, not of {list(expected.needs_approval)}")
+        if expected.called is not None and self.called != list(expected.called):
+            faults.append(f"the calls were {self.called}, not {list(expected.called)}")
+        return faults
 
     def _compare_messages(self, expected: Expectation, sent: Sequence[Outbound]) -> list[str]:
         faults, texts = [], [message.text for message in sent]
@@ -377,7 +435,7 @@ class _Player:
 async def _let_time_pass(database: TenantDatabase, duration: timedelta) -> None:
     """Make everything that has happened to tickets older, which is as good as a later clock."""
     async with database.write() as connection:
-        for table in (Ticket, TicketEvent, TicketRating, Message):
+        for table in (Ticket, TicketEvent, TicketRating, Message, TicketApproval, PendingTurn):
             times = [column for column in table.__table__.columns if isinstance(column.type, UtcDateTime)]
             for row in (await connection.execute(select(table.id, *times))).all():
                 older = {name: at - duration for name, at in row._mapping.items() if isinstance(at, datetime)}

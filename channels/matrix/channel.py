@@ -14,14 +14,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import FIFOCache
 
-from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapabilities, Manifest, Setting
+from qwendesk.channels.base import (
+    MAX_FILE_BYTES,
+    Accept,
+    Channel,
+    ChannelCapabilities,
+    Manifest,
+    Setting,
+    room_settings,
+)
 from qwendesk.channels.ingest import FileFetcher, submit, with_quotes
 from qwendesk.channels.lifecycle import retry_until_stopped, sleep_unless_stopped, unless_stopped
 from qwendesk.channels.matrix import client_api
 from qwendesk.channels.matrix.client_api import LoggedOut, raise_for_error, translate_errors
-from qwendesk.channels.matrix.parse import MatrixEvent, MatrixFile, MatrixIdentity, parse, quote_of
+from qwendesk.channels.matrix.parse import (
+    MatrixEvent,
+    MatrixFile,
+    MatrixIdentity,
+    parse,
+    parse_room,
+    quote_of,
+    thread_of,
+    thread_root,
+)
 from qwendesk.channels.matrix.session import MatrixSession, complete_timeline
-from qwendesk.errors import ChannelError
+from qwendesk.desk.operator_rooms.room import OpenedThread, OperatorsRoom
+from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
 if TYPE_CHECKING:
@@ -58,11 +76,28 @@ class MatrixChannel(Channel):
             Setting("user", "The desk's account, such as @desk:matrix.org.", required=True),
             Setting("password", "Its password, for the first login of the desk's device.", True, True),
             Setting("data_dir", "Folder for the device's keys; empty: in the desk's data folder."),
+            *room_settings("a room's id, such as !abc:example.org, in the room's settings under 'Advanced'."),
         ),
         needs=("nio", "vodozemac"),
     )
 
-    def __init__(self, homeserver: str, user: str, password: str, data_dir: str) -> None:
+    def __init__(
+        self,
+        homeserver: str,
+        user: str,
+        password: str,
+        data_dir: str,
+        operators_room: str = "",
+        operators_room_teams: tuple[str, ...] = (),
+        operators_room_language: str = "",
+    ) -> None:
+        if operators_room:
+            if not operators_room.startswith("!"):
+                raise ConfigError(
+                    "'operators_room' in [channels.matrix] must be the id of a room, such as !abc:example.org, "
+                    f"not {operators_room!r}."
+                )
+            self.operators_room = OperatorsRoom(operators_room, operators_room_teams, operators_room_language)
         folder = Path(data_dir or "matrix").expanduser()
         self._session = MatrixSession(homeserver.rstrip("/"), user, password, folder)
         self._me = MatrixIdentity(user, user.partition(":")[0].lstrip("@"))
@@ -98,7 +133,16 @@ class MatrixChannel(Channel):
         """Log in, twice if the homeserver has invalidated the access token, and return user and device."""
         with suppress(LoggedOut):
             await self._call(_who)
-        return await self._call(_who)
+        told = await self._call(_who)
+        if self.operators_room is None:
+            return told
+        await self._call(partial(_check_member, self.operators_room.room))
+        return f"{told}, operators' room {self.operators_room.room}"
+
+    async def open_thread(self, title: str, head: Outbound) -> OpenedThread:
+        """Send the first event of a thread."""
+        sent = await self._call(lambda client: client_api.send(client, head))
+        return OpenedThread(thread_of(head.conversation, sent), sent)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -191,8 +235,11 @@ class MatrixChannel(Channel):
         """Pass one event to the desk; False if it is busy or a download failed for now."""
         client = await self.connect()
         members = client.rooms[room].member_count if room in client.rooms else 2
+        is_of_room = self.operators_room is not None and room == self.operators_room.room
         try:
-            parsed = parse(event, room, members, self._own, self._me)
+            parsed = (
+                parse_room(event, room, self._me) if is_of_room else parse(event, room, members, self._own, self._me)
+            )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("The homeserver sent an invalid event: %r.", error)
             return True
@@ -204,6 +251,8 @@ class MatrixChannel(Channel):
         except ChannelError:
             return False  # the event is tried again before later events of the room
         inbound = await self._with_reply(inbound, room, parsed)
+        if inbound.change == "edited":
+            inbound = await self._in_its_thread(inbound, room)
         return await submit(inbound, accept, partial(self._refuse, inbound))
 
     async def _with_reply(self, inbound: Inbound, room: str, parsed: MatrixEvent) -> Inbound:
@@ -218,6 +267,15 @@ class MatrixChannel(Channel):
         except (ChannelError, LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("The replied-to event cannot be read: %s", error)
         return replace(inbound, text=with_quotes(inbound.text, [quote] if quote else []), attachments=files)
+
+    async def _in_its_thread(self, inbound: Inbound, room: str) -> Inbound:
+        """Return an edit in the operators' room with the thread of the edited event, which it does not name."""
+        try:
+            edited = await self._call(partial(_event, room, inbound.reply_to or ""))
+            return replace(inbound, conversation=thread_of(room, thread_root(edited)))
+        except (ChannelError, LookupError, TypeError, AttributeError) as error:
+            log.warning("An edited event cannot be read: %s", error)
+            return inbound
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         await self.send(Outbound(f"refused:{inbound.event}", inbound.conversation, escape(text), plain=text))
@@ -234,6 +292,12 @@ class MatrixChannel(Channel):
 async def _who(client: AsyncClient) -> str:
     raise_for_error(await client.whoami())
     return f"connected as {client.user_id}, device {client.device_id}"
+
+
+async def _check_member(room: str, client: AsyncClient) -> None:
+    if room not in raise_for_error(await client.joined_rooms()).rooms:
+        text = f"{client.user_id} is not in the operators' room {room}: invite the account while 'qwendesk serve' runs."
+        raise ChannelError(text, permanent=True)
 
 
 async def _join(room: str, client: AsyncClient) -> None:

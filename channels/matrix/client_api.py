@@ -90,7 +90,7 @@ async def edit(client: AsyncClient, message_id: str, message: Outbound) -> None:
     # the fallback text has no markup: an event is limited to 64 KiB, and encryption turns a non-Latin letter into six
     # to eight bytes
     content = {"msgtype": fresh["msgtype"], "body": f"* {fresh['body']}"} | replaced
-    await _put(client, message, content, f"{message_id}:{message.text}")
+    await _put(client, message, content, f"{message_id}:{message.key}:{message.text}")
 
 
 async def typing(client: AsyncClient, conversation: str, milliseconds: int) -> None:

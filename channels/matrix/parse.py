@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -100,6 +100,67 @@ class MatrixEvent:
     """The id of the replied-to event."""
     fallback: Quote | None = None
     """The quote of an older client's reply fallback."""
+
+
+def parse_room(event: dict[str, Any], room: str, me: MatrixIdentity) -> MatrixEvent | None:
+    """Return what a person has written, edited or deleted in the operators' room; None for bots and other events.
+
+    The conversation is the thread, or the event that a reply refers to where the person's client has no threads. An
+    edit does not name its thread: its conversation is the room.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: The event does not conform to the specification.
+    """
+    sender, content, kind = event["sender"], event["content"], event.get("type")
+    if sender == me.user or kind not in ("m.room.message", "m.room.encrypted", "m.room.redaction"):
+        return None
+    inbound = Inbound(
+        "",
+        room,
+        person=str(sender),
+        channel="matrix",
+        account=me.user,
+        event=str(event["event_id"]),
+        reply_to=str(event["event_id"]),
+        group=True,
+        in_operators_room=True,
+    )
+    if kind == "m.room.redaction":
+        target = str(event.get("redacts") or content["redacts"])
+        return MatrixEvent(replace(inbound, conversation=f"{room}|{target}", reply_to=target, change="deleted"))
+    relation, type_ = content.get("m.relates_to") or {}, content.get("msgtype")
+    if relation.get("rel_type") == "m.replace":
+        return MatrixEvent(replace(inbound, reply_to=str(relation["event_id"]), change="edited"))
+    if type_ == "m.notice":
+        return None
+    replied = (relation.get("m.in_reply_to") or {}).get("event_id")
+    root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else replied
+    text = str(content.get("body") or "")
+    text = with_link_urls(_without_fallback(text, me)[0] if replied else text, links_of(content))
+    file = _file(content) if type_ in _KINDS else None
+    unsupported_media = (
+        None if type_ in ("m.text", "m.emote", *_KINDS) else str(type_)[2:] if type_ else "encrypted message"
+    )
+    if file and int((content.get("info") or {}).get("size") or 0) > MAX_FILE_BYTES:
+        file, unsupported_media = None, "large file"
+    told = replace(
+        inbound,
+        text="" if file and text == file.name else _without_name(text, me, mention_labels(links_of(content), me.user)),
+        conversation=thread_of(room, root),
+        unsupported_media=unsupported_media,
+    )
+    return MatrixEvent(told, file) if told.text or file or unsupported_media else None
+
+
+def thread_of(room: str, root: object) -> str:
+    """Return the conversation of a thread by the id of its first event; None: that of the room."""
+    return f"{room}|{root}" if root else room
+
+
+def thread_root(event: dict[str, Any]) -> str | None:
+    """Return the id of the first event of the thread that an event belongs to; None: it is in none."""
+    relation = (event.get("content") or {}).get("m.relates_to") or {}
+    return str(relation["event_id"]) if relation.get("rel_type") == "m.thread" else None
 
 
 def parse(

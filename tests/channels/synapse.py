@@ -101,13 +101,15 @@ class MatrixPlatform(Simulator):
     """A room with the desk and a person on the homeserver, behind a proxy that injects faults."""
 
     users_can_edit = True
+    people: tuple[str, ...] = ("anna", "bert")
+    """Who has an account beside the desk."""
 
     def __init__(self, homeserver: Homeserver, folder: Path, *, encrypted: bool = False) -> None:
         super().__init__()
         self.homeserver = homeserver
         self._folder = folder
         self._encrypted = encrypted
-        self._names = {role: f"{role}{secrets.token_hex(4)}" for role in ("desk", "anna", "bert")}
+        self._names = {role: f"{role}{secrets.token_hex(4)}" for role in ("desk", *self.people)}
         self._passwords: dict[str, str] = {}
         self._rooms: dict[str, str] = {}
         self._last: tuple[str, dict[str, Any], str] = "", {}, ""
@@ -193,7 +195,7 @@ class MatrixPlatform(Simulator):
         self._to = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
         for role, name in self._names.items():
             self._passwords[role] = await asyncio.to_thread(self.homeserver.register, name)
-        for role in ("anna", "bert"):
+        for role in self.people:
             folder = self._folder / role
             folder.mkdir()
             client = AsyncClient(self.homeserver.url, f"@{self._names[role]}:here.example", store_path=str(folder))
@@ -263,7 +265,10 @@ class MatrixPlatform(Simulator):
             shown.versions += [shown.text] if shown.text != shown.versions[-1] else []
             return
         replied = (relation.get("m.in_reply_to") or {}).get("event_id")
-        self.messages.append(SeenMessage(event["event_id"], room, content["body"], replied, [content["body"]]))
+        thread = relation["event_id"] if relation.get("rel_type") == "m.thread" else None
+        self.messages.append(
+            SeenMessage(event["event_id"], room, content["body"], replied, [content["body"]], thread=thread)
+        )
 
     async def _pass(self, request: Request) -> Response:
         """Forward a request to the homeserver, or respond with a fault."""

@@ -359,6 +359,20 @@ def test_an_end_without_a_reminder_is_refused() -> None:
         FollowUpSettings.model_validate({"resolve_after": "72h"})
 
 
+async def woken_by(timed: TimedRules, counter: Counter, ticket: TicketRecord) -> None:
+    """Run the rules until they end the snooze of a ticket, once."""
+    await timed.start()
+    try:
+        async with asyncio.timeout(20):
+            while (await counter.queries.get(ticket.id)).state == "snoozed":  # noqa: ASYNC110 - another task changes it
+                await asyncio.sleep(0.01)
+    finally:
+        await timed.stop()
+    woken = await counter.queries.get(ticket.id)
+    assert woken.state == "waiting" and woken.snoozed_until is None
+    assert (await counter.kinds(ticket.id)).count("woken") == 1
+
+
 async def test_a_running_desk_applies_them(counter: Counter) -> None:
     ticket = await held(counter)
     await counter.tickets.snooze(ticket.id, CUSTOMER, now() + HOUR)
@@ -372,10 +386,7 @@ async def test_a_running_desk_applies_them(counter: Counter) -> None:
         HOUR,
         interval_seconds=0.01,
     )
-    await timed.start()
-    while (await counter.queries.get(ticket.id)).state == "snoozed":  # noqa: ASYNC110 - another task changes it
-        await asyncio.sleep(0.01)
-    await timed.stop()
+    await woken_by(timed, counter, ticket)
 
 
 async def test_a_desk_that_always_keeps_tickets_applies_them_without_accounts(counter: Counter) -> None:
@@ -384,8 +395,4 @@ async def test_a_desk_that_always_keeps_tickets_applies_them_without_accounts(co
     await counter.set(ticket.id, state="snoozed", snoozed_until=now() - HOUR)
     hours, times, follow_ups = DeskHours(HoursSettings()), ServiceTimesSettings(), FollowUpSettings()
     timed = TimedRules(counter.memory.scope, tickets, hours, times, follow_ups, HOUR, interval_seconds=0.01)
-    await timed.start()
-    async with asyncio.timeout(20):
-        while (await counter.queries.get(ticket.id)).state == "snoozed":  # noqa: ASYNC110 - another task changes it
-            await asyncio.sleep(0.01)
-    await timed.stop()
+    await woken_by(timed, counter, ticket)

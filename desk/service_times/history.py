@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from qwendesk.desk.tickets.queries import EventMark, TicketQueries
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketRecord, TicketState
 
+MAX_KEPT_EVENTS = 100_000
+"""Events that a process keeps between two rounds; those of further tickets are read in each."""
+_READ_AT_ONCE = 25
+"""Tickets whose events are read in one query, so that other tasks run between two of them."""
 OF_OPERATORS = ("waiting", "human")
 """The states in which operators have to answer."""
 _BEGINS_ANEW = ("taken_over", "woken", "reopened", "merged_from", "split_from")
@@ -93,3 +98,48 @@ def waits_since(ticket: TicketRecord, events: Sequence[TicketEventRecord]) -> da
 def of_kind(events: Iterable[TicketEventRecord], kind: str, since: datetime | None = None) -> list[TicketEventRecord]:
     """Return the events of a kind, from a time on if one is given."""
     return [event for event in events if event.kind == kind and (since is None or event.at >= since)]
+
+
+class TicketHistories:
+    """The events of tickets that are looked at again and again; only those that have others now are read.
+
+    Args:
+        queries: reads tickets.
+        max_events: events that are kept at most.
+    """
+
+    def __init__(self, queries: TicketQueries, max_events: int = MAX_KEPT_EVENTS) -> None:
+        self._queries = queries
+        self._max_events = max_events
+        self._kept: dict[str, list[TicketEventRecord]] = {}
+        self._count = 0
+
+    async def of(self, ticket_ids: Collection[str]) -> dict[str, list[TicketEventRecord]]:
+        """Return all events of tickets by the ticket's id, the oldest first."""
+        marks = await self._queries.event_marks(ticket_ids)
+        known = {id_: kept for id_ in ticket_ids if (kept := self._kept.get(id_)) and _mark(kept) == marks.get(id_)}
+        changed = [id_ for id_ in ticket_ids if id_ not in known]
+        for first in range(0, len(changed), _READ_AT_ONCE):
+            read = await self._queries.events_of(changed[first : first + _READ_AT_ONCE])
+            for id_, events in read.items():
+                self._keep(id_, events)
+            known |= read
+        return known
+
+    def keep_only(self, ticket_ids: Collection[str]) -> None:
+        """Drop the events of all other tickets, such as of those that were resolved or deleted."""
+        for id_ in self._kept.keys() - set(ticket_ids):
+            self._drop(id_)
+
+    def _keep(self, ticket_id: str, events: list[TicketEventRecord]) -> None:
+        self._drop(ticket_id)
+        if events and self._count + len(events) <= self._max_events:
+            self._kept[ticket_id] = events
+            self._count += len(events)
+
+    def _drop(self, ticket_id: str) -> None:
+        self._count -= len(self._kept.pop(ticket_id, ()))
+
+
+def _mark(events: Sequence[TicketEventRecord]) -> EventMark:
+    return len(events), max(event.id for event in events)

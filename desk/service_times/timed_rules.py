@@ -12,7 +12,7 @@ from qwendesk.desk.handover.texts import handed_back_text, resolved_text
 from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.inbox.repository import OPEN
 from qwendesk.desk.service_times.clocks import sla_of
-from qwendesk.desk.service_times.history import of_kind, silent_since, waits_since
+from qwendesk.desk.service_times.history import TicketHistories, of_kind, silent_since, waits_since
 from qwendesk.desk.service_times.questions import asks_something
 from qwendesk.desk.tickets.changes import select_tickets
 from qwendesk.desk.tickets.placement import IDLE
@@ -28,7 +28,8 @@ from qwendesk.periodic import PeriodicTask
 from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
 
 _INTERVAL_SECONDS = 30.0
-_BATCH = 25
+_BATCH = 500
+"""Tickets of which one query tells whether they have other events than in the last round."""
 _IDLE_AT_ONCE = 200
 """Tickets of the bot that a round closes at most."""
 _CHANGED_LATELY = timedelta(minutes=30)
@@ -68,7 +69,7 @@ class TimedRules:
     ) -> None:
         self._database = database
         self._tickets = tickets
-        self._queries = TicketQueries(database)
+        self._histories = TicketHistories(TicketQueries(database))
         self._hours = hours
         self._service_times = service_times
         self._follow_ups = follow_ups
@@ -100,8 +101,9 @@ class TimedRules:
         """
         now = now or datetime.now(UTC)
         tickets = [ticket for ticket in await self._candidates(now) if self._may_be_due(ticket, now)]
+        self._histories.keep_only([ticket.id for ticket in tickets])
         for batch in _batches(tickets):
-            events = await self._queries.events_of([ticket.id for ticket in batch])
+            events = await self._histories.of([ticket.id for ticket in batch])
             for ticket in batch:
                 await self._apply(ticket, events[ticket.id], now)
         await self._close_idle(now)

@@ -72,6 +72,10 @@ class TicketFilter:
     """Words that the subject, the customer's name or a message contains, or a ticket's number."""
 
 
+EventMark = tuple[int, str]
+"""The number of a ticket's events, and the id of the newest."""
+
+
 @dataclass(frozen=True, slots=True)
 class TranslationRecord:
     """A message in another language."""
@@ -254,6 +258,14 @@ class TicketQueries:
             for row in await connection.execute(statement):
                 found[row.ticket_id].append(_event(row))
         return found
+
+    async def event_marks(self, ticket_ids: Collection[str]) -> dict[str, EventMark]:
+        """Return the number and the newest id of tickets' events, which tell whether there are others than before."""
+        event = TicketEvent
+        statement = select(event.ticket_id, func.count(), func.max(event.id)).where(event.ticket_id.in_(ticket_ids))
+        async with self._database.read() as connection:
+            found = await connection.execute(statement.group_by(event.ticket_id))
+            return {ticket_id: (count, newest) for ticket_id, count, newest in found}
 
     @unit_of_work
     async def report_presence(self, ticket_id: str, operator_id: str, *, is_typing: bool = False) -> None:

@@ -103,6 +103,16 @@ class CannedAnswers:
         return [(shortcut, text) for shortcut, text in found if with_unreviewed or text.is_usable]
 
     @unit_of_work
+    async def counterpart(self, text: str, language: str) -> CannedText | None:
+        """Return the text of a canned answer in a language, by its exact text in another; None if nobody wrote it."""
+        async with self._database.read() as connection:
+            answers = await _answers(connection)
+        said = text.strip()
+        alike = (answer for answer in answers if any(one.text.strip() == said for one in answer.texts))
+        found = (answer.in_language(language) for answer in alike)
+        return next((one for one in found if one and one.is_usable), None)
+
+    @unit_of_work
     async def add(self, shortcut: str, language: str, text: str, questions: Iterable[str] = ()) -> CannedAnswer:
         """Store a new answer.
 

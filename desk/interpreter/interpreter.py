@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
+from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.interpreter.stored import StoredTranslations
-from qwendesk.desk.interpreter.translator import Translation, Translator, parse_language
+from qwendesk.desk.interpreter.translator import Translation, TranslationStatus, Translator, parse_language
 from qwendesk.errors import ConfigError
 from qwendesk.routing.signals.language import base_language
 from qwendesk.settings import TranslationSettings
@@ -41,9 +42,17 @@ class Interpreter:
         translator: translates a text.
         stored: the translations of stored messages.
         settings: the table ``[translation]``.
+        canned: texts that a person has written or reviewed in several languages; None: there are none.
     """
 
-    def __init__(self, translator: Translator, stored: StoredTranslations, settings: TranslationSettings) -> None:
+    def __init__(
+        self,
+        translator: Translator,
+        stored: StoredTranslations,
+        settings: TranslationSettings,
+        canned: CannedAnswers | None = None,
+    ) -> None:
+        self._canned = canned
         self._translator = translator
         self._stored = stored
         self._settings = settings
@@ -96,10 +105,18 @@ class Interpreter:
             return original
         if message.id and (stored := await self._stored.find(message.id, target, message.text)):
             return stored
-        made = await self._once(message, target)
+        made = await self._reviewed(message, target) or await self._once(message, target)
         if message.id and made.status != "same":
             await self._stored.put(message.id, made)
         return made
+
+    async def _reviewed(self, message: OriginalMessage, target: str) -> Translation | None:
+        """Return what a person has written or reviewed for a canned answer; None: it is none, or another text."""
+        found = await self._canned.counterpart(message.text, target) if self._canned else None
+        if found is None:
+            return None
+        status: TranslationStatus = "same" if found.text.strip() == message.text.strip() else "done"
+        return Translation(found.text, status, target, message.language)
 
     def _is_wanted(self, customer: str | None) -> bool:
         """Return whether messages of customers with a language are translated."""

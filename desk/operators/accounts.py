@@ -250,6 +250,14 @@ class OperatorAccounts:
         async with self._database.write() as connection:
             await connection.execute(statement)
 
+    @unit_of_work
+    async def leave(self, id_: str, at: datetime) -> None:
+        """Note that an operator has gone, unless there was a sign of life since then."""
+        mine = (Operator.id == id_) & (Operator.seen_at <= at)
+        statement = update(Operator).where(mine).values(seen_at=at - ONLINE)
+        async with self._database.write() as connection:
+            await connection.execute(statement)
+
     async def _read(self, statement: Select[Any]) -> list[OperatorRecord]:
         async with self._database.read() as connection:
             return [OperatorRecord(*row) for row in await connection.execute(statement)]

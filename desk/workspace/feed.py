@@ -140,6 +140,10 @@ class TicketFeed:
         self._mentioned: set[str] = set()
         """Operators whom a note has mentioned since the counts were told."""
 
+    def has_page_of(self, operator_id: str) -> bool:
+        """Return whether an operator has a page open in this process, or may have: the process is stopping."""
+        return self._is_closed or any(listener.operator_id == operator_id for listener in self._listeners)
+
     @asynccontextmanager
     async def listen(
         self, operator_id: str, ticket_id: str = "", since: datetime | None = None

@@ -29,6 +29,8 @@ class HomePages:
         ]
 
     async def _note_presence(self, request: PageRequest) -> Response:
+        # at once, so that a page without a stream counts as soon as the one before it is closed
+        await request.services.accounts.touch(request.operator.id)
         return Response(status_code=204)
 
     async def _token(self, request: PageRequest) -> Response:

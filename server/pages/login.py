@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 from starlette.exceptions import HTTPException
@@ -81,6 +82,8 @@ class LoginPages:
                 await request.services.sessions.end_all(session.operator.id)
             else:
                 await request.services.sessions.end(session.id)
+            if not await request.services.sessions.of(session.operator.id):
+                await request.services.accounts.leave(session.operator.id, datetime.now(UTC))
             await request.services.audit.add(request.actor, "logout", f"operator:{session.operator.name}")
         response = RedirectResponse(LOGIN, 303)
         security.delete_cookie(request, response, SESSION_COOKIE)

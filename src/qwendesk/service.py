@@ -27,6 +27,7 @@ from qwendesk.channels.relay import Relay
 from qwendesk.desk.access import PairingRequest
 from qwendesk.desk.delivery.deliver import Outlet
 from qwendesk.desk.delivery.transcript import Transcript
+from qwendesk.desk.delivery.typing_signs import TypingSigns
 from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.interpreter.reading import BackgroundReader
 from qwendesk.desk.operator_rooms.room import OperatorsRoom
@@ -96,7 +97,12 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 def _build_inbox(
-    settings: Settings, memory: Memory, runtime: DeskRuntime, reader: BackgroundReader | None, desk: Desk | None
+    settings: Settings,
+    memory: Memory,
+    runtime: DeskRuntime,
+    reader: BackgroundReader | None,
+    desk: Desk | None,
+    outlets: Mapping[str, Outlet],
 ) -> Inbox:
     """Return what the operators' inbox works with.
 
@@ -106,11 +112,12 @@ def _build_inbox(
         runtime: changes tickets, and has operators' decisions.
         reader: translates messages for operators; None: this process has no models.
         desk: has the documents for suggested replies; None: this process answers nothing.
+        outlets: the channels, by name.
     """
     hours = DeskHours(settings.hours)
     times = ServiceTimesReader(memory.scope, settings.service_times, hours)
     search = partial(_quotes, desk.knowledge.base) if desk else None
-    return Inbox.of(memory, runtime.tickets, runtime.approvals, reader, search, times)
+    return Inbox.of(memory, runtime.tickets, runtime.approvals, reader, search, times, TypingSigns(outlets))
 
 
 async def _quotes(documents: KnowledgeBase, question: str, language: str | None) -> list[Suggestion]:
@@ -311,7 +318,8 @@ class Service:
         if self._reader:
             stack.push_async_callback(self._reader.aclose)
         desk = self._answering_desk
-        self._inbox = _build_inbox(self.settings, self._memory, self.runtime, self._reader, desk)
+        outlets = {name: DeliveryAdapter(channel) for name, channel in self.channels.items()}
+        self._inbox = _build_inbox(self.settings, self._memory, self.runtime, self._reader, desk, outlets)
         return build_pages(operators, self._overview().pages(), self._inbox).routes()
 
     def _overview(self) -> OverviewPages:

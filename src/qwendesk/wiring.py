@@ -206,7 +206,8 @@ class DeskParts:
     def interpreter(self) -> Interpreter:
         """Translates between customers and operators."""
         translator = build_translator(self.settings, self.pool)
-        return Interpreter(translator, StoredTranslations(self.memory.scope), self.settings.translation)
+        canned = CannedAnswers(self.memory.scope)
+        return Interpreter(translator, StoredTranslations(self.memory.scope), self.settings.translation, canned)
 
     @cached_property
     def direct_access(self) -> DirectAccess:

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from qwendesk.desk.delivery.typing_signs import TypingSigns
 from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.interpreter.reading import BackgroundReader
 from qwendesk.desk.service_times.clocks import ServiceTimes, ServiceTimesReader
@@ -56,6 +57,8 @@ class Inbox:
     """Tells how much time is left; None: nothing is promised."""
     reader: BackgroundReader | None = None
     """Translates messages for the operators who look at them; None: only stored translations are shown."""
+    typing_signs: TypingSigns | None = None
+    """Shows customers that an operator writes; None: this process has no channels."""
 
     @classmethod
     def of(
@@ -66,6 +69,7 @@ class Inbox:
         reader: BackgroundReader | None = None,
         search: SearchDocuments | None = None,
         service_times: ServiceTimesReader | None = None,
+        typing_signs: TypingSigns | None = None,
     ) -> Inbox:
         """Return the inbox over one tenant's memory.
 
@@ -76,6 +80,7 @@ class Inbox:
             reader: translates messages for operators; None: only stored translations are shown.
             search: searches the documents for suggested replies; None: there are none in this process.
             service_times: tells how much time is left; None: nothing is promised.
+            typing_signs: shows customers that an operator writes; None: this process has no channels.
         """
         database = memory.scope
         return cls(
@@ -94,6 +99,7 @@ class Inbox:
             CannedAnswers(database),
             service_times,
             reader,
+            typing_signs,
         )
 
     async def due(self, tickets: Sequence[TicketRecord]) -> dict[str, ServiceTimes]:

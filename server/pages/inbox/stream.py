@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -28,6 +29,7 @@ _TOUCH_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1
 """Least time between two messages to one page, in which changes are gathered."""
 _CACHED_ROWS = 2000
+_GRACE_SECONDS = 6.0
 
 
 class StreamPages:
@@ -35,10 +37,13 @@ class StreamPages:
 
     Args:
         inbox: the parts of the desk.
+        grace_seconds: time within which an operator whose last page was closed opens another one.
     """
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, grace_seconds: float = _GRACE_SECONDS) -> None:
         self._inbox = inbox
+        self._grace_seconds = grace_seconds
+        self._leaving: set[asyncio.Task[None]] = set()
         self._rows: LRUCache[tuple[Any, ...], str] = LRUCache(_CACHED_ROWS)
         """Rows as HTML, which all pages with the same marks show alike."""
         self._rendering = asyncio.Lock()
@@ -59,6 +64,24 @@ class StreamPages:
         return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
     async def _lines(self, request: PageRequest, ticket_id: str, since: datetime | None) -> AsyncIterator[str]:
+        try:
+            async with aclosing(self._open_lines(request, ticket_id, since)) as lines:
+                async for line in lines:
+                    yield line
+        finally:
+            if not self._inbox.feed.has_page_of(request.operator.id):
+                task = asyncio.create_task(self._note_leaving(request, datetime.now(UTC)))
+                self._leaving.add(task)
+                task.add_done_callback(self._leaving.discard)
+
+    async def _note_leaving(self, request: PageRequest, at: datetime) -> None:
+        """Note after a short time that an operator has gone, if no page is open."""
+        await asyncio.sleep(self._grace_seconds)
+        with suppress(StoreError):
+            if not self._inbox.feed.has_page_of(request.operator.id):
+                await request.services.accounts.leave(request.operator.id, at)
+
+    async def _open_lines(self, request: PageRequest, ticket_id: str, since: datetime | None) -> AsyncGenerator[str]:
         filter_ = ListQuery.of(request.query_params).filter(request.operator.id)
         checked = touched = monotonic()
         yield "retry: 2000\n\n"

@@ -205,6 +205,9 @@ class TicketPages:
         ticket = await self._inbox.ticket(request)
         form = await request.form()
         await self._inbox.queries.report_presence(ticket.id, request.operator.id, is_typing=bool(form.get("typing")))
+        if form.get("typing") == "reply" and self._inbox.typing_signs:
+            operator = request.operator
+            await self._inbox.typing_signs.show(ticket, operator.id, operator.display_name)
         return Response(status_code=204)
 
 

@@ -190,7 +190,7 @@
       if (!timer) timer = setTimeout(save, 800);
       if (Date.now() - typed > 3000) {
         typed = Date.now();
-        post(`/desk/tickets/${ticket}/present`, { typing: "1" }).catch(() => {});
+        post(`/desk/tickets/${ticket}/present`, { typing: field.dataset.draft }).catch(() => {});
       }
     });
     field.addEventListener("keydown", (event) => {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, select
 
+from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.interpreter.interpreter import Interpreter, OriginalMessage
 from qwendesk.desk.interpreter.stored import StoredTranslations
 from qwendesk.desk.interpreter.translator import ModelTranslator
@@ -239,3 +240,27 @@ async def test_a_greeting_in_the_customers_language_goes_out_as_it_was_written(t
         await desk.runtime.tickets.reply(ticket.id, ada, "Buongiorno, sono Greta.", key="k1")
         await desk.settle()
         assert desk.outlet.texts[-1] == "Buongiorno, sono Greta."
+
+
+async def test_a_reviewed_canned_answer_goes_out_instead_of_a_machines_translation(
+    tmp_path: Path, memory: Memory
+) -> None:
+    canned = CannedAnswers(memory.scope)
+    await canned.add("refund", "en", "You get your money back within 14 days.")
+    await canned.review("refund", "de", "ada", "Sie bekommen Ihr Geld in 14 Tagen zurück.")
+    made = translator(tmp_path, lambda text: GERMAN)
+    one = Interpreter(made, StoredTranslations(memory.scope), made.settings, canned)
+    for text, language in (
+        ("You get your money back within 14 days.\n", "de"),
+        ("Sie bekommen Ihr Geld in 14 Tagen zurück.", "en"),
+    ):
+        sent = await one.interpret_for_customer(OriginalMessage(text), language)
+        assert sent.status == "done" and sent.text != text and "14" in sent.text
+    assert calls(made) == 0
+    reviewed = "Sie bekommen Ihr Geld in 14 Tagen zurück."
+    edited = OriginalMessage("You get your money back within 15 days.", language="en")
+    assert (await one.interpret_for_customer(edited, "de")).text != reviewed
+    await canned.edit("refund", "You get your money back within 10 days.")
+    outdated = OriginalMessage("You get your money back within 10 days.", language="en")
+    assert (await one.interpret_for_customer(outdated, "de")).text != reviewed
+    assert calls(made) > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +26,7 @@ from qwendesk.server.pages.inbox.inbox import Inbox
 from qwendesk.server.web import WebServer, build_app
 from tests.desk.tickets.conftest import Counter
 from tests.server.browser import add, well
+from tests.server.inbox.conftest import LogIn
 
 RULE = Actor.rule("test")
 
@@ -137,6 +139,44 @@ async def serving(operators: Operators, inbox: Inbox) -> AsyncIterator[httpx.Asy
             token = await operators.sessions.begin(connection, account.id, needs_totp=False)
         cookies = {"qwendesk_operator": token}
         yield await stack.enter_async_context(httpx.AsyncClient(base_url=server.url, cookies=cookies, timeout=20))
+
+
+async def wait_for_presence(operators: Operators, *, is_online: bool) -> None:
+    async with asyncio.timeout(30):
+        while (await operators.accounts.named("ann")).is_online() != is_online:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_an_operator_whose_last_page_is_closed_has_left(operators: Operators, inbox: Inbox) -> None:
+    async with serving(operators, inbox) as client:
+        async with client.stream("GET", "/desk/stream"), client.stream("GET", "/desk/stream") as second:
+            await anext(second.aiter_lines())
+            await wait_for_presence(operators, is_online=True)
+        await wait_for_presence(operators, is_online=False)
+        page = await client.get("/desk/tickets")
+        token = re.findall(r'name="csrf" value="([^"]*)"', page.text)[0]
+        assert (await client.post("/desk/presence", headers={"X-CSRF": token})).status_code in (204, 403)
+        await wait_for_presence(operators, is_online=True)
+
+
+async def test_who_loads_the_page_again_stays(operators: Operators, inbox: Inbox) -> None:
+    async with serving(operators, inbox) as client:
+        async with client.stream("GET", "/desk/stream") as first:
+            await anext(first.aiter_lines())
+        left = datetime.now(UTC)
+        async with client.stream("GET", "/desk/stream") as again:
+            lines = again.aiter_lines()
+            async with asyncio.timeout(30):
+                while (datetime.now(UTC) - left).total_seconds() < 8:
+                    await anext(lines)
+            assert (await operators.accounts.named("ann")).is_online()
+
+
+async def test_logging_out_is_leaving(log_in: LogIn, operators: Operators) -> None:
+    ann = await log_in("ann")
+    assert (await operators.accounts.named("ann")).is_online()
+    await ann.submit("/desk/tickets", "/desk/logout")
+    assert not (await operators.accounts.named("ann")).is_online()
 
 
 async def messages(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:

@@ -20,15 +20,20 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from qwendesk import risky
 from qwendesk.cli.run import fast_loop
 from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.desk.delivery.deliver import RetrySchedule
 from qwendesk.desk.delivery.outbox import OutboxRepository, SendClaim
+from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.service import Tickets
+from qwendesk.desk.tickets.waiting_turns import WaitingTurns
 from qwendesk.errors import ChannelError, StoreError
+from qwendesk.memory.conversations.pending import PendingTurns
 from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, TestOutlet, running
 
+REFUND = '<tool_call>{"name": "refund", "arguments": {"order": "4711"}}</tool_call>'
 LIMITS = AdmissionLimits(
     per_hour=1e9,
     max_open_per_conversation=1000,
@@ -103,21 +108,24 @@ def fail_marks(every: int) -> None:
     OutboxRepository.mark_sent = fails  # type: ignore[method-assign]
 
 
+def die_once(marker: Path) -> None:
+    """Kill the process; the process after it finds the marker and lives."""
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def die_after(method: str, marker: Path) -> None:
-    """Kill the process once a change of a ticket is committed; the process after it finds the marker and lives."""
-    change = getattr(Tickets, method)
+    """Kill the process once a step of a ticket or of an approved turn is committed."""
+    kind = next(one for one in (Tickets, TicketFlow, WaitingTurns, PendingTurns) if hasattr(one, method))
+    change = getattr(kind, method)
 
-    def die() -> None:
-        if not marker.exists():
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    async def dies(self: Tickets, *args: Any, **kwargs: Any) -> Any:
+    async def dies(self: Any, *args: Any, **kwargs: Any) -> Any:
         changed = await change(self, *args, **kwargs)
-        die()
+        die_once(marker)
         return changed
 
-    setattr(Tickets, method, dies)
+    setattr(kind, method, dies)
 
 
 def watch_outbox(events: EventLog) -> dict[str, float]:
@@ -179,7 +187,16 @@ async def answer(args: argparse.Namespace, events: EventLog) -> None:
         if "hang" in text:
             await asyncio.sleep(3600)
         await asyncio.sleep(args.slow)
+        if "refund order" in text:
+            return REFUND
         return f"re {text}{args.ending}"
+
+    async def refund(order: str) -> str:
+        """Refund an order."""
+        events.write("refunded", order=order)
+        if args.die_after == "refund":
+            die_once(args.folder / "died")
+        return f"refunded {order}"
 
     logging.getLogger("qwendesk.desk.inbox.recovery").addHandler(RequeueLog(events))
     stop = asyncio.Event()
@@ -189,11 +206,19 @@ async def answer(args: argparse.Namespace, events: EventLog) -> None:
     schedule = RetrySchedule(first_pause=0.02, max_pause=0.2)
     if args.unmarked:
         fail_marks(args.unmarked)
-    if args.die_after:
+    if args.die_after and args.die_after != "refund":
         die_after(args.die_after, args.folder / "died")
     outlet = Outlet(events, args.fails, watch_outbox(events))
     async with running(
-        args.folder, script, url=args.url, limits=LIMITS, outlet=outlet, schedule=schedule, stop_timeout=10, **settings
+        args.folder,
+        script,
+        url=args.url,
+        limits=LIMITS,
+        outlet=outlet,
+        schedule=schedule,
+        stop_timeout=10,
+        tools=[risky(refund)],
+        **settings,
     ) as desk:
         desk.engine.delay = args.word
         events.write("ready")
@@ -212,7 +237,7 @@ def main() -> None:
     parser.add_argument("--word", type=float, default=0.0, help="seconds for each word of the answer")
     parser.add_argument("--fails", type=int, default=0)
     parser.add_argument("--ending", default="", help="text appended to each answer")
-    parser.add_argument("--die-after", help="a change of a ticket after which the first process is killed")
+    parser.add_argument("--die-after", help="a step after which the first process is killed; refund: in that tool")
     parser.add_argument("--unmarked", type=int, default=0)
     parser.add_argument("--turn-timeout", type=float, default=600)
     args = parser.parse_args()

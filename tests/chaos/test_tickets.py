@@ -15,6 +15,7 @@ from sqlalchemy import select
 from qwendesk.desk.runtime import DeskRuntime
 from qwendesk.desk.tickets.queries import TicketFilter
 from qwendesk.desk.tickets.records import Actor
+from qwendesk.desk.translations import say
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.tables.operators import Operator
 from tests.chaos.cluster import DeskCluster, Disruption
@@ -163,3 +164,45 @@ def test_a_worker_is_frozen_while_its_answer_is_taken_over(make_cluster: Make, p
     for texts in told(cluster).values():
         assert texts[-1] == "Ada here." and texts.count("Ada here.") == 1
     assert cluster.count("ticket WHERE state = 'human'") == CONVERSATIONS
+
+
+@pytest.mark.parametrize(
+    ("method", "refunds", "answer"),
+    [
+        ("ask", 1, "re refunded 4711"),  # before the customer is told that it waits
+        ("progress", 1, "re refunded 4711"),  # before the call
+        ("claim", 0, say("approval_interrupted")),  # when nobody else can go on with the turn any more
+        ("refund", 1, say("approval_interrupted")),  # after the call
+        ("finish", 1, "re refunded 4711"),  # before the answer is sent
+    ],
+)
+def test_a_worker_is_killed_around_an_approved_call(make_cluster: Make, method: str, refunds: int, answer: str) -> None:
+    cluster = make_cluster(SQLITE)
+    hire(cluster)
+    first = cluster.start("worker", "--die-after", method)
+    cluster.wait_for("ready")
+    cluster.start("ingress", "--texts", "please refund order 4711")
+    if method == "ask":
+        assert first.wait(120) == -signal.SIGKILL
+        cluster.start("worker", "--die-after", method)
+    cluster.wait_until_closed(1)
+
+    async def approve() -> None:
+        async with counter(cluster) as desk:
+            for ticket in (await desk.tickets()).values():
+                await desk.runtime.approvals.decide(ticket, desk.ada, None, True)
+
+    asyncio.run(approve())
+    if method != "ask":
+        assert first.wait(120) == -signal.SIGKILL
+        cluster.start("worker", "--die-after", method)
+    cluster.wait_until_closed(2)
+    assert len(cluster.events("refunded")) == refunds
+    ((waits, answered),) = told(cluster).values()
+    assert say("approval_waits") in waits or say("approval_waits_later") in waits
+    assert answered == answer
+    assert cluster.count("pending_turn") == 0
+    is_lost = answer != "re refunded 4711"
+    assert cluster.count("ticket WHERE state = 'waiting'") == is_lost
+    status = "dropped" if is_lost else "done"
+    assert cluster.count(f"ticket_approval WHERE status = '{status}'") == cluster.count("ticket_approval") == 1

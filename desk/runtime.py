@@ -119,7 +119,7 @@ class DeskRuntime:
         hands_over = worker is None or worker.handover is None or worker.handover.no_approver
         self.approvals = TicketApprovals(database, self.queue.enqueue, self.tickets, hands_over=hands_over)
         self._worker = self._make_worker(worker) if worker else None
-        reception = RoomReception(database, rooms, self.tickets) if rooms else None
+        reception = RoomReception(database, rooms, self.tickets, self.approvals) if rooms else None
         admission = AdmissionController(
             self.acceptance,
             self.inbox,

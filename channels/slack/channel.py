@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 _TIMESTAMP_HEADER, _SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
 DeliveryHandler = Callable[[str, dict[str, Any]], Awaitable[bool]]
 """Accepts a delivery of a type with its payload; False if Slack has to repeat it."""
+_CHANNEL_ID = re.compile("[CG][A-Z0-9]+")
 _MAX_BODY_BYTES = 2**20
 _MAX_DELIVERIES = 4
 """Maximum deliveries of an event; Slack repeats an unacknowledged one three times."""
@@ -134,6 +136,11 @@ class SlackChannel(Channel):
             way = "'app_token' (Socket Mode) or 'signing_secret' (HTTP)"
             raise ConfigError(f"Slack needs {way}: set QWENDESK_CHANNELS__SLACK__APP_TOKEN.")
         if operators_room:
+            if not _CHANNEL_ID.fullmatch(operators_room):
+                raise ConfigError(
+                    "'operators_room' in [channels.slack] must be the id of a channel, such as C0123456789, "
+                    f"not {operators_room!r}."
+                )
             self.operators_room = OperatorsRoom(operators_room, operators_room_teams, operators_room_language)
         self._bot_token = bot_token
         self._app_token = app_token

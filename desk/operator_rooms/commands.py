@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from qwendesk.desk.operators.accounts import OperatorAccounts, OperatorRecord
 from qwendesk.desk.operators.mentions import mentioned
+from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.tickets.records import Actor, TicketError, TicketRecord
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
@@ -15,7 +17,19 @@ from qwendesk.desk.workspace.snoozing import time_or_duration
 from qwendesk.messages import Attachment
 
 _WORD = re.compile(r"\s*([!/])([A-Za-z][\w-]*)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
-NAMES = ("take", "hand-back", "resolve", "reopen", "assign", "snooze", "note", "force", "help")
+NAMES = (
+    "take",
+    "hand-back",
+    "resolve",
+    "reopen",
+    "assign",
+    "snooze",
+    "note",
+    "force",
+    "approve",
+    "decline",
+    "help",
+)
 LINK = "link"
 _WITHOUT_TEXT = ("take", "hand-back", "resolve", "reopen")
 
@@ -72,12 +86,14 @@ class RoomCommands:
 
     Args:
         tickets: changes tickets.
+        approvals: decides on calls that wait for an approval.
         accounts: the operators.
         language: the language of the room.
     """
 
-    def __init__(self, tickets: Tickets, accounts: OperatorAccounts, language: str) -> None:
+    def __init__(self, tickets: Tickets, approvals: TicketApprovals, accounts: OperatorAccounts, language: str) -> None:
         self._tickets = tickets
+        self._approvals = approvals
         self._accounts = accounts
         self._language = language
         self._actions: dict[str, Callable[[RoomMessage, str], Awaitable[str]]] = {
@@ -89,6 +105,8 @@ class RoomCommands:
             "snooze": self._snooze,
             "note": self._note,
             "force": self._force,
+            "approve": self._approve,
+            "decline": self._decline,
         }
 
     async def run(self, command: RoomCommand, message: RoomMessage) -> str:
@@ -154,6 +172,18 @@ class RoomCommands:
         await self._tickets.snooze(message.ticket.id, message.actor, time_or_duration(rest or "4h"))
         return ""
 
+    async def _approve(self, message: RoomMessage, rest: str) -> str:
+        call, arguments = _decision(rest)
+        await self._approvals.decide(message.ticket.id, message.actor, call, True, arguments)
+        return ""
+
+    async def _decline(self, message: RoomMessage, rest: str) -> str:
+        call, arguments = _decision(rest)
+        if arguments:
+            raise TicketError("!decline takes no arguments: nothing was decided.")
+        await self._approvals.decide(message.ticket.id, message.actor, call, False)
+        return ""
+
     async def _note(self, message: RoomMessage, rest: str) -> str:
         found = mentioned(rest, await self._accounts.all())
         await self._tickets.note(
@@ -165,3 +195,20 @@ class RoomCommands:
             written_in=message.channel,
         )
         return say("room_noted", self._language)
+
+
+def _decision(rest: str) -> tuple[str | None, dict[str, str]]:
+    """Return the id of a call, None: all that wait, and the arguments that replace those of the call.
+
+    Raises:
+        TicketError: quotation marks are not closed, or more than one id is given.
+    """
+    try:
+        words = shlex.split(rest)
+    except ValueError:
+        raise TicketError("Quotation marks are not closed: nothing was decided.") from None
+    arguments = dict(word.split("=", 1) for word in words if "=" in word)
+    calls = [word for word in words if "=" not in word]
+    if len(calls) > 1:
+        raise TicketError("Name one call, or none for all: nothing was decided.")
+    return next(iter(calls), None), arguments

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from qwendesk.desk.handover.reasons import REASONS
 from qwendesk.desk.handover.summary import handover_summary
 from qwendesk.desk.interpreter.interpreter import Interpreter, OriginalMessage
 from qwendesk.desk.operator_rooms.room import OperatorsRoom
+from qwendesk.desk.tickets.approval_records import ApprovalRecord
 from qwendesk.desk.tickets.queries import ThreadMessage, TicketQueries, TicketThread, read_event, read_event_text
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketGone, TicketRecord
 from qwendesk.desk.workspace.details import MessageDetails
@@ -17,6 +19,7 @@ from qwendesk.desk.workspace.event_words import IN_THREAD, STATE_LABELS, event_w
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.messages import Attachment, kind_of
 from qwendesk.printable import literal_markdown, one_line
+from qwendesk.redaction import redact
 from qwendesk.routing.signals.language import english_name
 
 _SIGNS = {"bot": "🤖", "waiting": "🔴", "human": "🟢", "snoozed": "💤", "resolved": "✅"}
@@ -27,6 +30,10 @@ _MAX_SHOWN_CHARS = 1500
 """Characters of each of them."""
 _MAX_TITLE_CHARS = 100
 _BLANK_AT_START = re.compile(r"^[ \t]+", re.MULTILINE)
+_ROLES = {"message": "user", "answered": "assistant", "replied": "operator"}
+"""The role of the message that an event is about."""
+_STORED_AFTER = timedelta(minutes=2)
+"""Time after which a message that is not stored is not going to be."""
 _UNTOLD = frozenset({"opened", "delivered"})
 
 
@@ -89,7 +96,8 @@ class RoomPosts:
         for message in thread.messages[-_SHOWN_MESSAGES:]:
             said = await self._said(thread.ticket, message, _cut(message.text))
             parts.append("\n".join(filter(None, (said, await self._file_names([message])))))
-        newest = max((message.sequence for message in thread.messages), default=0)
+        parts += [_question(approval) for approval in thread.approvals if approval.status == "waiting"]
+        newest = _newest_shown(thread)
         event_id = thread.events[-1].id if thread.events else ""
         return Introduction("\n\n".join(filter(None, parts)), newest, event_id)
 
@@ -102,6 +110,10 @@ class RoomPosts:
         """
         if event.changes.get("room") == self._channel or event.kind in _UNTOLD:
             return None  # it was written in the room
+        if event.kind == "approval_needed":
+            found = (await self._queries.thread(event.ticket_id, limit=1)).approvals
+            waiting = [_question(approval) for approval in found if approval.status == "waiting"]
+            return RoomPost("\n\n".join(waiting)) if waiting else RoomPost(f"*{_literal(event_words(event))}*")
         if event.kind not in IN_THREAD:
             if event.kind == "updated" and event.actor in ("customer", "bot"):
                 return None
@@ -115,7 +127,7 @@ class RoomPosts:
         return await self._message(thread, event, with_files=with_files)
 
     async def _message(self, thread: TicketThread, event: TicketEventRecord, *, with_files: bool) -> RoomPost | None:
-        role = {"message": "user", "answered": "assistant"}.get(event.kind, "operator")
+        role = _ROLES[event.kind]
         sequence = event.changes.get("sequence")
         messages = [one for one in thread.messages if (one.sequence, one.role) == (sequence, role)]
         if not messages:  # a turn has not stored it yet
@@ -160,6 +172,31 @@ class RoomPosts:
             if stored := await self._details.file(ticket.id, info.id):
                 files.append(Attachment(kind_of(info.mime), info.mime, stored[1], info.name))
         return tuple(files)
+
+
+def _question(approval: ApprovalRecord) -> str:
+    """Return the calls that wait for an approval, with the commands that decide on them."""
+    lines = ["⏳ **The bot waits for an approval:**"]
+    for call in approval.undecided:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in approval.arguments(call).items())
+        named = f" (`{call.id}`)" if len(approval.calls) > 1 else ""
+        lines.append(f"- {_literal(redact(f'{call.tool}({arguments})'))}{named}: {_literal(call.reason)}")
+    which = " ID" if len(approval.calls) > 1 else ""
+    return "\n".join([*lines, "", f"`!approve{which}` · `!approve{which} NAME=VALUE` · `!decline{which}`"])
+
+
+def _newest_shown(thread: TicketThread) -> int:
+    """Return up to which number all messages of a thread are stored, which a turn that runs may not have done yet."""
+    stored = {(one.role, one.sequence) for one in thread.messages}
+    since = datetime.now(UTC) - _STORED_AFTER
+    missing: list[int] = [
+        sequence
+        for event in thread.events
+        if event.kind in _ROLES and event.at > since
+        if (sequence := event.changes.get("sequence")) and (_ROLES[event.kind], sequence) not in stored
+    ]
+    newest = max((sequence for _, sequence in stored), default=0)
+    return min([newest, *(int(sequence) - 1 for sequence in missing)])
 
 
 def title(ticket: TicketRecord) -> str:

@@ -15,6 +15,7 @@ from qwendesk.desk.operators.accounts import OperatorAccounts
 from qwendesk.desk.operators.audit import AuditActor, OperatorAuditLog
 from qwendesk.desk.operators.links import OperatorLinks
 from qwendesk.desk.rate_limiter import RateLimiter
+from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import TicketConflict, TicketGone, TicketRecord
 from qwendesk.desk.tickets.service import Tickets
@@ -37,16 +38,25 @@ class RoomReception:
         database: the tenant's view of the database.
         rooms: the room of each channel that has one.
         tickets: changes tickets.
+        approvals: operators' decisions on risky calls.
     """
 
-    def __init__(self, database: TenantDatabase, rooms: Mapping[str, OperatorsRoom], tickets: Tickets) -> None:
+    def __init__(
+        self,
+        database: TenantDatabase,
+        rooms: Mapping[str, OperatorsRoom],
+        tickets: Tickets,
+        approvals: TicketApprovals,
+    ) -> None:
         self._rooms = rooms
         self._tickets = tickets
+        self._approvals = approvals
         self._queries = TicketQueries(database)
         self._threads = {channel: RoomThreads(database, channel) for channel in rooms}
         self._links = OperatorLinks(database)
         self._accounts = OperatorAccounts(database)
         self._audit = OperatorAuditLog(database)
+        self._warnings = RateLimiter(1, 1)
         self._codes = RateLimiter(_LINK_TRIES, _LINK_TRIES_PER_HOUR)
         self._one_by_one: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -112,6 +122,13 @@ class RoomReception:
         key = f"room:{inbound.channel}:{inbound.conversation}:{inbound.reply_to or inbound.event}"
         return RoomMessage(ticket, operator, inbound.channel, key, inbound.text, inbound.attachments)
 
+    async def warns_of_no_ticket(self, inbound: Inbound, room: OperatorsRoom) -> bool:
+        """Return whether an operator who writes in a thread without a ticket is told so, once an hour in each."""
+        is_talk = inbound.change or inbound.conversation == room.room or not inbound.person
+        if is_talk or await self._links.operator_of(inbound.channel, inbound.person) is None:
+            return False
+        return self._warnings.allow(inbound.channel, inbound.conversation)
+
     async def was_sent(self, message: RoomMessage) -> bool:
         """Return whether a message of a room was sent to its customer."""
         return await self._tickets.has_sent(message.ticket.id, message.key)
@@ -123,12 +140,14 @@ class RoomReception:
             InputError: it is not possible.
             ConfigError: it names somebody who does not exist.
         """
-        commands = RoomCommands(self._tickets, self._accounts, language)
+        commands = RoomCommands(self._tickets, self._approvals, self._accounts, language)
         told = ""
         if command is None:
             await commands.reply(message)
         else:
             told = await commands.run(command, message)
+        if command and command.name in ("approve", "decline"):
+            return told  # the decision is in the audit log
         action = command.name.replace("-", "_") if command else "reply"
         operator = message.operator
         await self._audit.add(
@@ -162,8 +181,10 @@ class _Handling:
         if command and command.name in ("help", LINK):
             return self._say("room_help")
         ticket = await self._reception.ticket_at(inbound)
-        if ticket is None:  # talk of the room
-            return self._say("room_no_thread") if command and command.is_known else ""
+        if ticket is None:  # talk of the room, or a thread whose ticket was deleted
+            if command and command.is_known:
+                return self._say("room_no_thread")
+            return self._say("room_no_ticket") if await self._reception.warns_of_no_ticket(inbound, self._room) else ""
         message = await self._reception.message_of(inbound, ticket)
         if inbound.change:
             is_sent = message is not None and await self._reception.was_sent(message)

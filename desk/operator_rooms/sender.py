@@ -151,7 +151,8 @@ class RoomSender:
     ) -> None:
         """Post an event into the thread of its ticket, which is opened once the ticket needs a person."""
         if thread is None:
-            if ticket.state not in ("waiting", "human") or not self._room.takes(ticket.team):
+            needs_person = ticket.state in ("waiting", "human") or event.kind == "approval_needed"
+            if not needs_person or not self._room.takes(ticket.team):
                 return
             thread = await self._open(claimed, ticket)
         if thread.head_id is None:

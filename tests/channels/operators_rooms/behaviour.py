@@ -172,6 +172,7 @@ class RoomBehaviour:
             left = select(func.count()).select_from(RoomThread)
             assert (await connection.execute(left)).scalar_one() == 0
         await desk.write("Still there?", ANN, thread)
+        await desk.until(lambda: any("No ticket belongs" in text for text in desk.texts(thread)))
         await desk.write("!take", ANN, thread)
         await desk.until(lambda: any("in the thread of a ticket" in text for text in desk.texts(thread)))
         assert not any("Still there?" in text for text in desk.answers())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +125,7 @@ async def room_desk(
     *,
     script: Any = None,
     translates: bool = False,
+    tools: Iterable[Any] = (),
     **channel: Any,
 ) -> AsyncIterator[RoomDesk]:
     """Run a desk with an operators' room on a started platform.
@@ -137,6 +138,7 @@ async def room_desk(
         home: the desk's folder, which keeps its database.
         script: what the model answers.
         translates: whether messages are translated.
+        tools: the desk's own tools.
         channel: further settings of the channel.
     """
     port = free_port()
@@ -147,7 +149,9 @@ async def room_desk(
     settings = Settings(home=home, engine="scripted", port=port, shutdown_timeout=5, channels=own, **more)
     if not (settings.data_dir / "qwendesk.db").exists():
         put_migrated(settings.data_dir / "qwendesk.db")
-    desk = Desk(settings, engines={"scripted": ScriptedEngine(script or (lambda messages: "The bot answers."))})
+    desk = Desk(
+        settings, engines={"scripted": ScriptedEngine(script or (lambda messages: "The bot answers."))}, tools=tools
+    )
     channels = {name: make_channel(load("channels", name), values, settings)}
     async with Service(settings, channels=channels, desk=desk) as service:
         await platform.wait_started()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import BaseMessage
 
+from qwendesk import risky
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.desk.tickets.records import BOT
 from qwendesk.errors import ChannelError
@@ -92,3 +93,32 @@ async def test_a_mention_and_a_slash_command_in_the_room_are_no_customer_s(tmp_p
         await desk.write("!help", ANN)
         await desk.until(lambda: any("!hand-back" in text for text in desk.texts(None)))
         assert not any("The bot answers." in one.text for one in platform.messages)
+
+
+async def test_a_risky_call_is_approved_in_the_room(tmp_path: Path) -> None:
+    refunds = []
+
+    async def refund(order: str, amount: int) -> str:
+        """Refund an order."""
+        refunds.append((order, amount))
+        return f"Refunded {amount} for {order}."
+
+    call = json.dumps({"name": "refund", "arguments": {"order": "4711", "amount": 50}})
+    script = [f"<tool_call>{call}</tool_call>", "It is refunded."]
+    async with (
+        SlackSimulator() as platform,
+        room_desk(platform, "slack", "77", ROOM, tmp_path, script=script, tools=[risky(refund)]) as desk,
+    ):
+        await desk.hire("ann", ANN)
+        await desk.ask("Please refund order 4711 to me.")
+        thread = await desk.thread()
+        await desk.until(lambda: any("refund(order='4711', amount=50)" in text for text in desk.texts(thread)))
+        await desk.write("!approve amount=x", ANN, thread)
+        await desk.until(lambda: any("does not fit" in text for text in desk.texts(thread)))
+        assert refunds == []
+        await desk.write("!approve amount=40", ANN, thread)
+        await desk.until(lambda: any("It is refunded." in text for text in desk.answers()))
+        assert refunds == [("4711", 40)]
+        await desk.until(lambda: any("Ann approved refund" in text for text in desk.texts(thread)))
+        await desk.write("!decline", ANN, thread)
+        await desk.until(lambda: any("already" in text for text in desk.texts(thread)))

@@ -194,6 +194,8 @@ async def _channel(name: str, settings: Settings) -> Finding:
         return Finding(title, "problem", reason(error))
     detail = f"{channel.manifest.title}, access: {settings.channels[name].get('access', 'pairing')}"
     where = f"; its page: http://{settings.host}:{settings.port}" if channel.manifest.has_page else ""
+    if channel.operators_room:
+        where += f"; operators' room: {channel.operators_room.room}"
     return Finding(title, "ok", detail + f"{where}; try it: qwendesk channels test {name}, then qwendesk serve")
 
 

@@ -28,6 +28,8 @@ class Part:
 
     text: str
     is_translated: bool
+    is_quoted: bool = False
+    """Whether it stands in a quoted line, which may be in another language than the rest."""
 
 
 def split_message(text: str, names: Iterable[str] = ()) -> list[Part]:
@@ -44,6 +46,14 @@ def split_message(text: str, names: Iterable[str] = ()) -> list[Part]:
         else:
             parts += _lines(block, known)
     return _merged(parts)
+
+
+def own_and_quoted(text: str) -> tuple[str, str]:
+    """Return the lines of a message that its author wrote, and those that are quoted."""
+    lines = text.splitlines()
+    own = [line for line in lines if not line.lstrip().startswith(">")]
+    quoted = [line.lstrip(" >\t") for line in lines if line.lstrip().startswith(">")]
+    return "\n".join(own), "\n".join(quoted)
 
 
 def has_words(text: str, names: Iterable[str] = ()) -> bool:
@@ -71,7 +81,7 @@ def _line(body: str, names: tuple[str, ...]) -> Iterator[Part]:
         core = piece.strip()
         lead = len(piece) - len(piece.lstrip())
         yield Part(piece[:lead], is_translated=False)
-        yield Part(core, is_translated=has_words(core, names))
+        yield Part(core, is_translated=has_words(core, names), is_quoted=">" in body[:start])
         yield Part(piece[lead + len(core) :], is_translated=False)
     yield Part(body[max(start, end) :], is_translated=False)
 

@@ -10,7 +10,7 @@ from time import monotonic
 from cachetools import TTLCache
 
 from qwendesk.desk.interpreter.interpreter import Interpreter, OriginalMessage
-from qwendesk.desk.interpreter.translator import language_of_text
+from qwendesk.desk.interpreter.translator import languages_of_text
 from qwendesk.errors import QwendeskError
 
 _PAUSE_SECONDS = 60.0
@@ -68,8 +68,8 @@ class BackgroundReader:
         while self._waiting:
             key, (message, languages) = next(iter(self._waiting.items()))
             try:
-                known = await asyncio.to_thread(language_of_text, message.text, message.language)
-                if known not in languages:
+                written = await asyncio.to_thread(languages_of_text, message.text, message.language)
+                if not written or not written <= languages:
                     await self._interpreter.interpret_for_operator(message, key[1])
             except QwendeskError as error:
                 log.warning("A message is shown as it was written: %s", error)

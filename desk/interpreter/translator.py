@@ -17,7 +17,7 @@ from qwendesk.desk.interpreter.checks import TranslationFault, check_unit, check
 from qwendesk.desk.interpreter.glossary import FILE_NAME, Glossary, read_glossary
 from qwendesk.desk.interpreter.marks import Masked, Restored, mask, restore
 from qwendesk.desk.interpreter.notes import reading_notes
-from qwendesk.desk.interpreter.parts import Part, has_words, split_message
+from qwendesk.desk.interpreter.parts import Part, has_words, own_and_quoted, split_message
 from qwendesk.desk.interpreter.tokens import find_tokens, without_tokens
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import ConfigError, EngineError, QwendeskError, did_you_mean
@@ -166,19 +166,22 @@ class ModelTranslator:
         target = parse_language(language)
         kept = await asyncio.to_thread(self.glossary)
         glossary = Glossary(kept.terms, tuple(dict.fromkeys([*kept.names, *filter(None, names)])))
-        source = language_of_text(text, source_language, glossary.names)
-        if is_written_in(text, target, source_language, languages, glossary.names):
+        own, quoted = _own_and_quoted(text, glossary.names)
+        source = language_of_text(own, source_language, glossary.names)
+        if is_written_in(own, target, source_language, languages, glossary.names):
             source = target
+        quoted_source = language_of_text(quoted, source, glossary.names) if quoted else source
         original = Translation(text, "same", target, source)
-        if source == target or not has_words(text, glossary.names):
+        if source == quoted_source == target or not has_words(text, glossary.names):
             return original
         if len(text) > self.settings.max_chars:
             reason = f"it has {len(text)} characters, {self.settings.max_chars} are translated at most"
             return replace(original, status="refused", reason=reason)
         job = _Job(target, source, glossary, model or self._model_for(source, target))
+        of_quotes = replace(job, source=quoted_source, model=model or self._model_for(quoted_source, target))
         try:
             async with asyncio.timeout(self.settings.timeout):
-                return await self._translated(text, job, original)
+                return await self._translated(text, job, of_quotes, original)
         except _Refused as error:
             return replace(original, status="refused", reason=str(error))
         except TimeoutError:
@@ -211,11 +214,13 @@ class ModelTranslator:
         keys = (f"{source}-{target}", f"{source}-*", f"*-{target}", "*-*")
         return next((pairs[key] for key in keys if key in pairs), self.settings.model)
 
-    async def _translated(self, text: str, job: _Job, original: Translation) -> Translation:
+    async def _translated(self, text: str, of_own: _Job, of_quotes: _Job, original: Translation) -> Translation:
         pieces, doubts, models = list[str](), list[str](), list[str]()
         known = dict[str, _Line]()
+        job = of_own
         for part in split_message(text, job.glossary.names):
-            if not part.is_translated or self._is_in_language(part, job):
+            job = of_quotes if part.is_quoted else of_own
+            if not part.is_translated or job.source == job.language or self._is_in_language(part, job):
                 pieces.append(part.text)
                 continue
             line = known.get(part.text) or await self._line(part.text, job)
@@ -227,6 +232,7 @@ class ModelTranslator:
             models += [line.model] if line.model else []
         if not models:
             return original
+        job = of_own
         names = job.glossary.names
         lines = [(without_tokens(source, find_tokens(source, names)), line.prose) for source, line in known.items()]
         whole = check_whole(lines, job.language)
@@ -340,6 +346,20 @@ def parse_language(language: str) -> str:
         hint = did_you_mean([language.strip().title()], names)
         raise ConfigError(f"There is no language {language!r} among the {len(names)} that are told apart.{hint}")
     return found
+
+
+def languages_of_text(text: str, known: str | None) -> set[str]:
+    """Return the languages of a message: that of its author's words, and that of what is quoted in it."""
+    own, quoted = _own_and_quoted(text, ())
+    written = language_of_text(own, known)
+    found = {written, language_of_text(quoted, written) if quoted else None}
+    return {language for language in found if language}
+
+
+def _own_and_quoted(text: str, names: Sequence[str]) -> tuple[str, str]:
+    """Return the author's words and the quoted ones; a message that only quotes is the author's."""
+    own, quoted = own_and_quoted(text)
+    return (own, quoted) if has_words(own, names) else (text, "")
 
 
 def language_of_text(text: str, known: str | None, names: Sequence[str] = ()) -> str | None:

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.interpreter.interpreter import Interpreter, OriginalMessage
 from qwendesk.desk.interpreter.stored import StoredTranslations
-from qwendesk.desk.interpreter.translator import ModelTranslator
+from qwendesk.desk.interpreter.translator import ModelTranslator, languages_of_text
 from qwendesk.errors import EngineUnavailable
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.tables.conversations import Message
@@ -264,3 +264,29 @@ async def test_a_reviewed_canned_answer_goes_out_instead_of_a_machines_translati
     outdated = OriginalMessage("You get your money back within 10 days.", language="en")
     assert (await one.interpret_for_customer(outdated, "de")).text != reviewed
     assert calls(made) > 0
+
+
+SPANISH = "El paquete llegará mañana por la tarde a su casa."
+QUOTED = "Das Paket kommt morgen Nachmittag zu Ihnen nach Hause."
+
+
+@pytest.mark.parametrize(
+    ("own", "language", "expected"),
+    [
+        ("Stimmt das wirklich, was in dieser Nachricht steht?", "de", None),
+        (
+            "Est-ce que ce message que je viens de recevoir est vrai ?",
+            "fr",
+            "Ist die Nachricht, die ich gerade bekommen habe, wahr?",
+        ),
+    ],
+)
+async def test_a_quote_in_another_language_is_read_too(
+    tmp_path: Path, own: str, language: str, expected: str | None
+) -> None:
+    made = translator(tmp_path, lambda text: QUOTED if "paquete" in text else expected or "")
+    text = f"> {SPANISH}\n\n{own}"
+    assert languages_of_text(text, None) == {"es", language}
+    done = await made.translate(text, "de", language)
+    assert (done.status, done.source_language) == ("done", language)
+    assert done.text == f"> {QUOTED}\n\n{expected or own}"

@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+
+from qwendesk.memory.migrations.columns import create, flag, index, json, moment, reference, text
 
 revision = "0008_imports"
 down_revision = "0007_canned_answers"
 branch_labels = None
 depends_on = None
 
-JSON = sa.JSON().with_variant(JSONB(), "postgresql")
-
 
 def upgrade() -> None:
-    op.add_column("message", sa.Column("author", sa.Text))
-    op.add_column("ticket_note", sa.Column("author", sa.Text))
-    op.add_column("ticket", sa.Column("is_imported", sa.Boolean, nullable=False, server_default=sa.false()))
-    _create(
+    op.add_column("message", text("author", nullable=True))
+    op.add_column("ticket_note", text("author", nullable=True))
+    op.add_column("ticket", flag("is_imported", sa.false()))
+    create(
         "import_run",
-        sa.Column("system", sa.Text, nullable=False),
-        sa.Column("source", sa.Text, nullable=False),
-        sa.Column("location", sa.Text, nullable=False),
-        sa.Column("status", sa.Text, nullable=False),
-        sa.Column("counts", JSON, nullable=False, server_default=sa.text("'{}'")),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("finished_at", sa.DateTime(timezone=True)),
+        text("system"),
+        text("source"),
+        text("location"),
+        text("status"),
+        json("counts", server_default=sa.text("'{}'")),
+        moment("started_at"),
+        moment("finished_at", nullable=True),
         sa.CheckConstraint("status IN ('running', 'done', 'stopped')", name="status"),
     )
-    _create(
+    create(
         "import_item",
-        sa.Column("run_id", sa.Text, sa.ForeignKey("import_run.id", ondelete="CASCADE"), nullable=False),
-        sa.Column("source", sa.Text, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("external_id", sa.Text, nullable=False),
-        sa.Column("person_id", sa.Text, sa.ForeignKey("person.id", ondelete="SET NULL")),
-        sa.Column("ticket_id", sa.Text, sa.ForeignKey("ticket.id", ondelete="SET NULL")),
+        reference("run_id", "import_run"),
+        text("source"),
+        text("kind"),
+        text("external_id"),
+        reference("person_id", "person", nullable=True, ondelete="SET NULL"),
+        reference("ticket_id", "ticket", nullable=True, ondelete="SET NULL"),
         sa.Column("last_message", sa.BigInteger),
-        sa.Column("details", JSON, nullable=False, server_default=sa.text("'{}'")),
-        sa.Column("imported_at", sa.DateTime(timezone=True), nullable=False),
+        json("details", server_default=sa.text("'{}'")),
+        moment("imported_at"),
         sa.UniqueConstraint("tenant_id", "source", "kind", "external_id"),
         sa.CheckConstraint("kind IN ('contact', 'ticket', 'article', 'canned')", name="kind"),
     )
     for column in ("run_id", "person_id", "ticket_id"):
-        op.create_index(f"ix_import_item_{column}", "import_item", [column])
+        index("import_item", column)
 
 
 def downgrade() -> None:
@@ -54,8 +51,3 @@ def downgrade() -> None:
     op.drop_table("import_run")
     for table, column in (("ticket", "is_imported"), ("ticket_note", "author"), ("message", "author")):
         op.drop_column(table, column)
-
-
-def _create(table: str, *items: Any) -> None:
-    tenant = sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False, server_default="default")
-    op.create_table(table, sa.Column("id", sa.Text, primary_key=True, nullable=False), tenant, *items)

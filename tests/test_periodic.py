@@ -46,3 +46,16 @@ async def test_a_database_that_is_away_is_logged_plainly(caplog: pytest.LogCaptu
     assert (
         logged.getMessage() == "Periodic work, counting, waits for the database: The database 'desk' cannot be reached."
     )
+
+
+async def test_it_begins_at_once_where_that_is_wished() -> None:
+    called = asyncio.Event()
+
+    async def work() -> None:
+        called.set()
+
+    task = PeriodicTask(work, 3600, "counting", at_once=True)
+    task.start()
+    async with asyncio.timeout(20):
+        await called.wait()
+    await task.stop()

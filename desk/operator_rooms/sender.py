@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +11,7 @@ from qwendesk.desk.operator_rooms.posts import RoomPosts, head, title
 from qwendesk.desk.operator_rooms.room import OperatorsRoom, RoomOutlet
 from qwendesk.desk.operator_rooms.threads import RoomThreadRecord, RoomThreads
 from qwendesk.desk.tickets.event_deliveries import ROOM_PREFIX, ClaimedDelivery, EventDeliveries, next_try
+from qwendesk.desk.tickets.event_reading import EventReading
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketRecord
 from qwendesk.desk.workspace.event_words import IN_THREAD
 from qwendesk.errors import ChannelError, StoreError, ThreadGone
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _LOOK_BACK = timedelta(days=7)
 """Events from this time before a room was first served make threads, too: tickets may wait already."""
-_PRUNE = timedelta(hours=1)
 _AT_ONCE = 4
 """Events that are posted at once, each of another ticket."""
 LEASE = timedelta(seconds=30)
@@ -64,43 +63,27 @@ class RoomSender:
         self._room = room
         self._outlet = outlet
         self._posts = posts
-        self._poll_seconds = poll_seconds
         self._lease = lease
         self._reader = f"{ROOM_PREFIX}{channel}"
         self._deliveries = EventDeliveries(database, to_rooms=True)
         self._threads = RoomThreads(database, channel)
-        self._task: asyncio.Task[None] | None = None
+        self._reading = EventReading(
+            self._deliveries,
+            self._reader,
+            self.post_due,
+            name=f"the operators' room of {channel}",
+            poll_seconds=poll_seconds,
+            look_back=_LOOK_BACK,
+            prune=self._threads.prune,
+        )
 
     def start(self) -> None:
         """Start to post."""
-        self._task = asyncio.create_task(self._run())
+        self._reading.start()
 
     async def stop(self) -> None:
         """Stop; what is being posted is finished by the next start."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        is_registered, pruned_at = False, datetime.min.replace(tzinfo=UTC)
-        while True:
-            posted = 0
-            try:
-                if not is_registered:
-                    await self._deliveries.register(self._reader, datetime.now(UTC) - _LOOK_BACK)
-                    is_registered = True
-                posted = await self.post_due()
-                if (now := datetime.now(UTC)) - pruned_at > _PRUNE:
-                    pruned_at = now
-                    await self._deliveries.prune(now)
-                    await self._threads.prune(now)
-            except StoreError as error:
-                log.warning("The operators' room of %s waits for the database: %s", self.channel, error)
-            except Exception as error:
-                log.exception("The operators' room of %s failed with %s.", self.channel, type(error).__name__)
-            if not posted:
-                await asyncio.sleep(self._poll_seconds)
+        await self._reading.stop()
 
     async def post_due(self) -> int:
         """Post the events that are due, at most four; return how many were tried."""

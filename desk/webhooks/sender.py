@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from qwendesk.desk.tickets.event_deliveries import RETRY_PAUSES, ClaimedDelivery, EventDeliveries, next_try
+from qwendesk.desk.tickets.event_reading import EventReading
 from qwendesk.desk.webhooks.payload import read_payload, test_payload
 from qwendesk.desk.webhooks.signing import signed_headers
-from qwendesk.errors import InputError, StoreError
+from qwendesk.errors import InputError
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.printable import one_line
 from qwendesk.safe_fetch import Fetcher, Posted, parse_retry_after
@@ -19,7 +20,6 @@ from qwendesk.webhook_settings import ALL_EVENTS, WebhookSettings
 
 _MAX_RETRY_AFTER = timedelta(hours=1)
 _POLL_SECONDS = 1.0
-_PRUNE = timedelta(hours=1)
 _AT_ONCE = 4
 """Deliveries of a webhook that are sent at once, each of another ticket."""
 _LEASE_MARGIN = timedelta(seconds=30)
@@ -53,42 +53,28 @@ class WebhookSender:
     ) -> None:
         self._database = database
         self._deliveries = EventDeliveries(database)
-        self._webhooks = webhooks
         self._pauses = pauses
-        self._poll_seconds = poll_seconds
         self._lease_margin = lease_margin
-        self._tasks: list[asyncio.Task[None]] = []
+        self._readings = [
+            EventReading(
+                self._deliveries,
+                webhook.label,
+                partial(self.send_due, webhook),
+                name=f"webhook {webhook.label}",
+                poll_seconds=poll_seconds,
+            )
+            for webhook in webhooks
+        ]
 
     async def start(self) -> None:
         """Start to send the events from now on, and those that a run before has left."""
-        self._tasks = [asyncio.create_task(self._run(webhook)) for webhook in self._webhooks]
+        for reading in self._readings:
+            reading.start()
 
     async def stop(self) -> None:
         """Stop; what is being sent is sent again by the next start."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _run(self, webhook: WebhookSettings) -> None:
-        is_registered, pruned_at = False, datetime.min.replace(tzinfo=UTC)
-        while True:
-            sent = 0
-            try:
-                if not is_registered:
-                    await self._deliveries.register(webhook.label, datetime.now(UTC))
-                    is_registered = True
-                sent = await self.send_due(webhook)
-                if (now := datetime.now(UTC)) - pruned_at > _PRUNE:
-                    pruned_at = now
-                    await self._deliveries.prune(now)
-            except StoreError as error:
-                log.warning("Webhook %s waits for the database: %s", webhook.label, error)
-            except Exception as error:
-                log.exception("Webhook %s failed with %s and goes on.", webhook.label, type(error).__name__)
-            if not sent:
-                await asyncio.sleep(self._poll_seconds)
+        for reading in self._readings:
+            await reading.stop()
 
     async def send_due(self, webhook: WebhookSettings) -> int:
         """Send the deliveries that are due, at most four; return how many were tried."""

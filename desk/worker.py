@@ -199,7 +199,8 @@ class Worker:
             return await self._decided.withhold(claimed, outlet)
         assert self._tickets
         await self._delivery.end_posted(claimed, outlet)
-        return await self._retry.run(partial(self._tickets.withdraw, claimed))
+        is_said = parse(claimed.inbound.text) is None
+        return await self._retry.run(partial(self._tickets.withdraw, claimed, is_said=is_said))
 
     def _notice(self, claimed: ClaimedMessage) -> str:
         return self._notices.first_line(claimed.inbound.channel, claimed.settings, language(claimed))
@@ -269,7 +270,8 @@ class Worker:
         if claimed.approval:
             return await self._decided.answer(claimed, outlet, self._notice(claimed)) if self._decided else _NOT_HERE
         command = await self._command_of(claimed)
-        entered = await self._enter(claimed) if command is None or claimed.ticket_id else None
+        is_said = command is None
+        entered = await self._enter(claimed, is_said=is_said) if is_said or claimed.ticket_id else None
         if isinstance(entered, PreparedAnswer):
             return entered
         if look_up and self._decided and (asked := await self._decided.ask(claimed)):
@@ -301,7 +303,7 @@ class Worker:
         if done.hands_over and self._tickets:
             return await self._hand_over_on_command(self._tickets, said)
         is_placed = not done.ask.retry or self._tickets is None or await self._tickets.takes_retry(claimed)
-        entered = await self._enter(said) if is_placed else None
+        entered = await self._enter(said, is_said=not done.ask.retry) if is_placed else None
         if isinstance(entered, PreparedAnswer):
             return entered
         return await self._by_bot(claimed, done.ask, outlet, entered)
@@ -328,14 +330,18 @@ class Worker:
             log.info("A turn runs again: its ticket was taken over and handed back at once.")
         return answer
 
-    async def _enter(self, claimed: ClaimedMessage) -> TicketRecord | PreparedAnswer | None:
+    async def _enter(self, claimed: ClaimedMessage, *, is_said: bool) -> TicketRecord | PreparedAnswer | None:
         """Put a message into its ticket; return the ticket if the bot answers it, else what is sent instead.
 
         None: there are no tickets.
+
+        Args:
+            claimed: the message.
+            is_said: whether it belongs into the conversation; a command or a pressed button does not.
         """
         if self._tickets is None or not await self._tickets.are_kept():
             return None
-        placement = await self._tickets.place(claimed)
+        placement = await self._tickets.place(claimed, is_said=is_said)
         if placement is None:  # it has a newer run
             return PreparedAnswer("")
         if handed := await self._tickets.repeated(claimed, placement):

@@ -23,7 +23,7 @@ from qwendesk.desk.tickets.withdrawal import StopCause, stop_cause, store_unansw
 from qwendesk.desk.translations import language_of
 from qwendesk.errors import StoreError
 from qwendesk.memory.tables.inbox import InboundEvent
-from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tables.tickets import Ticket, TicketEvent
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.messages import Reply
 
@@ -90,10 +90,14 @@ class TicketFlow:
             return bool((await connection.execute(select(exists(Ticket.id).where(here, ~is_idle)))).scalar_one())
 
     @unit_of_work
-    async def place(self, claimed: ClaimedMessage) -> Placement | None:
+    async def place(self, claimed: ClaimedMessage, *, is_said: bool = True) -> Placement | None:
         """Put a customer's message into its ticket, once, with the address that the customer left.
 
         A message that the bot does not answer is stored in the conversation in the same transaction.
+
+        Args:
+            claimed: the message.
+            is_said: whether it belongs into the conversation; a command or a pressed button does not.
 
         Returns:
             The ticket; None if the message has a newer run.
@@ -102,22 +106,22 @@ class TicketFlow:
             InputError: its writer was forgotten meanwhile.
         """
         try:
-            placement = await self._place(claimed)
+            placement = await self._place(claimed, is_said)
         except StoreError as error:
             # The writer was forgotten or merged with another person meanwhile; the second try finds or adds them.
             if not isinstance(error.__cause__, IntegrityError):
                 raise
-            placement = await self._place(claimed)
+            placement = await self._place(claimed, is_said)
         address = claimed.inbound.reply_address
         if placement and address and not address.as_dict().items() <= placement.ticket.fields.items():
             ticket = await self._tickets.update(placement.ticket.id, CUSTOMER, fields=address.as_dict())
             return replace(placement, ticket=ticket)
         return placement
 
-    async def _place(self, claimed: ClaimedMessage) -> Placement | None:
+    async def _place(self, claimed: ClaimedMessage, is_said: bool) -> Placement | None:
         async with self._database.write() as connection:
             placement = await place_message(connection, claimed, self._placement)
-            if placement and not placement.bot_answers:
+            if placement and is_said and not placement.bot_answers:
                 await store_unanswered(self._database, connection, claimed)
         return placement
 
@@ -134,8 +138,17 @@ class TicketFlow:
         """Hand the ticket over if the customer's message is a reason to; None: the bot answers."""
         if claimed.inbound.reply_address:  # who leaves an address wants the answer of a person
             return await self._hand_over(claimed, ticket, HandoverDecision("asked"))
+        if claimed.generation and await self._is_handed_back(claimed):
+            return None  # a person has read it already
         decided = await self._handover.before_turn(claimed, ticket) if self._handover else None
         return await self._hand_over(claimed, ticket, decided) if decided else None
+
+    async def _is_handed_back(self, claimed: ClaimedMessage) -> bool:
+        """Return whether the ticket of a message was handed back after the message had come."""
+        here = (InboundEvent.id == claimed.id) & (TicketEvent.ticket_id == InboundEvent.ticket_id)
+        later = (TicketEvent.kind == "handed_back") & (TicketEvent.at > InboundEvent.received_at)
+        async with self._database.read() as connection:
+            return bool((await connection.execute(select(exists().where(here, later)))).scalar_one())
 
     async def after_turn(self, claimed: ClaimedMessage, ticket: TicketRecord, reply: Reply) -> HandedOver | None:
         """Hand the ticket over if the bot's answer is a reason to; None: it is not."""
@@ -177,11 +190,15 @@ class TicketFlow:
             return await stop_cause(connection, claimed)
 
     @unit_of_work
-    async def withdraw(self, claimed: ClaimedMessage) -> bool:
+    async def withdraw(self, claimed: ClaimedMessage, *, is_said: bool = True) -> bool:
         """Complete a message whose answer is not sent, or not all of it, because a person is to answer.
 
         The conversation keeps what the customer has got of the answer. False: the ticket was handed back meanwhile, so
         that the bot is to answer.
+
+        Args:
+            claimed: the message.
+            is_said: whether it belongs into the conversation; a command or a pressed button does not.
         """
         async with self._database.write() as connection:
             await lock_conversation(connection, claimed.conversation_id)
@@ -189,7 +206,8 @@ class TicketFlow:
                 return False
             if await complete_event(connection, claimed.id, claimed.run, "done"):
                 await withdraw_answer(connection, claimed, "a person answers")
-                await store_unanswered(self._database, connection, claimed)
+                if is_said:
+                    await store_unanswered(self._database, connection, claimed)
         return True
 
     @unit_of_work

@@ -51,7 +51,11 @@ async def answer_last_message(connection: TenantConnection, enqueue: Enqueue, ti
     """
     event, done = InboundEvent, Turn.status == "done"
     columns = (event.id, event.sequence, event.source, event.status)
-    newest = select(*columns).where(event.ticket_id == ticket.id, event.source != "desk")
+    # commands and pressed buttons are no part of the conversation
+    said = exists().where(
+        Message.conversation_id == event.conversation_id, Message.sequence == event.sequence, Message.role == "user"
+    )
+    newest = select(*columns).where(event.ticket_id == ticket.id, (event.source == "operator") | said)
     row = (await connection.execute(newest.order_by(event.sequence.desc()).limit(1))).one_or_none()
     if row is None or row.source != "customer" or row.status != "done":
         return False

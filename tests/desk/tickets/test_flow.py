@@ -226,6 +226,41 @@ async def test_the_message_that_asked_for_a_person_is_not_answered_again(desks: 
         assert (await newest(desk)).state == "bot" and len(desk.outlet.texts) == 1
 
 
+@pytest.mark.parametrize("press", ["rate:-1:1", "/help", "rate:1:1"])
+async def test_a_press_or_command_after_it_leaves_the_question_to_be_answered(desks: Desks, press: str) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("hello")
+        await desk.settle()
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        await desk.say("my parcel is lost")
+        await desk.say(press)
+        await desk.settle()
+        assert press not in [text for _, text in await thread(desk)]
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        assert [text for text in desk.outlet.texts if text.startswith("re ")] == ["re hello", "re my parcel is lost"]
+
+
+async def test_a_wish_for_a_person_that_a_person_has_read_is_no_reason_to_hand_over_again(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        ada = await add_operator(desk)
+        await desk.say("hello")
+        await desk.settle()
+        ticket = await newest(desk)
+        await desk.runtime.tickets.take_over(ticket.id, ada)
+        wish = "I want to talk to a human please"
+        await desk.say(wish)
+        await desk.settle()
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        assert (await newest(desk)).state == "bot" and desk.outlet.texts == ["re hello", f"re {wish}"]
+        await desk.say(wish)
+        await desk.settle()
+        assert (await newest(desk)).state == "waiting", "said again, it is one"
+
+
 async def test_the_answer_after_the_hold_can_be_switched_off(desks: Desks) -> None:
     async with desks(echo, tickets={"answer_after_hand_back": False}) as desk:
         ada = await add_operator(desk)

@@ -88,6 +88,11 @@ def role_definition(role: Role) -> RoleDefinition:
     return ROLE_DEFINITIONS.get(role, GENERAL)
 
 
+async def role_checks(role: Role, text: str, sandbox: PythonSandbox, inbound: Inbound) -> list[Check]:
+    """Run the checks of a role on the text of an answer."""
+    return [check for checker in role_definition(role).checkers for check in await checker(text, sandbox, inbound)]
+
+
 def is_small(card: ModelCard) -> bool:
     """Return whether a model is below two billion parameters; one of unknown size is not."""
     return 0 < card.parameters < _SMALL_BELOW

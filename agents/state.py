@@ -75,6 +75,8 @@ class RetryRequest:
     """Whether the text shown in the first try does not stand; ``first_answer`` is what is left of it."""
     is_resampled: bool = False
     """Whether the same model reads the same question again, and samples another answer."""
+    failed_check: str = ""
+    """Name of the check for which another answer is sampled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -32,7 +33,7 @@ from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_ans
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
 from qwendesk.agents.nodes.mend import ending, told_result
 from qwendesk.agents.nodes.vote import is_in_doubt
-from qwendesk.agents.roles import is_small, role_definition
+from qwendesk.agents.roles import is_small, role_checks
 from qwendesk.agents.state import Fault, GuardReport, RetryRequest, RetryStep, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice, TextDelta
@@ -49,8 +50,8 @@ _SAME_MODEL_FEEDBACK = {
     ANSWERED_PARTS: "Your answer leaves out: {detail}. Write the whole answer again, with this part as well.",
 }
 """By check: what the same model is told in a second try, where the fault names what to mend."""
-_RESAMPLED = (CODE_RUNS, MEETS_EXAMPLES)
-"""Checks that a program decides, so that another sample of the same model can be told to be better.
+_RESAMPLED = (MEETS_EXAMPLES, CODE_RUNS)
+"""Checks that a program decides, so that another sample of the same model can be told to be better; the milder first.
 
 A small model that is told the fault writes the same code again.
 """
@@ -60,7 +61,7 @@ _NO_MISTAKES = (ADMITS_FAILURE, ANSWER_LANGUAGE)
 
 async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any]:
     """Run the guards of the whole answer and the role's checks on it."""
-    context, inbound = runtime.context, state["inbound"]
+    context = runtime.context
     text, kept = answer_text(state), dict[str, Any]()
     request = state.get("retry_request")
     if request and request.first_answer and (missing := _missing(text, request)):
@@ -82,8 +83,12 @@ async def check(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, An
     if state["tool_uses"]:
         # in a thread: the first comparison reads the words for units from a file
         checks += await asyncio.to_thread(_compare_with_results, text, state, context.toolbox.all_names)
-    for checker in role_definition(state["decision"].role).checkers:
-        checks += await checker(text, context.sandbox, inbound)
+    found = await role_checks(state["decision"].role, text, context.sandbox, state["inbound"])
+    if request and not kept and _is_worse(found, request):
+        text = request.first_answer
+        kept = keep_first_answer(request, f"{chosen_model(state).card.name} gave worse code", context)
+        found = await role_checks(state["decision"].role, text, context.sandbox, state["inbound"])
+    checks += found
     if state.get("asked_language") or state["decision"].role == "math" or told_result(state):
         # in a thread: the tables of the identification may not be loaded yet
         checks += await asyncio.to_thread(_compare_languages, text, state)
@@ -96,6 +101,14 @@ def _missing(text: str, request: RetryRequest) -> str | None:
     if not text:
         return "no answer"
     return "no code" if request.is_resampled and not python_blocks(text) else None
+
+
+def _is_worse(checks: Sequence[Check], request: RetryRequest) -> bool:
+    """Return whether another sample fails a check that the first answer, with a milder fault, did not come to."""
+    failed = [check.name for check in checks if check.outcome == "failed" and check.name in _RESAMPLED]
+    return request.is_resampled and any(
+        _RESAMPLED.index(name) > _RESAMPLED.index(request.failed_check) for name in failed
+    )
 
 
 def _compare_languages(text: str, state: TurnState) -> list[Check]:
@@ -233,6 +246,7 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
         first_choice=choice,
         first_think=think,
         is_resampled=is_resampled,
+        failed_check=failed.name if is_resampled and failed else "",
     )
     return {"retry_request": request, "notes": notes}
 

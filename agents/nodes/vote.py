@@ -29,7 +29,7 @@ from qwendesk.agents.model_call import (
     chosen_model,
     resampling_settings,
 )
-from qwendesk.agents.roles import role_definition
+from qwendesk.agents.roles import role_checks, role_definition
 from qwendesk.agents.state import TokenUsage, TurnContext, TurnState
 from qwendesk.errors import EngineError
 from qwendesk.messages import AnswerReset, Check, Notice, TextDelta
@@ -64,11 +64,7 @@ async def vote(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
         return {"usage": spent, "notes": [note]}
     context.emit(AnswerReset("other answers agree on another number", chosen_model(state).card.name))
     context.emit(TextDelta(agreed))
-    checks = [
-        check
-        for checker in role_definition(state["decision"].role).checkers
-        for check in await checker(agreed, context.sandbox, state["inbound"])
-    ]
+    checks = await role_checks(state["decision"].role, agreed, context.sandbox, state["inbound"])
     return {
         "messages": [AIMessage(agreed)],
         "try_start": len(state["messages"]),

@@ -37,11 +37,15 @@ async def test_another_sample_of_the_same_model_is_compared(make_desk: MakeDesk,
     assert calls[1][2].max_tokens < calls[0][2].max_tokens
 
 
-async def test_a_second_sample_that_fails_too_is_marked_and_the_last(make_desk: MakeDesk) -> None:
-    async with make_desk([WRONG, BROKEN, RIGHT], cards=(SMALL,)) as desk:
+@pytest.mark.parametrize(("first", "second", "stands"), [(BROKEN, WRONG, WRONG), (WRONG, BROKEN, WRONG)])
+async def test_of_two_that_fail_the_one_with_the_milder_fault_stands_with_its_mark(
+    make_desk: MakeDesk, first: str, second: str, stands: str
+) -> None:
+    async with make_desk([first, second, RIGHT], cards=(SMALL,)) as desk:
         reply = await desk.ask(QUESTION, role="coder")
         assert len(desk.script.calls) == 2
-    assert reply.text.startswith(BROKEN) and "⚠" in reply.text
+    assert reply.text.startswith(stands) and "⚠" in reply.text
+    assert [(made.name, made.outcome) for made in reply.receipt.checks] == [(MEETS_EXAMPLES, "failed")]
     assert any("this was the second try" in note for note in reply.receipt.notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,6 @@ from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.inbox.repository import OPEN
 from qwendesk.desk.service_times.clocks import sla_of
 from qwendesk.desk.service_times.history import TicketHistories, of_kind, silent_since, waits_since
-from qwendesk.desk.service_times.questions import asks_something
 from qwendesk.desk.tickets.changes import select_tickets
 from qwendesk.desk.tickets.placement import IDLE
 from qwendesk.desk.tickets.queries import TicketQueries
@@ -35,6 +35,18 @@ _IDLE_AT_ONCE = 200
 _CHANGED_LATELY = timedelta(minutes=30)
 """For how long a ticket is still looked at after its last change, whatever its state: a promise may have been broken
 just before it was resolved."""
+_ADDRESS = re.compile(r"\b(?:https?://|www\.)\S*[\w/=&#]")
+_MARK = re.compile("[?？؟⁇⁈⁉‽¿՞፧⸮꘏꛷\u037e]")
+_GREEK_MARK = re.compile(r"[\u0370-\u03ff][^.!\n]*;\s*(?:\n|\Z)")
+"""Greek asks with a semicolon, which is written as the ASCII one."""
+_ENDINGS = re.compile(
+    r"(?:か|かな|の)[\s。」）]*(?:\n|\Z)"  # Japanese
+    r"|[吗嗎呢][\s。」）]*(?:\n|\Z)"
+    r"|(?:까|나요|가요|는지요)[\s.]*(?:\n|\Z)"
+    r"|(?:ไหม|มั้ย|หรือยัง|หรือเปล่า|หรือไม่)(?:ครับ|คะ|ค่ะ)?\s*(?:\n|\Z)"
+    r"|(?:ទេ|ឬ)[\s។]*(?:\n|\Z)|ບໍ[່]?\s*(?:\n|\Z)|လား[\s။]*(?:\n|\Z)"
+)
+"""Ends of questions of the languages that often write no question mark."""
 Events = Sequence[TicketEventRecord]
 Step = Callable[[TicketRecord, Events, datetime], Awaitable[bool]]
 WARNING, BREACH, REMINDED = "sla_warning", "sla_breached", "reminded"
@@ -260,3 +272,9 @@ def _batches(tickets: Sequence[TicketRecord]) -> Iterator[Sequence[TicketRecord]
 
 def _language(ticket: TicketRecord) -> str | None:
     return ticket.language or ticket.delivery.locale
+
+
+def asks_something(text: str) -> bool:
+    """Return whether a text holds a question: a question mark outside addresses, or the ending of a question."""
+    plain = _ADDRESS.sub("", text)
+    return bool(_MARK.search(plain) or _GREEK_MARK.search(plain) or _ENDINGS.search(plain))

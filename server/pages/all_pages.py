@@ -9,8 +9,15 @@ from qwendesk.server.pages.account import AccountPages
 from qwendesk.server.pages.audit import AuditPages
 from qwendesk.server.pages.desk_pages import DeskPages
 from qwendesk.server.pages.home import HomePages
+from qwendesk.server.pages.inbox.actions import ActionPages
+from qwendesk.server.pages.inbox.bulk import BulkPages
+from qwendesk.server.pages.inbox.composer import ComposerPages
+from qwendesk.server.pages.inbox.files import FilePages
 from qwendesk.server.pages.inbox.inbox import LIST, Inbox
-from qwendesk.server.pages.inbox.pages import inbox_pages
+from qwendesk.server.pages.inbox.lists import ListPages
+from qwendesk.server.pages.inbox.macros import MacroPages
+from qwendesk.server.pages.inbox.stream import StreamPages
+from qwendesk.server.pages.inbox.ticket import TicketPages
 from qwendesk.server.pages.login import LoginPages
 from qwendesk.server.pages.page import DeskPage
 from qwendesk.server.pages.team import TeamPages
@@ -26,7 +33,7 @@ def build_pages(services: Operators, further: Iterable[DeskPage] = (), inbox: In
     """
     pages = [
         *HomePages(LIST if inbox else "").pages(),
-        *(inbox_pages(inbox) if inbox else ()),
+        *(_inbox_pages(inbox) if inbox else ()),
         *further,
         *TeamPages().pages(),
         *AuditPages().pages(),
@@ -34,3 +41,17 @@ def build_pages(services: Operators, further: Iterable[DeskPage] = (), inbox: In
         *LoginPages(services.settings.address_tries_per_hour).pages(),
     ]
     return DeskPages(services, pages, always=services.settings.pages == "on")
+
+
+def _inbox_pages(inbox: Inbox) -> list[DeskPage]:
+    ticket_pages = TicketPages(inbox)
+    return [
+        *ListPages(inbox).pages(),
+        *ticket_pages.pages(),
+        *ActionPages(inbox, ticket_pages).pages(),
+        *ComposerPages(inbox, ticket_pages).pages(),
+        *FilePages(inbox).pages(),
+        *BulkPages(inbox).pages(),
+        *MacroPages(inbox).pages(),
+        *StreamPages(inbox).pages(),
+    ]

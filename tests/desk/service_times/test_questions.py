@@ -2,7 +2,7 @@
 
 import pytest
 
-from qwendesk.desk.service_times.questions import asks_something
+from qwendesk.desk.service_times.timed_rules import asks_something
 
 
 @pytest.mark.parametrize(

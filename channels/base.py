@@ -134,19 +134,6 @@ COMMON_SETTINGS = (
 """Settings of every channel, read by the desk."""
 
 
-def room_settings(room_help: str) -> tuple[Setting, ...]:
-    """Return the settings of an operators' room, for channels that can have one.
-
-    Args:
-        room_help: what the room is on this platform, and how its id is found.
-    """
-    return (
-        Setting("operators_room", f"Where operators work on tickets: {room_help} Empty: nowhere."),
-        Setting("operators_room_teams", "Teams whose tickets are shown there; empty: all tickets.", default=()),
-        Setting("operators_room_language", "Language that is read there, such as 'de'; empty: nothing is translated."),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """Description of a channel, available before its library is imported."""

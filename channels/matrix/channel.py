@@ -21,7 +21,6 @@ from qwendesk.channels.base import (
     ChannelCapabilities,
     Manifest,
     Setting,
-    room_settings,
 )
 from qwendesk.channels.ingest import FileFetcher, submit, with_quotes
 from qwendesk.channels.lifecycle import retry_until_stopped, sleep_unless_stopped, unless_stopped
@@ -38,8 +37,9 @@ from qwendesk.channels.matrix.parse import (
     thread_root,
 )
 from qwendesk.channels.matrix.session import MatrixSession, complete_timeline
-from qwendesk.desk.operator_rooms.room import OpenedThread, OperatorsRoom
-from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.channels.room_settings import make_room, room_settings
+from qwendesk.desk.operator_rooms.room import OpenedThread
+from qwendesk.errors import ChannelError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+_ROOM_ID, _ROOM_HELP = r"![^\s#]+", "a room's id, such as !abc:example.org, in the room's settings under 'Advanced'."
 _SYNC_TIMEOUT_MS = 25_000
 _TYPING_MS = 8_000
 _MAX_OWN_EVENTS = 1000
@@ -76,7 +77,7 @@ class MatrixChannel(Channel):
             Setting("user", "The desk's account, such as @desk:matrix.org.", required=True),
             Setting("password", "Its password, for the first login of the desk's device.", True, True),
             Setting("data_dir", "Folder for the device's keys; empty: in the desk's data folder."),
-            *room_settings("a room's id, such as !abc:example.org, in the room's settings under 'Advanced'."),
+            *room_settings(_ROOM_HELP),
         ),
         needs=("nio", "vodozemac"),
     )
@@ -91,13 +92,9 @@ class MatrixChannel(Channel):
         operators_room_teams: tuple[str, ...] = (),
         operators_room_language: str = "",
     ) -> None:
-        if operators_room:
-            if not operators_room.startswith("!"):
-                raise ConfigError(
-                    "'operators_room' in [channels.matrix] must be the id of a room, such as !abc:example.org, "
-                    f"not {operators_room!r}."
-                )
-            self.operators_room = OperatorsRoom(operators_room, operators_room_teams, operators_room_language)
+        self.operators_room = make_room(
+            "matrix", _ROOM_ID, _ROOM_HELP, operators_room, operators_room_teams, operators_room_language
+        )
         folder = Path(data_dir or "matrix").expanduser()
         self._session = MatrixSession(homeserver.rstrip("/"), user, password, folder)
         self._me = MatrixIdentity(user, user.partition(":")[0].lstrip("@"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,15 +17,15 @@ from qwendesk.channels.base import (
     ChannelCapabilities,
     Manifest,
     Setting,
-    room_settings,
 )
 from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
+from qwendesk.channels.room_settings import make_room, room_settings
 from qwendesk.channels.slack import web_api
 from qwendesk.channels.slack.parse import SlackFile, SlackIdentity, files_of, parse
 from qwendesk.channels.slack.threads import CommandThreads, ThreadRoots
 from qwendesk.channels.slack.web_api import RESPONSE_ID_PREFIX, NotInChannel, ResponseUrls, translate_errors
-from qwendesk.desk.operator_rooms.room import OpenedThread, OperatorsRoom
+from qwendesk.desk.operator_rooms.room import OpenedThread
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
 
@@ -40,7 +39,7 @@ log = logging.getLogger(__name__)
 _TIMESTAMP_HEADER, _SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
 DeliveryHandler = Callable[[str, dict[str, Any]], Awaitable[bool]]
 """Accepts a delivery of a type with its payload; False if Slack has to repeat it."""
-_CHANNEL_ID = re.compile("[CG][A-Z0-9]+")
+_ROOM_ID, _ROOM_HELP = "[CG][A-Z0-9]+", "a channel's id, such as C0123456789, at the end of its 'About' tab."
 _MAX_BODY_BYTES = 2**20
 _MAX_DELIVERIES = 4
 """Maximum deliveries of an event; Slack repeats an unacknowledged one three times."""
@@ -116,7 +115,7 @@ class SlackChannel(Channel):
             Setting("app_token", "The app-level token (xapp-...) of Socket Mode; empty: HTTP.", True),
             Setting("signing_secret", "The app's signing secret, for HTTP.", True),
             Setting("base_url", "The Web API's base URL.", default="https://slack.com/api/"),
-            *room_settings("a channel's id, such as C0123456789, at the end of its 'About' tab."),
+            *room_settings(_ROOM_HELP),
         ),
         needs=("slack_sdk", "aiohttp"),
         simulator="qwendesk.testing.simulators.slack:SlackSimulator",
@@ -135,13 +134,9 @@ class SlackChannel(Channel):
         if not (app_token or signing_secret):
             way = "'app_token' (Socket Mode) or 'signing_secret' (HTTP)"
             raise ConfigError(f"Slack needs {way}: set QWENDESK_CHANNELS__SLACK__APP_TOKEN.")
-        if operators_room:
-            if not _CHANNEL_ID.fullmatch(operators_room):
-                raise ConfigError(
-                    "'operators_room' in [channels.slack] must be the id of a channel, such as C0123456789, "
-                    f"not {operators_room!r}."
-                )
-            self.operators_room = OperatorsRoom(operators_room, operators_room_teams, operators_room_language)
+        self.operators_room = make_room(
+            "slack", _ROOM_ID, _ROOM_HELP, operators_room, operators_room_teams, operators_room_language
+        )
         self._bot_token = bot_token
         self._app_token = app_token
         self._signing_secret = signing_secret

@@ -191,7 +191,9 @@ def _command(payload: dict[str, Any], me: SlackIdentity) -> SlackEvent:
     inbound = _inbound(text, str(payload["channel_id"]), payload["user_id"], "", me, direct, None)
     # in channels without the app this URL is the only way to answer
     response_url = str(payload.get("response_url") or "") or None
-    return SlackEvent(replace(inbound, event=f"command:{payload['trigger_id']}", reply_to=response_url))
+    return SlackEvent(
+        replace(inbound, event=f"command:{payload['trigger_id']}", reply_to=response_url, is_control=True)
+    )
 
 
 def _button_press(payload: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
@@ -203,7 +205,7 @@ def _button_press(payload: dict[str, Any], me: SlackIdentity) -> SlackEvent | No
     place = _conversation(channel, root if root != message.get("ts") else None)
     direct = str(channel).startswith("D")
     inbound = _inbound(str(payload["actions"][0]["value"]), place, payload["user"]["id"], "", me, direct, None)
-    return SlackEvent(replace(inbound, event=f"press:{payload['trigger_id']}"))
+    return SlackEvent(replace(inbound, event=f"press:{payload['trigger_id']}", is_control=True))
 
 
 def _inbound(

@@ -71,7 +71,12 @@ class CommandThreads:
         self._last = FIFOCache[str, str](_MAX_REMEMBERED)
 
     def assign(self, inbound: Inbound) -> Inbound:
-        """Return a message with its conversation; a chat command gets the person's last thread in the channel."""
+        """Return a message with its conversation; a chat command gets the person's last thread in the channel.
+
+        In the operators' room it gets none: the last thread may be that of another customer.
+        """
+        if inbound.in_operators_room:
+            return inbound
         channel = inbound.conversation.partition(":")[0]
         key = f"{channel} {inbound.person}"
         if (inbound.event or "").startswith("command:"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -15,15 +14,16 @@ from typing import TYPE_CHECKING
 from cachetools import FIFOCache
 
 from qwendesk.certificates import trusted_certificates
-from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest, Setting, room_settings
+from qwendesk.channels.base import Accept, Channel, ChannelCapabilities, Manifest, Setting
 from qwendesk.channels.ingest import read_body, read_json
+from qwendesk.channels.room_settings import make_room, room_settings
 from qwendesk.channels.telegram import bot_api
 from qwendesk.channels.telegram.bot_api import translate_errors
 from qwendesk.channels.telegram.entities import TelegramIdentity
 from qwendesk.channels.telegram.parse import MAX_FILE_BYTES
 from qwendesk.channels.telegram.updates import UpdatePoller, UpdateReceiver
-from qwendesk.desk.operator_rooms.room import OpenedThread, OperatorsRoom
-from qwendesk.errors import ChannelError, ConfigError
+from qwendesk.desk.operator_rooms.room import OpenedThread
+from qwendesk.errors import ChannelError
 from qwendesk.messages import Outbound
 from qwendesk.proxies import proxy_errors
 
@@ -37,11 +37,11 @@ GROUP_INTERVAL_SECONDS = 3.5
 """The Bot API allows about 20 messages a minute to one group."""
 _MAX_GROUPS = 1000
 _REQUEST_TIMEOUT_SECONDS = 30.0
+_ROOM_ID, _ROOM_HELP = r"-\d{1,20}", "a group with topics by its id, such as -1001234567890, as @userinfobot tells it."
 _MAX_BODY_BYTES = 2**20
 """An update of Telegram has a few kilobytes."""
 UPDATE_TYPES = ("message", "callback_query")
 """The update types that the bot subscribes to; with an operators' room edited messages, too."""
-_GROUP_ID = re.compile(r"-\d{1,20}")
 
 
 class GroupRateLimit:
@@ -102,7 +102,7 @@ class TelegramChannel(Channel):
             Setting("webhook_url", "The desk's public address, such as https://desk.example.org; empty: polling."),
             Setting("base_url", "The Bot API's address.", default="https://api.telegram.org"),
             Setting("poll_seconds", "Seconds that one poll waits for updates.", default=25),
-            *room_settings("a group with topics by its id, such as -1001234567890, as @userinfobot tells it."),
+            *room_settings(_ROOM_HELP),
         ),
         needs=("telegram",),
         simulator="qwendesk.testing.simulators.telegram:TelegramSimulator",
@@ -118,13 +118,9 @@ class TelegramChannel(Channel):
         operators_room_teams: tuple[str, ...] = (),
         operators_room_language: str = "",
     ) -> None:
-        if operators_room:
-            if not _GROUP_ID.fullmatch(operators_room):
-                raise ConfigError(
-                    f"'operators_room' in [channels.telegram] must be the id of a group, such as -1001234567890, "
-                    f"not {operators_room!r}."
-                )
-            self.operators_room = OperatorsRoom(operators_room, operators_room_teams, operators_room_language)
+        self.operators_room = make_room(
+            "telegram", _ROOM_ID, _ROOM_HELP, operators_room, operators_room_teams, operators_room_language
+        )
         self._token = token
         self._webhook_url = webhook_url.rstrip("/")
         self._base_url = base_url.rstrip("/")

@@ -41,6 +41,8 @@ class RoomCommand:
     name: str
     """One of ``NAMES``, ``link``, or an unknown word."""
     rest: str = ""
+    written: str = ""
+    """Its word with the sign before it."""
 
     @property
     def is_known(self) -> bool:
@@ -51,16 +53,15 @@ class RoomCommand:
 def parse_command(text: str) -> RoomCommand | None:
     """Return the command that a message is; None: it is a text for the customer.
 
-    A word after ``!`` is always taken for a command, so that one that is written wrongly does not reach a customer; a
-    word after ``/`` only if it is one.
+    A word after ``!`` or ``/`` is always taken for a command, so that one that is written wrongly does not reach a
+    customer.
     """
     found = _WORD.match(text)
     if not found:
         return None
     sign, word, rest = found.groups()
     name = word.lower().replace("_", "-")
-    command = RoomCommand("hand-back" if name == "handback" else name, (rest or "").strip())
-    return command if sign == "!" or command.is_known else None
+    return RoomCommand("hand-back" if name == "handback" else name, (rest or "").strip(), f"{sign}{word}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from qwendesk.desk.operator_rooms.room import OperatorsRoom
 from qwendesk.desk.tickets.approval_records import ApprovalRecord
 from qwendesk.desk.tickets.queries import ThreadMessage, TicketQueries, TicketThread, read_event, read_event_text
 from qwendesk.desk.tickets.records import TicketEventRecord, TicketGone, TicketRecord
+from qwendesk.desk.translations import say
 from qwendesk.desk.workspace.details import MessageDetails
 from qwendesk.desk.workspace.event_words import IN_THREAD, STATE_LABELS, event_words
 from qwendesk.memory.tenancy import TenantDatabase
@@ -199,9 +200,19 @@ def _newest_shown(thread: TicketThread) -> int:
     return min([newest, *(int(sequence) - 1 for sequence in missing)])
 
 
+def not_shown(ticket: TicketRecord, language: str) -> str:
+    """Return what is posted in place of something that the platform refuses."""
+    return f"⚠️ {_literal(say('room_not_shown', language, number=ticket.number))}"
+
+
 def title(ticket: TicketRecord) -> str:
     """Return the title of a ticket's thread."""
     return f"#{ticket.number} {one_line(ticket.customer)}"[:_MAX_TITLE_CHARS].strip()
+
+
+def short_head(ticket: TicketRecord) -> str:
+    """Return the first message of a ticket's thread without anything that a person has written."""
+    return f"**#{ticket.number}** {ticket.channel}\n{_SIGNS[ticket.state]} {STATE_LABELS[ticket.state]}"
 
 
 def head(ticket: TicketRecord) -> str:

@@ -178,7 +178,8 @@ class _Handling:
             self.is_done = True
             return await self._reception.link(inbound, code[1], self._room.language)
         command = parse_command(inbound.text) if not inbound.change else None
-        if command and command.name in ("help", LINK):
+        # a slash command names no thread, and nobody has written the text of a button
+        if inbound.is_control or (command and command.name in ("help", LINK)):
             return self._say("room_help")
         ticket = await self._reception.ticket_at(inbound)
         if ticket is None:  # talk of the room, or a thread whose ticket was deleted
@@ -193,7 +194,7 @@ class _Handling:
             key = "room_not_linked" if inbound.person else "room_anonymous"
             return self._say(key, channel=inbound.channel)
         if command and not command.is_known:
-            return self._say("room_unknown_command", command=f"!{command.name[:_MAX_SHOWN_CHARS]}")
+            return self._say("room_unknown_command", command=command.written[:_MAX_SHOWN_CHARS])
         if inbound.unsupported_media:
             return self._say("room_unsupported", kind=inbound.unsupported_media)
         return await self._execute(message, command)

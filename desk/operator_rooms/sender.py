@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from qwendesk.desk.operator_rooms.posts import RoomPosts, head, title
+from qwendesk.desk.operator_rooms.posts import RoomPosts, head, not_shown, short_head, title
 from qwendesk.desk.operator_rooms.room import OperatorsRoom, RoomOutlet
 from qwendesk.desk.operator_rooms.threads import RoomThreadRecord, RoomThreads
 from qwendesk.desk.tickets.event_deliveries import ROOM_PREFIX, ClaimedDelivery, EventDeliveries, next_try
@@ -28,6 +28,8 @@ _AT_ONCE = 4
 LEASE = timedelta(seconds=30)
 """Time after which another process posts what a process that was killed has claimed."""
 _MAX_EDIT_WAIT_SECONDS = 5.0
+_PATIENCE = 3
+"""Failed tries after which a post is given up if the room takes another one, also where the error is not permanent."""
 
 
 class RoomSender:
@@ -94,26 +96,78 @@ class RoomSender:
         return len(claimed)
 
     async def _try(self, claimed: ClaimedDelivery) -> None:
-        error, wait = None, timedelta()
         try:
             async with self._deliveries.holding(claimed, self._lease):
-                await self._deliver(claimed)
+                refused = await self._deliver_or_replace(claimed)
         except StoreError:
             raise
-        except ChannelError as failed:
-            error, wait = str(failed), timedelta(seconds=failed.retry_after or 0)
-            if failed.retry_after is None and not self.error:
-                log.warning("The operators' room of %s cannot be written to: %s", self.channel, error)
         except Exception as failed:  # a faulty channel must not end the room
-            log.exception("A post in the operators' room of %s failed.", self.channel)
-            error = redact(f"{type(failed).__name__}: {failed}")
-        next_at = None
-        if wait:  # a platform's rate limit is no error of the room, and no reason to give up
-            next_at = datetime.now(UTC) + wait
-        else:
-            self.error = error or ""
-            next_at = next_try(claimed.attempt) if error else None
-        await self._deliveries.finish(claimed, response_status=None, error=error, next_at=next_at)
+            await self._try_later(claimed, failed)
+            return
+        self.error = ""
+        if refused:
+            log.warning("A post is not shown in the operators' room of %s: %s", self.channel, refused)
+        await self._deliveries.finish(claimed, response_status=None, error=refused, next_at=None)
+
+    async def _try_later(self, claimed: ClaimedDelivery, failed: Exception) -> None:
+        """Store when a post is tried again; a platform's rate limit is no error of the room, and uses up no try."""
+        error = _told(failed)
+        if isinstance(failed, ChannelError) and failed.retry_after:
+            next_at: datetime | None = datetime.now(UTC) + timedelta(seconds=failed.retry_after)
+            await self._deliveries.finish(claimed, response_status=None, error=error, next_at=next_at, is_counted=False)
+            return
+        if not isinstance(failed, ChannelError):
+            log.error("A post in the operators' room of %s failed.", self.channel, exc_info=failed)
+        elif not self.error:
+            log.warning("The operators' room of %s cannot be written to: %s", self.channel, error)
+        self.error = error
+        await self._deliveries.finish(claimed, response_status=None, error=error, next_at=next_try(claimed.attempt))
+
+    async def _deliver_or_replace(self, claimed: ClaimedDelivery) -> str | None:
+        """Post an event, or that it cannot be shown; return why it is not shown, None: it is.
+
+        Raises:
+            ChannelError: nothing can be posted in the room now.
+        """
+        try:
+            await self._deliver(claimed)
+        except StoreError:
+            raise
+        except Exception as error:
+            if _is_of_post(error, claimed) and await self._is_replaced(claimed):
+                return _told(error)
+            raise
+        return None
+
+    async def _is_replaced(self, claimed: ClaimedDelivery) -> bool:
+        """Post that something cannot be shown; False if that is refused, too, so that the fault is one of the room."""
+        found = await self._posts.event(claimed.event_id)
+        if found is None:
+            return False
+        _, ticket = found
+        try:
+            thread = await self._threads.of(ticket.id, self._room.room) or await self._open(
+                claimed, ticket, is_short=True
+            )
+            if thread is None:
+                return False
+            if thread.head_id is None:
+                await self._send_head(claimed, ticket, thread, is_short=True)
+            (piece, *_) = await self._outlet.split_message(not_shown(ticket, self._room.language))
+            await self._outlet.send(
+                Outbound(f"{claimed.id}:not_shown", thread.conversation, piece.text, plain=piece.plain)
+            )
+        except StoreError:
+            raise
+        except Exception as error:
+            if isinstance(error, ChannelError) and error.retry_after:
+                raise
+            log.info("That a post is not shown in the operators' room of %s was not said: %s", self.channel, error)
+            return False
+        if not thread.is_introduced:  # what follows is told, each event by itself
+            await self._threads.set_introduced(thread, 0, "")
+            await self._deliveries.note_part(claimed, 0)
+        return True
 
     async def _deliver(self, claimed: ClaimedDelivery) -> None:
         found = await self._posts.event(claimed.event_id)
@@ -138,6 +192,8 @@ class RoomSender:
             if not needs_person or not self._room.takes(ticket.team):
                 return
             thread = await self._open(claimed, ticket)
+            if thread is None:
+                return
         if thread.head_id is None:
             await self._send_head(claimed, ticket, thread)
         if not thread.is_introduced:
@@ -152,18 +208,25 @@ class RoomSender:
         if post := await self._posts.post(event, with_files=self._outlet.capabilities.sends_files):
             await self._send(claimed, thread, post.text, post.files)
 
-    async def _open(self, claimed: ClaimedDelivery, ticket: TicketRecord) -> RoomThreadRecord:
-        (piece, *_) = await self._outlet.split_message(head(ticket))
+    async def _open(
+        self, claimed: ClaimedDelivery, ticket: TicketRecord, *, is_short: bool = False
+    ) -> RoomThreadRecord | None:
+        """Open the thread of a ticket; None: the ticket was deleted meanwhile."""
+        (piece, *_) = await self._outlet.split_message(short_head(ticket) if is_short else head(ticket))
         message = Outbound(f"{claimed.id}:thread", self._room.room, piece.text, plain=piece.plain)
-        opened = await self._outlet.open_thread(title(ticket), message)
-        await self._threads.add(ticket.id, self._room.room, opened)
-        thread = await self._threads.of(ticket.id, self._room.room)
-        if thread is None:  # its customer was forgotten meanwhile
-            raise ChannelError("The ticket was deleted.", permanent=True)
-        return thread
+        opened = await self._outlet.open_thread(f"#{ticket.number}" if is_short else title(ticket), message)
+        try:
+            await self._threads.add(ticket.id, self._room.room, opened)
+        except StoreError:
+            if await self._posts.event(claimed.event_id) is None:  # a thread refers to its ticket, which is gone
+                return None
+            raise
+        return await self._threads.of(ticket.id, self._room.room)
 
-    async def _send_head(self, claimed: ClaimedDelivery, ticket: TicketRecord, thread: RoomThreadRecord) -> None:
-        (piece, *_) = await self._outlet.split_message(head(ticket))
+    async def _send_head(
+        self, claimed: ClaimedDelivery, ticket: TicketRecord, thread: RoomThreadRecord, *, is_short: bool = False
+    ) -> None:
+        (piece, *_) = await self._outlet.split_message(short_head(ticket) if is_short else head(ticket))
         message = Outbound(f"{claimed.id}:head", thread.conversation, piece.text, plain=piece.plain)
         await self._threads.set_head(thread, await self._outlet.send(message) or "")
 
@@ -205,6 +268,17 @@ class RoomSender:
                 log.warning("The files of a message are not shown in the operators' room: %s", error)
                 await self._outlet.send(replace(message, attachments=()))
             await self._deliveries.note_part(claimed, number + 1)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ChannelError) else redact(f"{type(error).__name__}: {error}")
+
+
+def _is_of_post(error: Exception, claimed: ClaimedDelivery) -> bool:
+    """Return whether an error may be one of the post, not of the room, so that another post may be taken."""
+    if isinstance(error, ChannelError) and error.retry_after:
+        return False
+    return claimed.attempt > _PATIENCE or (isinstance(error, ChannelError) and error.permanent)
 
 
 def _is_told(event: TicketEventRecord, thread: RoomThreadRecord) -> bool:

@@ -182,7 +182,13 @@ class EventDeliveries:
 
     @unit_of_work
     async def finish(
-        self, claimed: ClaimedDelivery, *, response_status: int | None, error: str | None, next_at: datetime | None
+        self,
+        claimed: ClaimedDelivery,
+        *,
+        response_status: int | None,
+        error: str | None,
+        next_at: datetime | None,
+        is_counted: bool = True,
     ) -> None:
         """Store the result of a try; a delivery that another process has claimed meanwhile stays as it is.
 
@@ -191,6 +197,7 @@ class EventDeliveries:
             response_status: a webhook's HTTP status; None: there was no answer.
             error: why it failed; None: it did not.
             next_at: when it is tried again; None: it is done, or given up.
+            is_counted: whether it uses up a try; a wait that the platform asks for does not.
         """
         delivery = EventDelivery
         status = "done" if error is None else "waiting" if next_at else "failed"
@@ -199,6 +206,8 @@ class EventDeliveries:
             values["next_at"] = next_at
         else:
             values["finished_at"] = datetime.now(UTC)
+        if not is_counted:
+            values["attempts"] = delivery.attempts - 1
         here = (delivery.id == claimed.id) & (delivery.status == "waiting") & (delivery.attempts == claimed.attempt)
         async with self._database.write() as connection:
             await connection.execute(update(delivery).where(here).values(**values))

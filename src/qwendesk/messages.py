@@ -157,6 +157,8 @@ class Inbound:
     """Whether a person of the desk has written it to the customer on the platform itself, so that it is delivered."""
     in_operators_room: bool = False
     """Whether it was written in the operators' room of its channel, so that it is no customer's message."""
+    is_control: bool = False
+    """Whether it is a slash command or a pressed button, which may not name the thread it is meant for."""
     change: Literal["", "edited", "deleted"] = ""
     """What was done in the operators' room to the message ``reply_to``, which was written before; empty: it is new."""
     sequence: int | None = None

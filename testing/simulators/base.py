@@ -94,6 +94,8 @@ class Simulator(ABC):
         """The chat of each typing indicator, oldest first."""
         self.faults: list[Fault] = []
         """The errors of the next deliveries, first one first."""
+        self.unwanted: set[str] = set()
+        """Words of messages that the platform refuses for good."""
         self.retry_after = 1
         """Seconds to wait that the fault ``slow_down`` asks for."""
         self._changed = asyncio.Event()

@@ -184,7 +184,7 @@ class SlackSimulator(Simulator):
             "trigger_id": f"t{self._number}",
             "user": {"id": f"U{message.person}"},
             "channel": {"id": shown.chat},
-            "message": {"ts": shown.id},
+            "message": {"ts": shown.id} | ({"thread_ts": shown.thread} if shown.thread else {}),
             "actions": [{"action_id": "choice0", "value": message.text}],
         }
 
@@ -277,6 +277,8 @@ class SlackSimulator(Simulator):
             return JSONResponse({"ok": False, "error": "no_text" if not text.strip() else "msg_too_long"})
         if form["channel"] in self.closed:
             return JSONResponse({"ok": False, "error": "not_in_channel"})
+        if any(word in text for word in self.unwanted):
+            return JSONResponse({"ok": False, "error": "restricted_action"})
         if method == "chat.update":
             shown = next((one for one in self.messages if one.id == form["ts"]), None)
             if shown is None:

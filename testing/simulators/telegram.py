@@ -330,6 +330,8 @@ class TelegramSimulator(Simulator):
             raise Refused(400, "Bad Request: message text is empty")
         if len(text.encode("utf-16-le")) // 2 > 4096:
             raise Refused(400, "Bad Request: message is too long")
+        if any(word in text for word in self.unwanted):
+            raise Refused(400, "Bad Request: MESSAGE_REFUSED")
 
     def _show(self, form: dict[str, Any], text: str, file: str | None = None) -> dict[str, Any]:
         quoted = json.loads(form["reply_parameters"])["message_id"] if "reply_parameters" in form else None

@@ -89,6 +89,8 @@ class RoomBehaviour:
         await desk.until(lambda: any("no command" in text for text in desk.texts(thread)))
         await desk.write("!resolve and tell them that it is done", ANN, thread)
         await desk.until(lambda: any("stands alone" in text for text in desk.texts(thread)))
+        await desk.write("/new", ANN, thread)
+        await desk.until(lambda: any("no command /new" in text for text in desk.texts(thread)))
         assert (await desk.ticket()).state == "waiting"
 
     async def test_who_is_not_linked_sends_nothing(self, desk: RoomDesk) -> None:
@@ -188,6 +190,28 @@ class RoomBehaviour:
         await runtime.tickets.note(ticket.id, actor, "A note of the desk.")
         for text in ("Written at the desk.", "A note of the desk."):
             await desk.until(lambda text=text: any(text in shown for shown in desk.texts(thread)))  # type: ignore[misc]
+
+    async def test_a_post_that_is_refused_holds_nothing_back(self, desk: RoomDesk) -> None:
+        await desk.hire("ann", ANN)
+        thread = await desk.handed_over()
+        await desk.until(lambda: any("Reason:" in text for text in desk.texts(thread)))
+        desk.platform.unwanted = {"unwanted"}
+        await desk.ask("an unwanted word")
+        await desk.ask("a good word")
+        await desk.until(lambda: any("a good word" in text for text in desk.texts(thread)))
+        assert sum("cannot be shown here" in text for text in desk.texts(thread)) == 1
+        assert not any("an unwanted word" in text for text in desk.texts(thread))
+        assert not (await desk.service.health())["problems"], "the room is in order"
+
+    async def test_a_thread_opens_without_a_first_message_that_is_refused(self, desk: RoomDesk) -> None:
+        await desk.hire("ann", ANN)
+        desk.platform.unwanted = {"unwanted"}
+        thread = await desk.handed_over("/human an unwanted word")
+        await desk.until(lambda: any("cannot be shown here" in text for text in desk.texts(thread)))
+        await desk.ask("a good word")
+        await desk.until(lambda: any("a good word" in text for text in desk.texts(thread)))
+        await desk.write("Here I am.", ANN, thread)
+        await desk.until(lambda: any("Here I am." in text for text in desk.answers()))
 
     async def test_an_edit_is_not_sent(self, desk: RoomDesk) -> None:
         await desk.hire("ann", ANN)

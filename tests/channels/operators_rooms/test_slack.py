@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 from langchain_core.messages import BaseMessage
+from sqlalchemy import select
+from starlette.requests import Request
+from starlette.responses import Response
 
 from qwendesk import risky
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.desk.tickets.records import BOT
 from qwendesk.errors import ChannelError
+from qwendesk.memory.tables.event_deliveries import EventDelivery
+from qwendesk.testing.simulators.base import UserMessage
 from qwendesk.testing.simulators.slack import SlackSimulator
 from tests.channels.operators_rooms.behaviour import RoomBehaviour
 from tests.channels.operators_rooms.room import ANN, RoomDesk, room_desk
@@ -122,3 +127,85 @@ async def test_a_risky_call_is_approved_in_the_room(tmp_path: Path) -> None:
         await desk.until(lambda: any("Ann approved refund" in text for text in desk.texts(thread)))
         await desk.write("!decline", ANN, thread)
         await desk.until(lambda: any("already" in text for text in desk.texts(thread)))
+
+
+async def test_slash_commands_and_buttons_of_the_room_reach_no_customer(tmp_path: Path) -> None:
+    async with SlackSimulator() as platform, room_desk(platform, "slack", "77", ROOM, tmp_path) as desk:
+        await desk.hire("ann", ANN)
+        thread = await desk.handed_over()
+        await desk.write("I look into it.", ANN, thread)
+        await desk.until(lambda: any("I look into it." in text for text in desk.answers()))
+        known = desk.answers()
+
+        def helps(place: str | None) -> int:
+            return sum("!hand-back" in text for text in desk.texts(place))
+
+        for number, text in enumerate(("new", "/resolve", "take"), 1):
+            await platform.command(text, ANN, ROOM)
+            await desk.until(lambda number=number: helps(None) == number)  # type: ignore[misc]
+        shown = next(one.id for one in desk.seen() if one.thread == thread)
+        await platform.write(UserMessage("rate:1:1", person=ANN, reply_to=shown, press=True))
+        await desk.until(lambda: helps(thread) == 1)
+        assert desk.answers() == known and (await desk.ticket()).state == "human"
+
+
+async def test_a_room_without_the_app_gets_its_posts_later(tmp_path: Path) -> None:
+    async with SlackSimulator() as platform, room_desk(platform, "slack", "77", ROOM, tmp_path) as desk:
+        await desk.hire("ann", ANN)
+        platform.closed = {ROOM}
+        await desk.ask("/human my parcel is lost")
+
+        async def is_told() -> bool:
+            problems = (await desk.service.health())["problems"]
+            return "Invite the app" in problems.get("slack (operators' room)", "")
+
+        await desk.holds(is_told)
+        platform.closed = set()
+        await desk.until(lambda: any("parcel" in one.text and one.thread for one in desk.seen()))
+        assert not any("cannot be shown" in one.text for one in desk.seen())
+
+
+async def test_a_rate_limit_uses_up_no_try(tmp_path: Path) -> None:
+    async with SlackSimulator() as platform, room_desk(platform, "slack", "77", ROOM, tmp_path) as desk:
+        await desk.hire("ann", ANN)
+        thread = await desk.handed_over()
+        await desk.write("!take", ANN, thread)
+        await desk.until(lambda: any("took it over" in text for text in desk.texts(thread)))
+        platform.faults = ["slow_down", "slow_down"]
+        await desk.ask("hello?")
+        await desk.until(lambda: any("hello?" in text for text in desk.texts(thread)))
+
+        async def attempts() -> list[tuple[str, int]]:
+            columns = select(EventDelivery.status, EventDelivery.attempts).where(EventDelivery.kind == "message")
+            async with desk.service.runtime.database.read() as connection:
+                found = (await connection.execute(columns.order_by(EventDelivery.event_id.desc()))).all()
+            return [(status, count) for status, count in found]
+
+        async def is_done() -> bool:
+            return (await attempts())[0] == ("done", 1)
+
+        await desk.holds(is_done)
+
+
+async def test_a_customer_who_is_forgotten_while_the_thread_opens(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Forgetting(SlackSimulator):
+        desk: RoomDesk | None = None
+
+        async def _answer(self, request: Request) -> Response:
+            answer = await super()._answer(request)
+            if self.desk and request.path_params["method"] == "chat.postMessage" and "#1" in self.messages[-1].text:
+                desk, self.desk = self.desk, None
+                await desk.service._memory.people.forget((await desk.ticket()).person_id or "")
+            return answer
+
+    async with Forgetting() as platform, room_desk(platform, "slack", "77", ROOM, tmp_path) as desk:
+        await desk.hire("ann", ANN)
+        platform.desk = desk
+        await desk.ask("/human my parcel is lost")
+        await desk.until(lambda: platform.desk is None)
+        await desk.ask("/human the lamp is broken", "1002")
+        await desk.until(lambda: any("lamp" in one.text and one.thread for one in desk.seen()))
+        assert not any("parcel" in one.text and one.thread for one in desk.seen())
+        assert "waits for the database" not in caplog.text

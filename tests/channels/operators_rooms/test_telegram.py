@@ -61,7 +61,7 @@ async def test_a_room_without_the_right_to_manage_topics_is_named(tmp_path: Path
         with pytest.raises(ChannelError, match="right to manage topics"):
             await channel.check()
         await channel.aclose()
-    with pytest.raises(ConfigError, match="id of a group"):
+    with pytest.raises(ConfigError, match="a group with topics by its id"):
         TelegramChannel.create(TelegramChannel.manifest.read(values | {"operators_room": "@team"}))
 
 

@@ -44,6 +44,7 @@ from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.audit import ErasureWatch
 from qwendesk.memory.memory import Memory
 from qwendesk.periodic import PeriodicTask
+from qwendesk.room_checks import room_problems
 from qwendesk.server.addresses import is_loopback
 from qwendesk.server.limits import WebLimits
 from qwendesk.server.pages.all_pages import build_pages
@@ -272,6 +273,8 @@ class Service:
         """Post tickets into the operators' rooms of the channels."""
         outlets = {name: DeliveryAdapter(self.channels[name]) for name in self._operators_rooms}
         interpreter = self._answering_desk.interpreter if self._answering_desk else None
+        for told in (await room_problems(self.settings, self.runtime.database, self._operators_rooms)).values():
+            log.warning(" ".join(told))
         self._rooms = build_rooms(self.runtime.database, self._operators_rooms, outlets, interpreter)
         for room in self._rooms:
             room.start()

@@ -52,7 +52,7 @@ def answered(*arguments: str) -> Any:
     return json.loads(result.stdout)
 
 
-async def _fail(file: Path) -> str:
+async def fail_delivery(file: Path, reader: str = "crm") -> str:
     """Store a delivery that was given up, and return its id."""
     memory, now = Memory(f"sqlite+aiosqlite:///{file}"), datetime.now(UTC)
     await memory.open()
@@ -65,7 +65,7 @@ async def _fail(file: Path) -> str:
         await connection.execute(insert(Ticket), {"id": ticket, "last_message_at": now, **told, **at})
         await add_event(connection, ticket, "opened", CUSTOMER)
         (event,) = (await connection.execute(TicketEvent.__table__.select())).all()
-        row = {"reader": "crm", "event_id": event.id, "ticket_id": ticket, "kind": "opened", "status": "failed"}
+        row = {"reader": reader, "event_id": event.id, "ticket_id": ticket, "kind": "opened", "status": "failed"}
         tried = {
             "attempts": 10,
             "next_at": now,
@@ -91,7 +91,7 @@ def test_a_failed_delivery_is_listed_and_sent_again(tmp_path: Path) -> None:
         }
     ]
     assert answered("failed") == []
-    asyncio.run(_fail(tmp_path / "qwendesk.db"))
+    asyncio.run(fail_delivery(tmp_path / "qwendesk.db"))
     assert "1 failed\n    the server answers 500" in run("list").stdout
     (delivery,) = answered("failed")
     assert (delivery["webhook"], delivery["kind"], delivery["attempts"]) == ("crm", "opened", 10)

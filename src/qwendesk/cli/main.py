@@ -24,6 +24,7 @@ COMMANDS = {
     "canned": "Manage canned answers: written once, translated, reviewed.",
     "messages": "List and retry failed messages.",
     "webhooks": "List outbound webhooks, test them, and retry failed deliveries.",
+    "rooms": "List operators' rooms, and retry failed posts.",
     "memory": "Show, export and delete stored data about people.",
     "db": "Migrate, check, back up, dump, load and purge the database.",
     "doctor": "Check installation and configuration, and print the next steps.",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qwendesk.cli.event_deliveries import AsJson, counted, retry_failed, show_failed, write_json
 from qwendesk.cli.memory import opened
 from qwendesk.cli.run import run_command
 from qwendesk.printable import one_line
@@ -29,7 +29,6 @@ app = typer.Typer(
 
 Ids = Annotated[list[str], typer.Argument(help="Ids from 'qwendesk webhooks failed', or all.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Names of webhooks; default: all.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 
 
 @app.command("list")
@@ -70,51 +69,29 @@ async def _list(as_json: bool) -> None:
 
     async with _opened() as (deliveries, settings):
         counts = await deliveries.counts()
-    rows: list[dict[str, Any]] = [
-        {"name": webhook.label, "url": redact(webhook.url), "events": list(webhook.events)}
-        | asdict(counts.get(webhook.label, DeliveryCounts()))
-        for webhook in settings.webhooks
-    ]
+    webhooks = {webhook.label: webhook for webhook in settings.webhooks}
+    found = {name: counts.get(name, DeliveryCounts()) for name in webhooks}
     if as_json:
-        _write(rows)
+        rows: list[dict[str, Any]] = [
+            {"name": name, "url": redact(webhook.url), "events": list(webhook.events)} | asdict(found[name])
+            for name, webhook in webhooks.items()
+        ]
+        write_json(rows)
         return
-    for row in rows:
-        typer.echo(f"{one_line(row['name'])}  ({', '.join(row['events'])})")
-        typer.echo(f"    {row['waiting']} waiting, {row['done']} done, {row['failed']} failed")
-        if row["last_error"]:
-            typer.echo(f"    {one_line(row['last_error'])}")
-    if not rows:
+    for name, webhook in webhooks.items():
+        typer.echo(f"{one_line(name)}  ({', '.join(webhook.events)})\n{counted(found[name])}")
+    if not webhooks:
         typer.echo("No webhook is set up; docs/how-to/webhooks.md tells how.", err=True)
 
 
 async def _failed(as_json: bool) -> None:
     async with _opened() as (deliveries, _):
-        found = await deliveries.failed()
-    if as_json:
-        _write(
-            [{"webhook" if name == "reader" else name: value for name, value in asdict(one).items()} for one in found]
-        )
-        return
-    for delivery in found:
-        typer.echo(f"{delivery.id}  {delivery.created_at:%Y-%m-%d %H:%M}  {delivery.kind}")
-        typer.echo(f"    {one_line(delivery.reader)}: {delivery.attempts} tries; {one_line(delivery.error)}")
-    if not found:
-        typer.echo("There are no failed deliveries.", err=True)
+        await show_failed(deliveries, "webhook", as_json=as_json)
 
 
 async def _retry(ids: list[str], as_json: bool) -> None:
-    from qwendesk.errors import InputError
-
     async with _opened() as (deliveries, _):
-        count = await deliveries.retry(None if ids == ["all"] else ids)
-    if as_json:
-        _write({"retried": count})
-    else:
-        typer.echo(f"{count} will be sent again.", err=True)
-    if ids != ["all"] and count < len(set(ids)):
-        raise InputError(
-            f"{len(set(ids)) - count} of these are no failed deliveries; 'qwendesk webhooks failed' lists them."
-        )
+        await retry_failed(deliveries, ids, "qwendesk webhooks failed", as_json=as_json)
 
 
 async def _test(names: list[str], as_json: bool) -> None:
@@ -126,7 +103,7 @@ async def _test(names: list[str], as_json: bool) -> None:
     webhooks = _named(names)
     results = {webhook.label: await post_test(webhook, str(uuid7())) for webhook in webhooks}
     if as_json:
-        _write([{"name": name, "ok": error is None, "error": error} for name, error in results.items()])
+        write_json([{"name": name, "ok": error is None, "error": error} for name, error in results.items()])
     else:
         for name, error in results.items():
             typer.echo(f"{one_line(name)}: {'taken' if error is None else one_line(error)}")
@@ -155,7 +132,3 @@ async def _opened() -> AsyncIterator[tuple[EventDeliveries, Settings]]:
     settings = load_settings()
     async with opened(settings) as memory:
         yield EventDeliveries(memory.scope), settings
-
-
-def _write(value: Any) -> None:
-    typer.echo(json.dumps(value, default=str, ensure_ascii=False, indent=2))

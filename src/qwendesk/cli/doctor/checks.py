@@ -22,13 +22,15 @@ from sqlalchemy import make_url
 from qwendesk import plugins
 from qwendesk.channel_wiring import check_channel
 from qwendesk.cli.memory import opened
+from qwendesk.desk.operator_rooms.room import OperatorsRoom
 from qwendesk.engines.cpu_threads import available_threads, usable_cores
 from qwendesk.engines.pool import ModelPool
-from qwendesk.errors import ConfigError, PluginError, reason
+from qwendesk.errors import ConfigError, PluginError, StoreError, reason
 from qwendesk.isolation import Isolation
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.knowledge_base import open_knowledge
 from qwendesk.messages import ROLES
+from qwendesk.room_checks import room_problems
 from qwendesk.routing.policy.policy_file import POLICY_FILE, load_policy
 from qwendesk.settings import Settings, config_file, unknown_variables
 from qwendesk.tools.bubblewrap import Bubblewrap
@@ -196,7 +198,17 @@ async def _channel(name: str, settings: Settings) -> Finding:
     where = f"; its page: http://{settings.host}:{settings.port}" if channel.manifest.has_page else ""
     if channel.operators_room:
         where += f"; operators' room: {channel.operators_room.room}"
+        if told := await _room_problems(name, channel.operators_room, settings):
+            return Finding(title, "note", f"{detail}{where}", told)
     return Finding(title, "ok", detail + f"{where}; try it: qwendesk channels test {name}, then qwendesk serve")
+
+
+async def _room_problems(name: str, room: OperatorsRoom, settings: Settings) -> str:
+    """Return what is wrong with the operators' room of a channel; empty: nothing, or the database cannot be read."""
+    with suppress(StoreError, ConfigError):  # the check of the database tells it
+        async with opened(settings) as memory:
+            return " ".join((await room_problems(settings, memory.scope, {name: room})).get(name, ()))
+    return ""
 
 
 def _disk(settings: Settings) -> Finding:

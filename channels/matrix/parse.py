@@ -66,6 +66,16 @@ def with_link_urls(text: str, links: list[MatrixLink]) -> str:
     return text
 
 
+def with_names_of_pills(text: str, links: list[MatrixLink], user: str) -> str:
+    """Return a text with the names of mentioned people in place of their links and ids, but for those of the desk."""
+    for link in links:
+        if not (person := link.user_id) or person == user:
+            continue
+        name = f"@{person.partition(':')[0].lstrip('@')}" if link.label in ("", person) else link.label
+        text = text.replace(f"[{link.label}]({link.url})", name).replace(person, name)
+    return text
+
+
 def mention_labels(links: list[MatrixLink], user: str) -> list[str]:
     """Return the labels of the links that mention a user."""
     return [link.label for link in links if link.user_id == user and link.label]
@@ -136,7 +146,8 @@ def parse_room(event: dict[str, Any], room: str, me: MatrixIdentity) -> MatrixEv
     replied = (relation.get("m.in_reply_to") or {}).get("event_id")
     root = relation.get("event_id") if relation.get("rel_type") == "m.thread" else replied
     text = str(content.get("body") or "")
-    text = with_link_urls(_without_fallback(text, me)[0] if replied else text, links_of(content))
+    text = _without_fallback(text, me)[0] if replied else text
+    text = with_names_of_pills(with_link_urls(text, links_of(content)), links_of(content), me.user)
     file = _file(content) if type_ in _KINDS else None
     unsupported_media = (
         None if type_ in ("m.text", "m.emote", *_KINDS) else str(type_)[2:] if type_ else "encrypted message"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,9 +23,9 @@ from qwendesk.channels.http_api import HttpApi
 from qwendesk.channels.ingest import FileFetcher, is_recent, read_body, read_json, submit
 from qwendesk.channels.room_settings import make_room, room_settings
 from qwendesk.channels.slack import web_api
-from qwendesk.channels.slack.parse import SlackFile, SlackIdentity, files_of, parse
+from qwendesk.channels.slack.parse import SlackFile, SlackIdentity, files_of, mentioned_people, parse, with_names
 from qwendesk.channels.slack.threads import CommandThreads, ThreadRoots
-from qwendesk.channels.slack.web_api import RESPONSE_ID_PREFIX, NotInChannel, ResponseUrls, translate_errors
+from qwendesk.channels.slack.web_api import RESPONSE_ID_PREFIX, NotInChannel, ResponseUrls, UserNames, translate_errors
 from qwendesk.desk.operator_rooms.room import OpenedThread
 from qwendesk.errors import ChannelError, ConfigError
 from qwendesk.messages import Attachment, Inbound, Outbound
@@ -150,6 +151,7 @@ class SlackChannel(Channel):
         self._response_urls = ResponseUrls([urlsplit(base_url).hostname])
         self._threads = CommandThreads()
         self._roots = ThreadRoots()
+        self._names = UserNames()
         self._files = HttpApi("Slack", "The app needs the scope files:read.")
 
     async def start(self, accept: Accept) -> None:
@@ -269,13 +271,21 @@ class SlackChannel(Channel):
             return True
         parsed = await self._roots.add_root(await self._connect(), parsed, self._me)
         try:
-            placed = self._threads.assign(parsed.inbound)
+            placed = await self._with_names(self._threads.assign(parsed.inbound))
             inbound = await self._fetching.with_attachments(
                 placed, [partial(self._fetch, file) for file in parsed.files]
             )
         except ChannelError:
             return False
         return await submit(inbound, self._accept, partial(self._refuse, inbound))
+
+    async def _with_names(self, inbound: Inbound) -> Inbound:
+        """Return a message of the operators' room with the names of the people whom it mentions."""
+        if not inbound.in_operators_room or not (people := mentioned_people(inbound.text)):
+            return inbound
+        client = await self._connect()
+        names = {person: await self._names.of(client, person) for person in people}
+        return replace(inbound, text=with_names(inbound.text, names))
 
     async def _refuse(self, inbound: Inbound, text: str) -> None:
         key = f"refused:{inbound.event}"

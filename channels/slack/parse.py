@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,6 +17,11 @@ from qwendesk.messages import Inbound, kind_of
 _UNAVAILABLE_MODES = ("tombstone", "hidden_by_limit")
 _USER_SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
 """Message subtypes of people; ``me_message`` is the text of ``/me``."""
+_CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
+_BOLD = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])")
+_STRUCK = re.compile(r"(?<![\w~])~(?=\S)([^~\n]+?)(?<=\S)~(?![\w~])")
+_BULLET = re.compile(r"^( *)[•◦▪] *", re.MULTILINE)
+_PERSON = re.compile(r"([^\S\n]*)<@([A-Z0-9]+)>")
 _MARKUP = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
@@ -142,7 +148,7 @@ def _room_event(event: dict[str, Any], me: SlackIdentity) -> SlackEvent | None:
     if subtype not in _USER_SUBTYPES or not _is_from_person(event, me):
         return None
     files = files_of([*(event.get("files") or ())])
-    text = "\n".join(filter(None, (to_plain_text(str(event.get("text") or ""), me), *files.links)))
+    text = "\n".join(filter(None, (to_markdown(str(event.get("text") or ""), me), *files.links)))
     place = _conversation(event["channel"], event.get("thread_ts"))
     inbound = _inbound(text, place, event["user"], event["ts"], me, False, files.unsupported_media)
     return SlackEvent(replace(inbound, in_operators_room=True), files.found)
@@ -242,9 +248,40 @@ def to_plain_text(text: str, me: SlackIdentity) -> str:
             return (mark if mark in ("@", "#") else "") + (label or target)
         return _linked(target, label or "")
 
+    return html.unescape(_MARKUP.sub(read, _without_calls(text, me))).strip()
+
+
+def to_markdown(text: str, me: SlackIdentity) -> str:
+    """Convert mrkdwn to Markdown without mentions of the app; a mention of a person without a name stays."""
+
+    def read(found: re.Match[str]) -> str:
+        mark, target, label = found.groups()
+        if mark == "@" and not label:
+            return found[0]
+        if mark:
+            return (mark if mark in ("@", "#") else "") + (label or target)
+        return f"[{label}]({target})" if _linked(target, label or "") == f"{label} ({target})" else _linked(target, "")
+
+    parts = _CODE.split(_without_calls(text, me))
+    for number in range(0, len(parts), 2):
+        part = _BULLET.sub(r"\1- ", _STRUCK.sub(r"~~\1~~", _BOLD.sub(r"**\1**", parts[number])))
+        parts[number] = _MARKUP.sub(read, part)
+    return html.unescape("".join(parts)).strip()
+
+
+def mentioned_people(text: str) -> list[str]:
+    """Return the ids of the people whom a text mentions without a name."""
+    return list(dict.fromkeys(person for _, person in _PERSON.findall(text)))
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Return a text with the names of the people whom it mentions; a person without a name is left out."""
+    return _PERSON.sub(lambda found: f"{found[1]}@{names[found[2]]}" if names.get(found[2]) else "", text).strip()
+
+
+def _without_calls(text: str, me: SlackIdentity) -> str:
     called = rf"<@{re.escape(me.user)}(?:\|[^<>]*)?>"
-    text = re.sub(rf"\A(?:\s*{called}[,:]?)+\s*|[^\S\n]*{called}", "", text) if me.user else text
-    return html.unescape(_MARKUP.sub(read, text)).strip()
+    return re.sub(rf"\A(?:\s*{called}[,:]?)+\s*|[^\S\n]*{called}", "", text) if me.user else text
 
 
 def _linked(url: str, label: str) -> str:

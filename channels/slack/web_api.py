@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from qwendesk.safe_fetch import parse_retry_after
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
+log = logging.getLogger(__name__)
 _CREDENTIALS = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "missing_scope"}
 _NOT_IN_CHANNEL = {"not_in_channel", "channel_not_found"}
 _NO_THREAD = {"thread_not_found", "cannot_reply_to_message"}
@@ -85,6 +87,28 @@ async def edit(client: AsyncWebClient, message_id: str, message: Outbound) -> No
     """Update the text of a message."""
     channel = message.conversation.partition(":")[0]
     await client.chat_update(channel=channel, ts=message_id, text=message.text, **_blocks(message, message.text))
+
+
+class UserNames:
+    """Names of people, each asked for once; the app needs the scope users:read."""
+
+    def __init__(self) -> None:
+        self._known = FIFOCache[str, str](_MAX_REMEMBERED)
+
+    async def of(self, client: AsyncWebClient, user: str) -> str:
+        """Return the name that a person shows; empty if it cannot be read."""
+        if user in self._known:
+            return self._known[user]
+        try:
+            async with translate_errors():
+                found = (await client.users_info(user=user))["user"]
+        except ChannelError as error:
+            log.warning("The name of a person cannot be read: %s The app needs the scope users:read.", error)
+            return ""
+        profile = found.get("profile") or {}
+        name = profile.get("display_name") or found.get("real_name") or profile.get("real_name") or found.get("name")
+        self._known[user] = str(name or "")
+        return self._known[user]
 
 
 class ResponseUrls:

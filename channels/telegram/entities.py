@@ -13,6 +13,9 @@ Entity = dict[str, Any]
 """A ``MessageEntity`` as JSON."""
 
 
+_MARKS = {"bold": "**", "italic": "_", "strikethrough": "~~", "code": "`"}
+
+
 @dataclass(frozen=True, slots=True)
 class TelegramIdentity:
     """The bot's own account."""
@@ -47,6 +50,39 @@ def readable_text(text: str, entities: Sequence[Entity], me: TelegramIdentity) -
     for begin, end, fresh in sorted(_changes(text, entities, me), reverse=True):
         raw = raw[: 2 * begin] + fresh.encode("utf-16-le", "replace") + raw[2 * end :]
     return raw.decode("utf-16-le", "replace").strip()
+
+
+def markdown_text(text: str, entities: Sequence[Entity], me: TelegramIdentity) -> str:
+    """Return a text as Markdown, without mentions of the bot at start and end."""
+    raw, opened, closed = _units(text), dict[int, str](), dict[int, str]()
+    for entity in sorted(entities, key=lambda one: (int(one["offset"]), -int(one["length"]))):
+        begin, end = _inner(raw, int(entity["offset"]), int(entity["length"]))
+        if begin < end and (marks := _marks(entity)):
+            opened[begin] = opened.get(begin, "") + marks[0]
+            closed[end] = marks[1] + closed.get(end, "")  # what opens last closes first
+    marked = [(at, at, closed.get(at, "") + opened.get(at, "")) for at in {*opened, *closed}]
+    others = [entity for entity in entities if entity["type"] != "text_link"]
+    for begin, end, fresh in sorted([*marked, *_changes(text, others, me)], reverse=True):
+        raw = raw[: 2 * begin] + fresh.encode("utf-16-le", "replace") + raw[2 * end :]
+    return raw.decode("utf-16-le", "replace").strip()
+
+
+def _marks(entity: Entity) -> tuple[str, str] | None:
+    """Return the Markdown before and after an entity; None: it has none."""
+    match entity["type"]:
+        case "text_link":
+            return "[", f"]({entity['url']})"
+        case "pre":
+            return f"```{entity.get('language') or ''}\n", "\n```"
+    mark = _MARKS.get(entity["type"])
+    return (mark, mark) if mark else None
+
+
+def _inner(raw: bytes, offset: int, length: int) -> tuple[int, int]:
+    """Return a range without blanks at its ends, where marks would stay as they are."""
+    text = _between(raw, offset, offset + length)
+    begin = offset + len(_units(text)) // 2 - len(_units(text.lstrip())) // 2
+    return begin, begin + len(_units(text.strip())) // 2
 
 
 def _changes(text: str, entities: Sequence[Entity], me: TelegramIdentity) -> Iterator[tuple[int, int, str]]:

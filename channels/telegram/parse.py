@@ -11,6 +11,7 @@ from qwendesk.channels.telegram.entities import (
     TelegramIdentity,
     entity_text,
     is_bot_mention,
+    markdown_text,
     readable_text,
     text_and_entities,
 )
@@ -185,7 +186,7 @@ def parse_room(updates: Sequence[dict[str, Any]], me: TelegramIdentity) -> Teleg
     first = spoken[0]
     files = tuple(file for message in spoken for file in _files(message))
     unseen = next((kind for message in spoken for kind in _UNSUPPORTED_TYPES if kind in message), None)
-    text = "\n\n".join(filter(None, (readable_text(*text_and_entities(message), me) for message in spoken)))
+    text = "\n\n".join(filter(None, (markdown_text(*text_and_entities(message), me) for message in spoken)))
     if not (text or files or unseen):
         return None
     unsupported_media = "large file" if any(file.size > MAX_FILE_BYTES for file in files) else unseen

@@ -48,6 +48,8 @@ class SlackSimulator(Simulator):
         """Files of other workspaces by id; events do not contain their URL."""
         self.threads: dict[str, dict[str, Any]] = {}
         """The first message of each thread, by its ``thread_ts``."""
+        self.names: dict[str, str] = {}
+        """Names of people by id."""
         self.requests: list[str] = []
         """The Web API method of each call, oldest first."""
         self._url = ""
@@ -242,11 +244,19 @@ class SlackSimulator(Simulator):
                 if str(form.get("channel")) in self.closed:
                     return JSONResponse({"ok": False, "error": "not_in_channel"})
                 return JSONResponse({"ok": True, "messages": []})
+        found = self._found(method, form)
+        return JSONResponse({"ok": True} | found if found else {"ok": False, "error": "unknown_method"})
+
+    def _found(self, method: str, form: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what a method reads of a person, a file or a thread; None: there is none."""
+        match method:
+            case "users.info" if name := self.names.get(str(form.get("user"))):
+                return {"user": {"real_name": name}}
             case "files.info" if str(form.get("file")) in self.elsewhere:
-                return JSONResponse({"ok": True, "file": self._kept(self.elsewhere[str(form["file"])])})
+                return {"file": self._kept(self.elsewhere[str(form["file"])])}
             case "conversations.replies" if found := self.threads.get(str(form.get("ts"))):
-                return JSONResponse({"ok": True, "messages": [found]})
-        return JSONResponse({"ok": False, "error": "unknown_method"})
+                return {"messages": [found]}
+        return None
 
     def _fault(self, form: dict[str, Any]) -> Response | None:
         from starlette.responses import JSONResponse

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.messages import BaseMessage
@@ -163,6 +164,23 @@ async def test_a_room_without_the_app_gets_its_posts_later(tmp_path: Path) -> No
         platform.closed = set()
         await desk.until(lambda: any("parcel" in one.text and one.thread for one in desk.seen()))
         assert not any("cannot be shown" in one.text for one in desk.seen())
+
+
+async def test_a_customer_reads_names_and_markup(tmp_path: Path) -> None:
+    class Raw(SlackSimulator):
+        def _event(self, message: UserMessage, stamp: str) -> dict[str, Any]:
+            envelope = super()._event(message, stamp)
+            envelope["event"]["text"] = message.text  # with Slack's markup
+            return envelope
+
+    async with Raw() as platform, room_desk(platform, "slack", "77", ROOM, tmp_path) as desk:
+        platform.names = {"U777": "Bo Berg"}
+        await desk.hire("ann", ANN)
+        thread = await desk.handed_over()
+        await desk.write("Ask <@U777> *today*, <@U888> knows.", ANN, thread)
+        await desk.until(lambda: any("knows." in text for text in desk.answers()))
+        (message,) = [one for one in (await desk.stored()).messages if one.role == "operator"]
+        assert message.text == "Ask @Bo Berg **today**, knows."
 
 
 async def test_a_rate_limit_uses_up_no_try(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ class Worker:
             else None
         )
         self._claimed: dict[str, ClaimedMessage] = {}
+        self._begun: set[str] = set()
+        """Messages whose turn has begun in this run, and may have made calls."""
 
     def prepare_stop(self) -> None:
         """Suspend deliveries whose next try is not due within a few seconds: the next start retries them."""
@@ -130,6 +132,8 @@ class Worker:
         except Exception:
             self._claimed.pop(id_, None)
             raise
+        finally:
+            self._begun.discard(id_)
         self._claimed.pop(id_, None)
 
     async def _handle(self, claimed: ClaimedMessage) -> None:
@@ -421,14 +425,20 @@ class Worker:
             await self._inbox.update_settings(claimed.conversation_id, **{DETECTED_LANGUAGE: detected})
 
     async def _run_with_retries(self, claimed: ClaimedMessage, inbound: Inbound, streaming: StreamingReply) -> Reply:
-        """Run the turn, and repeat it while the model is unavailable: it may be starting."""
+        """Run the turn, and repeat it while the model is unavailable: it may be starting.
+
+        A risky call needs an approval where an earlier run may have made it, however that has ended.
+        """
+        may_repeat = claimed.run > 1 or inbound.retry or claimed.id in self._begun
+        self._begun.add(claimed.id)
+        asked = replace(inbound, may_repeat_calls=may_repeat)
         for pause in _MODEL_RETRY_PAUSES_SECONDS:
             try:
-                return await self.cancellation.run(claimed.id, last_reply(self._run_turn(inbound), streaming))
-            except EngineUnavailable:
+                return await self.cancellation.run(claimed.id, last_reply(self._run_turn(asked), streaming))
+            except EngineUnavailable:  # no call was made
                 await self._retry.suspend_if_closing()
                 await asyncio.sleep(pause)
-        return await self.cancellation.run(claimed.id, last_reply(self._run_turn(inbound), streaming))
+        return await self.cancellation.run(claimed.id, last_reply(self._run_turn(asked), streaming))
 
 
 def with_settings(inbound: Inbound, settings: Mapping[str, Any]) -> Inbound:

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import LanguageModelInput
@@ -33,6 +34,8 @@ from qwendesk.models.card import ModelCard, Sampling
 
 _PASSED_ON = ("think", "think_budget", "seed", "json_schema")
 """Keyword arguments that are passed to ``GenerationOptions`` under the same name."""
+_CALL_ID_CHARS = 9
+"""As many as some models' templates demand; a person can type it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +214,8 @@ def text_chunk(text: str, thinking: str) -> AIMessageChunk:
 
 
 def call_chunk(call: ParsedToolCall, index: int) -> AIMessageChunk:
-    """Return a complete tool call as one chunk."""
-    chunk = tool_call_chunk(name=call.name, args=call.arguments_json, id=call.id, index=index)
+    """Return a complete tool call as one chunk, with an id of its own: a server may give all calls the same."""
+    chunk = tool_call_chunk(name=call.name, args=call.arguments_json, id=uuid4().hex[:_CALL_ID_CHARS], index=index)
     return AIMessageChunk(content="", tool_call_chunks=[chunk])
 
 

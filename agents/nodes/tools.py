@@ -32,7 +32,7 @@ from qwendesk.tools.base import ToolContext
 from qwendesk.tools.toolbox import ToolFault
 
 _UNREADABLE = 'Error: the arguments are not valid JSON. Call again as {"name": ..., "arguments": {...}}.'
-_MAY_BE_MADE = "an earlier run of the message was interrupted, and may have made the call"
+_MAY_BE_MADE = "an earlier run of the message may have made the call"
 """Reason for an approval of a call that otherwise needs none."""
 log = logging.getLogger(__name__)
 _MAX_REPEATS = 3
@@ -104,7 +104,7 @@ def pending_calls(calls: list[ToolCall], state: TurnState, context: TurnContext)
     if not waiting:
         return []
     read, mode = _prompt_text(state, context), context.approve_risky
-    if is_repeated := state["inbound"].has_ended_a_run and mode != "always":
+    if is_repeated := state["inbound"].has_ended_a_run or state["inbound"].may_repeat_calls:
         mode = "always"
     reasons = [
         (call, approval_reason(call["args"], read, "always" if call["id"] in context.asked else mode))

@@ -175,14 +175,19 @@ class RoomCommands:
 
     async def _approve(self, message: RoomMessage, rest: str) -> str:
         call, arguments = _decision(rest)
-        await self._approvals.decide(message.ticket.id, message.actor, call, True, arguments)
-        return ""
+        return await self._decide(message, call, True, arguments)
 
     async def _decline(self, message: RoomMessage, rest: str) -> str:
         call, arguments = _decision(rest)
         if arguments:
             raise TicketError("!decline takes no arguments: nothing was decided.")
-        await self._approvals.decide(message.ticket.id, message.actor, call, False)
+        return await self._decide(message, call, False, {})
+
+    async def _decide(self, message: RoomMessage, call: str, approve: bool, arguments: dict[str, str]) -> str:
+        approval = await self._approvals.find(message.ticket, call)
+        await self._approvals.decide(
+            message.ticket.id, message.actor, approval.id, call, approve, arguments, room=message.channel
+        )
         return ""
 
     async def _note(self, message: RoomMessage, rest: str) -> str:
@@ -198,11 +203,13 @@ class RoomCommands:
         return say("room_noted", self._language)
 
 
-def _decision(rest: str) -> tuple[str | None, dict[str, str]]:
-    """Return the id of a call, None: all that wait, and the arguments that replace those of the call.
+def _decision(rest: str) -> tuple[str, dict[str, str]]:
+    """Return the id of a call and the arguments that replace those of the call.
+
+    The id says which call the operator has read: another one may wait meanwhile.
 
     Raises:
-        TicketError: quotation marks are not closed, or more than one id is given.
+        TicketError: quotation marks are not closed, or not one id is given.
     """
     try:
         words = shlex.split(rest)
@@ -210,6 +217,6 @@ def _decision(rest: str) -> tuple[str | None, dict[str, str]]:
         raise TicketError("Quotation marks are not closed: nothing was decided.") from None
     arguments = dict(word.split("=", 1) for word in words if "=" in word)
     calls = [word for word in words if "=" not in word]
-    if len(calls) > 1:
-        raise TicketError("Name one call, or none for all: nothing was decided.")
-    return next(iter(calls), None), arguments
+    if len(calls) != 1:
+        raise TicketError("Name one call by its ID, which stands beside it: nothing was decided.")
+    return calls[0], arguments

@@ -36,6 +36,8 @@ _ROLES = {"message": "user", "answered": "assistant", "replied": "operator"}
 _STORED_AFTER = timedelta(minutes=2)
 """Time after which a message that is not stored is not going to be."""
 _UNTOLD = frozenset({"opened", "delivered"})
+_DECISIONS = frozenset({"approved", "declined"})
+"""Told also in the room in which they were made: the command names an id alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,9 @@ class RoomPosts:
             event: the event.
             with_files: whether files are posted; otherwise they are named.
         """
-        if event.changes.get("room") == self._channel or event.kind in _UNTOLD:
-            return None  # it was written in the room
+        was_written_here = event.changes.get("room") == self._channel and event.kind not in _DECISIONS
+        if was_written_here or event.kind in _UNTOLD:
+            return None
         if event.kind == "approval_needed":
             found = (await self._queries.thread(event.ticket_id, limit=1)).approvals
             waiting = [_question(approval) for approval in found if approval.status == "waiting"]
@@ -180,10 +183,9 @@ def _question(approval: ApprovalRecord) -> str:
     lines = ["⏳ **The bot waits for an approval:**"]
     for call in approval.undecided:
         arguments = ", ".join(f"{name}={value!r}" for name, value in approval.arguments(call).items())
-        named = f" (`{call.id}`)" if len(approval.calls) > 1 else ""
-        lines.append(f"- {_literal(redact(f'{call.tool}({arguments})'))}{named}: {_literal(call.reason)}")
-    which = " ID" if len(approval.calls) > 1 else ""
-    return "\n".join([*lines, "", f"`!approve{which}` · `!approve{which} NAME=VALUE` · `!decline{which}`"])
+        lines.append(f"- {_literal(redact(f'{call.tool}({arguments})'))}: {_literal(call.reason)}")
+        lines.append(f"  `!approve {call.id}` · `!approve {call.id} NAME=VALUE` · `!decline {call.id}`")
+    return "\n".join(lines)
 
 
 def _newest_shown(thread: TicketThread) -> int:

@@ -155,12 +155,15 @@ async def note_approval(
     *,
     reason: str = "",
     edited: Sequence[str] = (),
+    room: str = "",
 ) -> None:
     """Store an event of the approval's ticket, with the names of changed arguments and without the values of any."""
     changes: dict[str, Any] = {"sequence": approval.sequence}
     changes["tools"] = list(dict.fromkeys(call.tool for call in approval.calls))
     if edited:
         changes["edited"] = list(edited)
+    if room:
+        changes["room"] = room
     await add_event(connection, approval.ticket_id, kind, actor, reason=reason, changes=changes)
 
 

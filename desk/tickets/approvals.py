@@ -89,21 +89,25 @@ class TicketApprovals:
         self,
         ticket_id: str,
         operator: Actor,
+        approval_id: str,
         call: str | None,
         approve: bool,
         arguments: Mapping[str, Any] | None = None,
         *,
         by: AuditActor | None = None,
+        room: str = "",
     ) -> ApprovalRecord:
         """Decide on a call that waits on a ticket; after the last one, the turn goes on and the customer is answered.
 
         Args:
             ticket_id: the ticket's id.
             operator: who decides.
-            call: id of the call; None: all on which nobody has decided.
+            approval_id: id of the approval that the operator has seen; no other is decided on.
+            call: id of the call; None: all of the approval on which nobody has decided.
             approve: whether it is made.
-            arguments: arguments that replace those of an approved call; a text stands for a value of another type.
+            arguments: arguments that replace those of one approved call; a text stands for a value of another type.
             by: who stands in the audit log; None: the operator.
+            room: the channel in whose operators' room it was decided; empty: elsewhere.
 
         Raises:
             TicketConflict: a colleague has decided already, nothing waits any more, or the customer has written.
@@ -115,8 +119,10 @@ class TicketApprovals:
                 other = await lock_ticket(connection, ticket.merged_into_id)
                 raise TicketError(f"Ticket {ticket.number} was merged into ticket {other.number}; use that one.")
             await require_operator(connection, operator.operator_id or "")
-            approval = await self._open(connection, ticket, call)
+            approval = await self._open(connection, ticket, approval_id)
             chosen = _chosen(approval, call, ticket)
+            if arguments and len(chosen) > 1:
+                raise TicketError("Several calls wait: name the one whose arguments are changed. Nothing was decided.")
             decided = {
                 one.id: CallDecision(
                     approve, operator.operator_id, operator.name, replaced(one, arguments or {}) if approve else None
@@ -124,7 +130,7 @@ class TicketApprovals:
                 for one in chosen
             }
             approval = replace(approval, decisions={**approval.decisions, **decided})
-            await self._note_decision(connection, ticket, approval, decided, operator, by)
+            await self._note_decision(connection, ticket, approval, decided, operator, by, room)
             if not approval.undecided:
                 approval = replace(approval, status="decided")
                 await self._go_on(connection, ticket, approval)
@@ -132,17 +138,38 @@ class TicketApprovals:
             await change_approval(connection, approval, decisions=stored, status=approval.status)
         return approval
 
-    async def _open(self, connection: TenantConnection, ticket: TicketRecord, call: str | None) -> ApprovalRecord:
-        """Return the approval that waits on a ticket.
+    async def find(self, ticket: TicketRecord, named: str | None) -> ApprovalRecord:
+        """Return an approval of a ticket, for ``decide``.
+
+        Args:
+            ticket: the ticket.
+            named: id of a call or of the approval itself; None: the newest one that waits.
 
         Raises:
-            TicketConflict: none does any more, or the customer has written.
+            TicketConflict: there is none, or None is given and none waits.
         """
-        found = await read_approvals(connection, TicketApproval.ticket_id == ticket.id)
-        of_call = [one for one in found if call is None or any(each.id == call for each in one.calls)]
-        waiting = next((one for one in reversed(of_call) if one.status == "waiting"), None)
-        if waiting is None or waiting.expires_at <= datetime.now(UTC):
-            raise _nothing_waits(ticket, waiting or next(reversed(of_call), None))
+        async with self._database.read() as connection:
+            found = await read_approvals(connection, TicketApproval.ticket_id == ticket.id)
+        if named is None:
+            chosen = [one for one in found if one.status == "waiting"]
+        else:
+            chosen = [one for one in found if named == one.id or any(named == call.id for call in one.calls)]
+        if named and len(chosen) > 1:
+            raise TicketConflict(f"Several calls of ticket {ticket.number} have the id {named!r}; use the inbox.")
+        if not chosen:
+            raise _nothing_waits(ticket, found[-1] if found and named is None else None)
+        return chosen[-1]
+
+    async def _open(self, connection: TenantConnection, ticket: TicketRecord, approval_id: str) -> ApprovalRecord:
+        """Return the approval of an id if it waits on a ticket.
+
+        Raises:
+            TicketConflict: it does not any more, or the customer has written.
+        """
+        of_id = (TicketApproval.ticket_id == ticket.id, TicketApproval.id == approval_id)
+        waiting = next(iter(await read_approvals(connection, *of_id)), None)
+        if waiting is None or waiting.status != "waiting" or waiting.expires_at <= datetime.now(UTC):
+            raise _nothing_waits(ticket, waiting)
         kept = select(PendingTurn.id).where(PendingTurn.id == waiting.pending_id)
         if (await connection.execute(kept)).one_or_none() is None:
             raise TicketConflict(f"Nothing waits on ticket {ticket.number} any more; look at it again.")
@@ -160,6 +187,7 @@ class TicketApprovals:
         decided: Mapping[str, CallDecision],
         operator: Actor,
         by: AuditActor | None,
+        room: str,
     ) -> None:
         """Store the decision as events of the ticket and entries of the audit log, without values of arguments."""
         if by is None:
@@ -170,8 +198,10 @@ class TicketApprovals:
                 kind = "approved" if decision.approved else "declined"
                 edited = decision.edited(call)
                 about = replace(approval, calls=(call,))
-                await note_approval(connection, about, kind, operator, edited=edited)
+                await note_approval(connection, about, kind, operator, edited=edited, room=room)
                 details: dict[str, Any] = {"tool": call.tool, "edited": edited, "for": operator.name}
+                if room:
+                    details["room"] = room
                 action = "ticket.approve" if decision.approved else "ticket.decline"
                 await add_entry(connection, by, action, f"ticket:{ticket.number}", details)
 
@@ -240,13 +270,16 @@ def _chosen(approval: ApprovalRecord, call: str | None, ticket: TicketRecord) ->
     """Return the calls that are decided on.
 
     Raises:
-        TicketConflict: a colleague has decided on the call.
+        TicketConflict: a colleague has decided on the call, or the approval is not for it.
     """
     if call is None:
         return approval.undecided
+    named = [one for one in approval.calls if one.id == call]
+    if len(named) != 1:
+        raise TicketConflict(f"No call of ticket {ticket.number} that waits for an approval has the id {call!r}.")
     if decision := approval.decisions.get(call):
-        raise _decided_by(decision, next(one.tool for one in approval.calls if one.id == call), ticket)
-    return [one for one in approval.calls if one.id == call]
+        raise _decided_by(decision, named[0].tool, ticket)
+    return named
 
 
 def _decided_by(decision: CallDecision, tool: str, ticket: TicketRecord) -> TicketConflict:

@@ -15,7 +15,7 @@ from qwendesk.desk.tickets.sending import told_key
 from qwendesk.memory.conversations.turns import Turns
 from qwendesk.memory.tables.conversations import Message, PendingTurn, Turn
 from qwendesk.memory.tables.inbox import InboundEvent, OutboundMessage
-from qwendesk.memory.tables.tickets import Ticket, TicketText
+from qwendesk.memory.tables.tickets import Ticket, TicketApproval, TicketText
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase
 
 StopCause = Literal["customer", "takeover", "handed back"]
@@ -61,7 +61,12 @@ async def answer_last_message(connection: TenantConnection, enqueue: Enqueue, ti
         return False
     turn = (Turn.conversation_id == ticket.conversation_id) & (Turn.sequence == row.sequence)
     told = (TicketText.ticket_id == ticket.id) & (TicketText.key == told_key(row.id))
-    answered = select(exists(Turn.id).where(turn, done), exists(TicketText.id).where(told))
+    # decided, so that its calls may have been made
+    gone_on = (TicketApproval.status.in_(["decided", "done"])) | TicketApproval.reason.in_(["interrupted", "failed"])
+    decided = (TicketApproval.ticket_id == ticket.id) & (TicketApproval.sequence == row.sequence) & gone_on
+    answered = select(
+        exists(Turn.id).where(turn, done), exists(TicketText.id).where(told), exists(TicketApproval.id).where(decided)
+    )
     if any((await connection.execute(answered)).one()):
         return False
     renewed = {

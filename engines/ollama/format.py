@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
@@ -145,7 +144,6 @@ def delta_from(piece: ChatResponse) -> Delta:
         ParsedToolCall(
             name=call.function.name,
             arguments_json=json.dumps(dict(call.function.arguments), ensure_ascii=False),
-            id=f"call_{uuid4().hex[:12]}",
         )
         for call in piece.message.tool_calls or ()
     )

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from qwendesk.engines.chat import Delta, Usage
 from qwendesk.engines.stream.tool_calls import ParsedToolCall
@@ -93,7 +92,7 @@ class StreamedAnswer:
 
     def _calls(self) -> Iterator[ParsedToolCall]:
         for part in sorted(self._parts, key=lambda part: part.index or 0):
-            yield ParsedToolCall(part.name, part.arguments or "{}", part.id or f"call_{uuid4().hex[:12]}")
+            yield ParsedToolCall(part.name, part.arguments or "{}")
 
 
 def _content(content: Any) -> tuple[str, str]:

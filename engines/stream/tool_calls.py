@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import json_repair
@@ -45,7 +44,6 @@ class ParsedToolCall:
     name: str
     arguments_json: str
     """The arguments as the text of a JSON object; the model's own text if it could not be parsed."""
-    id: str = field(default_factory=lambda: f"call_{uuid.uuid4().hex}")
 
 
 class ToolCallParser:

@@ -167,6 +167,9 @@ class Inbound:
     """Attachments that the desk does not support, such as ``video`` or ``large file``; the person is told."""
     has_ended_a_run: bool = False
     """Whether an earlier run of this message ended or blocked its process; code written by a model is not run then."""
+    may_repeat_calls: bool = False
+    """Whether an earlier run of this message, or of the one that it repeats, may have made calls; a risky call needs an
+    approval then."""
     address: str = ""
     """Network address of an anonymous sender, for a shared rate limit; it is not stored."""
     customer: Customer | None = None

@@ -189,8 +189,8 @@ def test_a_worker_is_killed_around_an_approved_call(make_cluster: Make, method: 
 
     async def approve() -> None:
         async with counter(cluster) as desk:
-            for ticket in (await desk.tickets()).values():
-                await desk.runtime.approvals.decide(ticket, desk.ada, None, True)
+            for approval in await desk.runtime.approvals.waiting():
+                await desk.runtime.approvals.decide(approval.ticket_id, desk.ada, approval.id, None, True)
 
     asyncio.run(approve())
     if method != "ask":

@@ -152,14 +152,16 @@ def test_what_waits_for_an_approval_is_listed_and_decided_on(own_home: Path) -> 
     shown = run("approvals").stdout
     assert f"#3 waiting: refund(order='4711', amount=50)  [{call['id']}]" in shown and "does not stand" in shown
     assert run("approve", "3").exit_code == 2, "an operator is needed"
-    wrong = run("approve", "3", "--as", "ada", "--set", "amont=40")
+    unnamed = run("approve", "3", "--as", "ada")
+    assert unnamed.exit_code == 2 and call["id"] in unnamed.stderr, "which call was read is not known"
+    wrong = run("approve", "3", "--as", "ada", "--call", call["id"], "--set", "amont=40")
     assert wrong.exit_code == 1 and "no argument 'amont'" in wrong.stderr
     assert run("approve", "3", "--as", "ada", "--set", "amount").exit_code == 2
     approved = run("approve", "3", "--as", "ada", "--call", call["id"], "--set", "amount=40").stdout
     assert "#3 approved by Ada: refund(order='4711', amount=40)" in approved
     late = run("decline", "3", "--as", "bo")
     assert late.exit_code == 1 and "Ada has approved refund of ticket 3 already" in late.stderr
-    assert "#4 declined by Bo" in run("decline", "4", "--as", "bo").stdout
+    assert "#4 declined by Bo" in run("decline", "4", "--as", "bo", "--call", second["id"]).stdout
     texts = asyncio.run(answer(["It is refunded."]))
     assert shop.refunds == [("4711", 40)] and len(texts) == 2 and "It is refunded." in texts
     assert told("approvals") == []

@@ -100,9 +100,9 @@ async def test_streamed_tool_calls_are_put_together(open_chat: Open) -> None:
     )
     async with open_chat(reply) as (chat, _):
         answer = await chat.bind_tools([TOOL]).ainvoke("What time is it?")
-    assert [(call["name"], call["args"], call["id"]) for call in answer.tool_calls] == [
-        ("clock", {"zone": "UTC"}, "c0"),
-        ("clock", {}, "c1"),
+    assert [(call["name"], call["args"]) for call in answer.tool_calls] == [
+        ("clock", {"zone": "UTC"}),
+        ("clock", {}),
     ]
 
 
@@ -253,7 +253,18 @@ async def test_two_calls_under_one_index_are_two(open_chat: Open) -> None:
     ]
     async with open_chat(stream(*({"tool_calls": [call]} for call in calls), finish="tool_calls")) as (chat, _):
         answer = await chat.bind_tools([TOOL]).ainvoke("What time is it?")
-    assert [(call["id"], call["args"]) for call in answer.tool_calls] == [("a", {"zone": "a"}), ("b", {"zone": "b"})]
+    assert [call["args"] for call in answer.tool_calls] == [{"zone": "a"}, {"zone": "b"}]
+
+
+async def test_each_call_has_an_id_of_its_own_whatever_the_server_sends(open_chat: Open) -> None:
+    calls = [{"index": index, "id": "0", "function": {"name": "clock", "arguments": "{}"}} for index in (0, 1)]
+    ids = set[str | None]()
+    for _ in range(2):
+        reply = stream(*({"tool_calls": [call]} for call in calls), finish="tool_calls")
+        async with open_chat(reply) as (chat, _requests):
+            answer = await chat.bind_tools([TOOL]).ainvoke("What time is it?")
+        ids |= {call["id"] for call in answer.tool_calls}
+    assert len(ids) == 4 and "0" not in ids
 
 
 async def test_without_usage_the_pieces_are_counted(open_chat: Open) -> None:

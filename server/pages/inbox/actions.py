@@ -156,7 +156,13 @@ class _Doing:
             if key.startswith(_ARGUMENT) and _lines(value := self.text(key)) != _lines(self.text(f"was:{key}"))
         }
         await self.inbox.approvals.decide(
-            self.ticket.id, self.actor, self.text("call") or None, decision == "approve", changed, by=self.by
+            self.ticket.id,
+            self.actor,
+            self.text("approval"),
+            self.text("call") or None,
+            decision == "approve",
+            changed,
+            by=self.by,
         )
         return await self.inbox.queries.get(self.ticket.id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -119,14 +120,18 @@ async def test_a_risky_call_is_approved_in_the_room(tmp_path: Path) -> None:
         await desk.ask("Please refund order 4711 to me.")
         thread = await desk.thread()
         await desk.until(lambda: any("refund(order='4711', amount=50)" in text for text in desk.texts(thread)))
-        await desk.write("!approve amount=x", ANN, thread)
+        (shown,) = [found[1] for text in desk.texts(thread) if (found := re.search(r"!approve (\w+)`", text))]
+        for unnamed in ("!approve", "!approve amount=40"):
+            await desk.write(unnamed, ANN, thread)
+        await desk.until(lambda: sum("Name one call" in text for text in desk.texts(thread)) == 2)
+        await desk.write(f"!approve {shown} amount=x", ANN, thread)
         await desk.until(lambda: any("does not fit" in text for text in desk.texts(thread)))
         assert refunds == []
-        await desk.write("!approve amount=40", ANN, thread)
+        await desk.write(f"!approve {shown} amount=40", ANN, thread)
         await desk.until(lambda: any("It is refunded." in text for text in desk.answers()))
         assert refunds == [("4711", 40)]
         await desk.until(lambda: any("Ann approved refund" in text for text in desk.texts(thread)))
-        await desk.write("!decline", ANN, thread)
+        await desk.write(f"!decline {shown}", ANN, thread)
         await desk.until(lambda: any("already" in text for text in desk.texts(thread)))
 
 

@@ -87,8 +87,9 @@ async def approvals(desk: Running) -> list[ApprovalRecord]:
 
 
 async def decide(desk: Running, operator: Actor, approve: bool = True, **more: Any) -> ApprovalRecord:
-    ticket = (await newest(desk)).id
-    return await desk.runtime.approvals.decide(ticket, operator, more.pop("call", None), approve, **more)
+    ticket, call = await newest(desk), more.pop("call", None)
+    approval = more.pop("approval", None) or (await desk.runtime.approvals.find(ticket, call)).id
+    return await desk.runtime.approvals.decide(ticket.id, operator, approval, call, approve, **more)
 
 
 async def pending(desk: Running) -> int:
@@ -171,6 +172,8 @@ async def test_each_of_several_calls_is_decided_on(desks: Desks) -> None:
             await decide(desk, ada, False, call=first.id)
         with pytest.raises(TicketConflict, match="No call waits"):
             await decide(desk, ada, call="strange")
+        with pytest.raises(TicketConflict, match="has the id 'strange'"):
+            await decide(desk, ada, call="strange", approval=asked.id)
         await decide(desk, ada, False, call=second.id)
         await desk.settle()
         assert (shop.refunds, shop.mails) == ([("4711", 50)], [])
@@ -189,6 +192,75 @@ async def test_a_further_risky_call_needs_an_approval_of_its_own(desks: Desks) -
         await desk.settle()
         assert (len(shop.refunds), shop.mails) == (1, ["ann@example.org"])
         assert desk.outlet.texts[2:] == ["Refunded and mailed."]
+
+
+async def test_only_the_approval_that_was_read_is_decided_on(desks: Desks) -> None:
+    script = [REFUND, call(order="4711", amount=5000), "Refunded twice."]
+    async with waiting_desk(desks, script) as (desk, shop, ada):
+        (read,) = await approvals(desk)
+        bo = await add_operator(desk, "bo")
+        await decide(desk, ada, approval=read.id)
+        await desk.settle()
+        for named in (None, read.calls[0].id):
+            with pytest.raises(TicketConflict, match="Ada has approved refund"):
+                await decide(desk, bo, call=named, approval=read.id)
+        assert shop.refunds == [("4711", 50)] and (await approvals(desk))[-1].status == "waiting"
+
+
+async def test_arguments_are_those_of_one_call(desks: Desks) -> None:
+    both = f"{REFUND}{call(order='4711', amount=60)}"
+    async with waiting_desk(desks, [both, "Refunded."]) as (desk, shop, ada):
+        with pytest.raises(TicketError, match="name the one whose arguments are changed"):
+            await decide(desk, ada, arguments={"amount": "40"})
+        (asked,) = await approvals(desk)
+        assert len(asked.undecided) == 2 and shop.refunds == []
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_call_that_a_takeover_interrupted_is_not_repeated_unasked(desks: Desks, later: bool) -> None:
+    shop = Shop()
+    shop.go.clear()
+    script = [REFUND, REFUND, "It is refunded."]
+    async with desks(script, tools=shop.tools, approve_risky="untrusted") as desk:
+        ada = await add_operator(desk)
+        await desk.say("Refund 50 for order 4711 please")
+        await asyncio.wait_for(shop.entered.wait(), 30)
+        ticket = (await newest(desk)).id
+        await desk.runtime.tickets.take_over(ticket, ada)
+        if later:
+            await desk.settle()
+        await desk.runtime.tickets.hand_back(ticket, ada)
+        shop.go.set()
+        await desk.settle()
+        assert len(shop.refunds) == 1
+        (asked,) = await approvals(desk)
+        assert asked.status == "waiting" and "may have made the call" in asked.calls[0].reason
+
+
+async def test_after_a_decision_a_hand_back_does_not_ask_again(desks: Desks) -> None:
+    shop = Shop()
+    shop.go.clear()
+    async with waiting_desk(desks, [REFUND, "It is refunded.", REFUND], shop=shop) as (desk, _, ada):
+        await decide(desk, ada)
+        await asyncio.wait_for(shop.entered.wait(), 30)
+        ticket = (await newest(desk)).id
+        await desk.runtime.tickets.take_over(ticket, ada)
+        shop.go.set()
+        await desk.settle()
+        await desk.runtime.tickets.hand_back(ticket, ada)
+        await desk.settle()
+        assert len(shop.refunds) == 1 and [one.status for one in await approvals(desk)] == ["done"]
+
+
+async def test_after_an_interrupted_call_a_hand_back_does_not_ask_again(desks: Desks) -> None:
+    async with waiting_desk(desks, [REFUND, RuntimeError("the model is gone"), REFUND]) as (desk, shop, ada):
+        await decide(desk, ada)
+        await desk.settle()
+        ticket = (await newest(desk)).id
+        await desk.runtime.tickets.take_over(ticket, ada)
+        await desk.runtime.tickets.hand_back(ticket, ada)
+        await desk.settle()
+        assert len(shop.refunds) == 1 and [one.reason for one in await approvals(desk)] == ["interrupted"]
 
 
 async def test_only_operators_decide(desks: Desks) -> None:
@@ -305,10 +377,7 @@ async def test_a_failed_call_is_handed_over_and_not_told_as_done(desks: Desks) -
 
 
 async def test_a_model_that_is_away_after_the_call_leaves_it_to_a_person(desks: Desks) -> None:
-    def away(messages: Any) -> str:
-        raise RuntimeError("the model is gone")
-
-    async with waiting_desk(desks, [REFUND, away]) as (desk, shop, ada):
+    async with waiting_desk(desks, [REFUND, RuntimeError("the model is gone")]) as (desk, shop, ada):
         await decide(desk, ada)
         await desk.settle()
         assert len(shop.refunds) == 1 and desk.outlet.texts[1:] == [say("approval_interrupted")]

@@ -190,7 +190,8 @@ def asked(**arguments: str) -> tuple[dict[str, object], ...]:
 
 async def test_what_waits_for_an_approval_is_exported_and_forgotten(counter: Counter) -> None:
     ticket = await counter.ask_approval(f"refund {SECRET}", calls=asked(order=SECRET), person="ann")
-    await counter.approvals.decide(ticket.id, await counter.operator("ada"), None, True)
+    (waiting,) = await counter.approvals.waiting()
+    await counter.approvals.decide(ticket.id, await counter.operator("ada"), waiting.id, None, True)
     person = await person_of(counter, "ann")
     exported = await counter.memory.people.export(person)
     assert exported["ticket_approval"][0]["calls"][0]["arguments"] == {"order": SECRET}
@@ -198,7 +199,7 @@ async def test_what_waits_for_an_approval_is_exported_and_forgotten(counter: Cou
     await counter.memory.people.forget(person)
     assert SECRET not in await everything(counter.memory) and await counter.approvals.waiting() == []
     with pytest.raises(TicketGone):
-        await counter.approvals.decide(ticket.id, await counter.operator("bo"), None, True)
+        await counter.approvals.decide(ticket.id, await counter.operator("bo"), waiting.id, None, True)
 
 
 async def test_a_forgotten_member_of_a_group_leaves_no_call_in_the_ticket_of_another(counter: Counter) -> None:
@@ -215,7 +216,8 @@ async def test_another_tenant_reaches_no_approval(counter: Counter) -> None:
     await other.open()
     theirs = TicketApprovals(other.scope, lambda *row: None, Tickets(other.scope, lambda *row: None))
     assert await theirs.waiting() == []
+    (waiting,) = await counter.approvals.waiting()
     with pytest.raises(TicketGone):
-        await theirs.decide(ticket.id, await counter.operator("ada"), None, True)
+        await theirs.decide(ticket.id, await counter.operator("ada"), waiting.id, None, True)
     await theirs.expire(datetime.now(UTC) + timedelta(days=9))
     assert len(await counter.approvals.waiting()) == 1

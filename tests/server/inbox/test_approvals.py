@@ -31,7 +31,9 @@ async def approval(counter: Counter, ticket: TicketRecord) -> ApprovalRecord:
 
 async def decide(browser: Browser, ticket: TicketRecord, **form: str) -> httpx.Response:
     page = f"/desk/tickets/{ticket.number}"
-    return await browser.submit(page, f"{page}/do/decide", **{**APPROVE, **form})
+    shown = re.search(r'name="approval" value="([^"]+)"', (await browser.get(page)).text)
+    id_ = {"approval": shown[1]} if shown else {}
+    return await browser.submit(page, f"{page}/do/decide", **{**APPROVE, **id_, **form})
 
 
 async def test_the_page_shows_the_call_with_its_arguments_and_reasons(counter: Counter, log_in: LogIn) -> None:
@@ -71,7 +73,7 @@ async def test_who_is_slower_is_told_who_was_faster(counter: Counter, log_in: Lo
     ticket = await counter.ask_approval("refund it")
     ann, bo = await log_in("ann"), await log_in("bo")
     await decide(ann, ticket)
-    late = await decide(bo, ticket, decision="decline")
+    late = await decide(bo, ticket, decision="decline", approval=(await approval(counter, ticket)).id)
     assert late.status_code == 409 and "ann has approved refund of ticket" in late.text
     assert (await approval(counter, ticket)).is_approved and len(counter.queued) == 1
 
@@ -106,5 +108,5 @@ async def test_a_takeover_withdraws_it_and_the_page_says_so(counter: Counter, lo
     ann = await log_in("ann")
     page = (await ann.get(f"/desk/tickets/{ticket.number}")).text
     assert "not decided: a person has taken the conversation over" in page
-    late = await decide(ann, ticket)
+    late = await decide(ann, ticket, approval=(await approval(counter, ticket)).id)
     assert late.status_code == 409 and "a person has taken the conversation over" in late.text and not counter.queued

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,11 +11,18 @@ from qwendesk.cli.run import run_command
 from qwendesk.cli.tickets.opened import opened
 from qwendesk.cli.tickets.output import print_approval
 
+if TYPE_CHECKING:
+    from qwendesk.desk.tickets.approval_records import ApprovalRecord
+    from qwendesk.desk.tickets.records import TicketRecord
+
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="The ticket's number.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 AsNeeded = Annotated[str, typer.Option("--as", metavar="NAME", help="The operator who decides, by log-in name.")]
 Call = Annotated[
-    str | None, typer.Option("--call", metavar="ID", help="Only this call, by its id; default: all that wait.")
+    str | None,
+    typer.Option(
+        "--call", metavar="ID", help="This call, or all of an approval; without it, what waits is shown and confirmed."
+    ),
 ]
 Set = Annotated[
     list[str] | None,
@@ -61,8 +69,29 @@ async def _decide(number: int, name: str, call: str | None, approve: bool, given
     arguments = dict(_pair(text) for text in given)
     async with opened() as desk:
         operator, ticket = await desk.operator(name), await desk.queries.numbered(number)
-        decided = await desk.approvals.decide(ticket.id, operator, call, approve, arguments, by=AuditActor())
+        approval = await desk.approvals.find(ticket, call)
+        if call is None:
+            _confirm(ticket, approval, approve)
+        if call == approval.id:
+            call = None
+        decided = await desk.approvals.decide(
+            ticket.id, operator, approval.id, call, approve, arguments, by=AuditActor()
+        )
     print_approval(ticket, decided, as_json=as_json)
+
+
+def _confirm(ticket: TicketRecord, approval: ApprovalRecord, approve: bool) -> None:
+    """Show what waits, and ask whether it is meant: another call may wait than the one that the operator has read.
+
+    Raises:
+        typer.BadParameter: nobody can be asked.
+        typer.Abort: it is not meant.
+    """
+    if not sys.stdin.isatty():
+        ids = ", ".join(f"{call.id} ({call.tool})" for call in approval.undecided)
+        raise typer.BadParameter(f"Name what was read, by '--call ID'. These wait on ticket {ticket.number}: {ids}.")
+    print_approval(ticket, approval, as_json=False)
+    typer.confirm("Approve this?" if approve else "Decline this?", abort=True, err=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -340,9 +340,11 @@ class _Player:
             yield self._merge(ticket, step.merges_into, operator)
 
     async def _decide(self, step: TicketStep, ticket: TicketRecord, operator: Actor, *, approve: bool) -> None:
+        approvals = self.service.runtime.approvals
         waiting = await self._waiting(ticket)
         call = next((call.id for call in waiting if call.tool == step.call), step.call)
-        await self.service.runtime.approvals.decide(ticket.id, operator, call, approve, step.sets)
+        approval = await approvals.find(ticket, call)
+        await approvals.decide(ticket.id, operator, approval.id, call, approve, step.sets)
 
     async def _waiting(self, ticket: TicketRecord) -> list[PendingCall]:
         """Return the calls that wait for an approval on a ticket."""

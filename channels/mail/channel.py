@@ -19,7 +19,8 @@ from qwendesk.channels.base import MAX_FILE_BYTES, Accept, Channel, ChannelCapab
 from qwendesk.channels.ingest import submit
 from qwendesk.channels.lifecycle import retry_until_stopped, sleep_unless_stopped
 from qwendesk.channels.mail.mime import MailLimits
-from qwendesk.channels.mail.parse import Thread, parse
+from qwendesk.channels.mail.parse import parse
+from qwendesk.channels.mail.threads import Thread, thread_root
 from qwendesk.desk.commands.chat_commands import parse as parse_command
 from qwendesk.desk.commands.memory import is_deletion_request
 from qwendesk.desk.rate_limiter import RateLimiter
@@ -43,17 +44,18 @@ _SECURITY = ("tls", "starttls", "none")
 def compose(message: Outbound, own: str, name: str) -> EmailMessage:
     """Return the mail for a message; the same message always yields the same mail and Message-ID."""
     thread = Thread.read(message.reply_to or "")
-    address, root = (message.conversation.split(" ") + [""])[:2]
     mail = EmailMessage(policy=SMTP)
     mail["From"] = formataddr((name, own))
-    mail["To"] = address
+    mail["To"] = message.conversation.partition(" ")[0]
     mail["Subject"] = _reply_subject(thread.subject)
     mail["Date"] = format_datetime(localtime())
     mail["Message-ID"] = f"<{sha256(message.key.encode()).hexdigest()[:32]}@{own.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-replied"
     if thread.message_id:
         mail["In-Reply-To"] = thread.message_id
-        mail["References"] = " ".join(dict.fromkeys((root, thread.message_id)))
+    # by its root, the reply comes back to this conversation
+    if references := [one for one in dict.fromkeys((thread_root(message.conversation), thread.message_id)) if one]:
+        mail["References"] = " ".join(references)
     mail.set_content(message.plain or message.text)
     mail.add_alternative(f"<!doctype html><html><body>{message.text}</body></html>", subtype="html")
     for file in message.attachments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.errors import MessageError
 from hashlib import sha256
 
@@ -22,6 +22,7 @@ from qwendesk.channels.mail.mime import (
 from qwendesk.channels.mail.quote_words import FORWARD_SUBJECTS
 from qwendesk.channels.mail.quotes import strip_quotes
 from qwendesk.channels.mail.sender import sender_of
+from qwendesk.channels.mail.threads import MESSAGE_ID, Thread, limited, thread_key
 from qwendesk.messages import Inbound, storable_text
 
 _PROGRAM_HEADERS = (
@@ -50,7 +51,6 @@ UNAUTHENTICATED_PREFIX = "unproven:"
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*(?=[,;\s]|$)")
 _NO_LOCALE = 40
 """Number of characters within which a language tag must end."""
-_NAME = re.compile(r"<[^<>\s]+>")
 _UNSEEN = re.compile(
     r"(?<![\U0001F3F4\U000E0000-\U000E007F])[\U000E0000-\U000E007F]+|[\u200b\u2060\ufeff\u00ad\u034f]+"
 )
@@ -96,27 +96,6 @@ def _answers_invitation(part: Mail) -> bool:
     return named in _CALENDAR_ANSWERS
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
-    """Data for answering a mail: the address, the Message-ID of the mail, and the subject.
-
-    It is stored in ``Inbound.reply_to``, so that it needs no table.
-    """
-
-    address: str
-    message_id: str
-    subject: str
-
-    def __str__(self) -> str:
-        return f"{self.address} {self.message_id} {self.subject}"
-
-    @classmethod
-    def read(cls, written: str) -> Thread:
-        """Parse the output of ``str``."""
-        address, message_id, subject = (written.split(" ", 2) + ["", ""])[:3]
-        return cls(address, message_id, subject)
-
-
 def parse(raw: bytes, own: str, authserv: str = "", limits: MailLimits = _DEFAULT) -> Inbound | None:
     """Return the message of a person; None for lists, bounces, automatic answers and the desk's own mail.
 
@@ -155,18 +134,16 @@ def _read(mail: Mail, raw: bytes, own: str, authserv: str, limits: MailLimits) -
         said = f"{subject}\n\n{said}".strip()
     doubted = bool(authserv) and not sender.authenticated
     person = f"{UNAUTHENTICATED_PREFIX}{sender.address}" if doubted else sender.address
-    # an unauthenticated sender must not join a conversation of the claimed sender
-    place = f"{sender.address} {root} ?" if doubted else f"{sender.address} {root}"
     return Inbound(
         storable_text(said),
-        _short(place, 400),
+        thread_key(sender.address, root, is_doubted=doubted),
         kept,
-        person=_short(person, 200),
+        person=limited(person, 200),
         channel="mail",
         account=own,
         # the Message-ID alone can be forged, and the genuine mail with that Message-ID would then count as a duplicate
-        event=_short(f"{person} {message_id}", 300),
-        reply_to=storable_text(str(Thread(sender.address, message_id, subject)))[:900],
+        event=limited(f"{person} {message_id}", 300),
+        reply_to=Thread(sender.address, message_id, subject).stored,
         display_name=storable_text(sender.name)[:200],
         locale=_locale(mail),
         unsupported_media=body.unsupported_media or skipped_media(len(file.data) for file in body.files),
@@ -184,12 +161,6 @@ def _visible(said: str) -> str:
     return said if said.isascii() else _UNSEEN.sub("", said)
 
 
-def _short(name: str, longest: int) -> str:
-    """Return a name of limited length; a hash replaces the end of a longer one."""
-    name = storable_text(name)
-    return name if len(name) <= longest else f"{name[: longest - 33]}#{sha256(name.encode()).hexdigest()[:32]}"
-
-
 def _locale(mail: Mail) -> str | None:
     """Return the first language tag of ``Content-Language`` or ``Accept-Language``."""
     named = header_text(mail, "Content-Language") or header_text(mail, "Accept-Language")
@@ -198,5 +169,5 @@ def _locale(mail: Mail) -> str | None:
 
 
 def _first(mail: Mail, name: str) -> str:
-    found = _NAME.search(header_text(mail, name))
+    found = MESSAGE_ID.search(header_text(mail, name))
     return found[0] if found else ""

@@ -21,7 +21,7 @@ from qwendesk.memory.conversations.turns import TITLE_CHARS
 from qwendesk.memory.tables.conversations import Conversation, Message
 from qwendesk.memory.tables.imports import ImportItem
 from qwendesk.memory.tables.operators import Operator
-from qwendesk.memory.tables.tickets import Ticket, TicketEvent, TicketNote
+from qwendesk.memory.tables.tickets import Ticket, TicketNote
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
 from qwendesk.routing.signals.language import base_language
 
@@ -124,6 +124,7 @@ class ConversationStore:
             "team": self._team(given),
             "language": language,
             "is_imported": True,
+            "is_untouched": True,
             "created_at": given.created_at,
             **self._state(given, operators),
         }
@@ -159,9 +160,8 @@ class ConversationStore:
         self, connection: TenantConnection, ticket: str, given: SourceConversation, operators: dict[str, str]
     ) -> bool:
         """Set the state of a ticket that nobody has touched here; return whether it has changed."""
-        is_touched = exists(TicketEvent.id).where(TicketEvent.ticket_id == Ticket.id)
         values = self._state(given, operators)
-        before = select(Ticket.state).where(Ticket.id == ticket, ~is_touched)
+        before = select(Ticket.state).where(Ticket.id == ticket, Ticket.is_untouched)
         state = (await connection.execute(before)).scalar_one_or_none()
         if state is None:
             return False

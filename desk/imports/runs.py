@@ -75,7 +75,8 @@ class ImportRuns:
         """Return all runs that were not undone, the newest first."""
         run = ImportRun
         columns: tuple[Any, ...] = (run.id, run.system, run.source, run.location, run.status, run.counts)
-        statement = select(*columns, run.started_at, run.finished_at).order_by(run.id.desc())
+        statement = select(*columns, run.started_at, run.finished_at)
+        statement = statement.where(run.undone_at.is_(None)).order_by(run.id.desc())
         async with self._database.read() as connection:
             return [RunRecord(*row) for row in await connection.execute(statement)]
 

@@ -28,7 +28,7 @@ async def release_tickets(connection: TenantConnection, operator_id: str, reason
         changes: dict[str, Any] = {"operator_id": None}
         if ticket.state != "snoozed":
             changes |= {"state": "waiting", "waiting_since": ticket.waiting_since or now}
-        stored = {**changes, "updated_at": now, "version": ticket.version + 1}
+        stored = {**changes, "updated_at": now, "version": ticket.version + 1, "is_untouched": False}
         await connection.execute(update(Ticket).where(Ticket.id == ticket.id).values(**stored))
         noted = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in changes.items()}
         event = {"id": str(uuid7()), "ticket_id": ticket.id, "kind": "assigned", "actor": "rule", "reason": reason}

@@ -151,7 +151,7 @@ class Satisfaction:
             Ticket.resolved_at >= since,
             Ticket.first_response_at.is_not(None),
             Ticket.merged_into_id.is_(None),
-            ~(Ticket.is_imported & (Ticket.version == 1)),  # closed before it came here
+            ~Ticket.is_untouched,  # closed before it came here
             Ticket.id.not_in(rated),
         )
         async with self._database.read() as connection:

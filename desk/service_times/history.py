@@ -41,9 +41,14 @@ class Phase:
 def phases(ticket: TicketRecord, events: Sequence[TicketEventRecord]) -> list[Phase]:
     """Return the phases of a ticket, oldest first, by its events; their order does not matter.
 
-    A ticket with events missing, such as an imported one, gets the state of its columns from the time it has waited.
+    A ticket with events missing gets the state of its columns from the time it has waited. What was before the first
+    event of an imported one does not count here.
     """
-    found = list(_phases(ticket.created_at, sorted(events, key=lambda event: (event.at, event.id))))
+    ordered = sorted(events, key=lambda event: (event.at, event.id))
+    begin = ticket.created_at
+    if ticket.is_imported:
+        begin = ordered[0].at if ordered else ticket.last_message_at
+    found = list(_phases(begin, ordered))
     last = found[-1]
     if last.state != ticket.state:
         since = max(last.begin, ticket.waiting_since or ticket.resolved_at or ticket.created_at)
@@ -80,7 +85,7 @@ def silent_since(events: Sequence[TicketEventRecord]) -> datetime | None:
     for event in sorted(events, key=lambda event: (event.at, event.id)):
         if event.kind == "replied":
             since, owes = None, False
-        elif event.kind == "message" and not owes:
+        elif event.kind == "message" and (since is None or not owes):
             since, owes = event.at, True
         elif event.kind in _BEGINS_ANEW and owes:
             since = event.at

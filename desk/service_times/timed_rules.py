@@ -127,7 +127,7 @@ class TimedRules:
     async def _candidates(self, now: datetime) -> list[TicketRecord]:
         of_people = Ticket.state.in_(["waiting", "human", "snoozed"])
         # what another help desk promised or left waiting does not count before somebody here has touched it
-        is_untouched = Ticket.is_imported & (Ticket.version == 1) & (Ticket.state != "snoozed")
+        is_untouched = Ticket.is_untouched & (Ticket.state != "snoozed")
         statement = select_tickets().where(of_people | (Ticket.updated_at >= now - _CHANGED_LATELY), ~is_untouched)
         async with self._database.read() as connection:
             return [ticket_record(row) for row in await connection.execute(statement.order_by(Ticket.id))]

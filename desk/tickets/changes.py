@@ -111,7 +111,7 @@ async def add_event(
     changes: dict[str, Any] | None = None,
     at: datetime | None = None,
 ) -> None:
-    """Store an event of a ticket."""
+    """Store an event of a ticket; from the first one on, an imported ticket is one of this desk."""
     row = {
         "id": str(uuid7()),
         "ticket_id": ticket_id,
@@ -123,6 +123,8 @@ async def add_event(
         "at": at or datetime.now(UTC),
     }
     await connection.execute(insert(TicketEvent), row)
+    as_imported = (Ticket.id == ticket_id) & Ticket.is_untouched
+    await connection.execute(update(Ticket).where(as_imported).values(is_untouched=False))
 
 
 def require_state(ticket: TicketRecord, allowed: Collection[TicketState | str], action: str) -> None:

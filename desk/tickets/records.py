@@ -138,6 +138,8 @@ class TicketRecord:
     updated_at: datetime
     is_imported: bool = False
     """Whether it comes from another help desk."""
+    is_untouched: bool = False
+    """Whether it was imported and has no event here yet."""
 
     @property
     def is_open(self) -> bool:

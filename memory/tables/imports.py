@@ -32,6 +32,8 @@ class ImportRun(Base):
     """By kind, how many were added, changed, unchanged and left out."""
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    undone_at: Mapped[datetime | None]
+    """When it was undone; it stays while it has items, by which what was forgotten or deleted is not imported again."""
 
 
 class ImportItem(Base):
@@ -52,9 +54,9 @@ class ImportItem(Base):
     external_id: Mapped[str]
     """Its number in the other system; of a contact without one, a digest."""
     person_id: Mapped[str | None] = mapped_column(Text, ForeignKey("person.id", ondelete="SET NULL"), index=True)
-    """The person of a contact; None: forgotten since. A contact that was forgotten is not imported again."""
+    """The person of a contact; None: forgotten since, and not imported again, also after the run was undone."""
     ticket_id: Mapped[str | None] = mapped_column(Text, ForeignKey("ticket.id", ondelete="SET NULL"), index=True)
-    """The ticket of a conversation; None: deleted since, and not imported again."""
+    """The ticket of a conversation; None: deleted since, and not imported again, also after the run was undone."""
     last_message: Mapped[int | None] = mapped_column(BigInteger)
     """The highest number of an imported message of a conversation."""
     details: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))

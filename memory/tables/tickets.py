@@ -57,6 +57,8 @@ class Ticket(Base):
     """What the rules of handing over count, such as answers of low confidence in a row."""
     is_imported: Mapped[bool] = mapped_column(server_default=false())
     """Whether it comes from another help desk: reports count only what was done to it here."""
+    is_untouched: Mapped[bool] = mapped_column(server_default=false())
+    """Whether it was imported, and has no event here yet: it follows the other system, and no rule of time applies."""
     version: Mapped[int] = mapped_column(server_default=sql("1"))
     """Incremented by each change."""
     merged_into_id: Mapped[str | None] = mapped_column(Text, ForeignKey("ticket.id", ondelete="SET NULL"))

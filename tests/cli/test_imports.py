@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from qwendesk.channels.mail.channel import compose
+from qwendesk.channels.mail.parse import parse
+from qwendesk.channels.mail.threads import delivery_address
 from qwendesk.cli.main import app
+from qwendesk.messages import Outbound
 from tests.databases import put_migrated
 from tests.desk.imports.samples import CHATWOOT_FILES, ZAMMAD_FILES
 
@@ -51,7 +56,7 @@ def test_zammad_as_json() -> None:
 
 def test_answers_by_mail_go_on_in_the_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "mail channel" in run("zammad", "zammad", "--reply-by-mail").stderr
-    monkeypatch.setenv("QWENDESK_CHANNELS", json.dumps({"mail": {"address": "help@desk.example"}}))
+    monkeypatch.setenv("QWENDESK_CHANNELS", json.dumps({"mail": {"address": "Help@Desk.example"}}))
     articles = [{**one, "message_id": "<m1@x.example>"} for one in ZAMMAD_FILES["articles-3.json"]]
     (tmp_path / "zammad" / "articles-3.json").write_text(json.dumps(articles), "utf-8")
     assert run("zammad", "zammad", "--reply-by-mail").exit_code == 0
@@ -59,6 +64,21 @@ def test_answers_by_mail_go_on_in_the_thread(monkeypatch: pytest.MonkeyPatch, tm
     assert [(one["channel"], one["key"]) for one in json.loads(listed)] == [
         ("mail", "help@desk.example/eva@shop.example <m1@x.example>")
     ]
+
+
+@pytest.mark.parametrize("mail_id", ["", "<m1@x.example>", "m1@x.example", "<no id>"])
+def test_the_answer_to_a_mailed_reply_comes_back_to_its_ticket(mail_id: str) -> None:
+    own = "Help@Desk.example"
+    to = delivery_address(own, "Eva@shop.example", "Eva", [mail_id], "Cup", root="<zammad.3@import.invalid>")
+    mailed = compose(Outbound("k1", to.conversation, "Here.", to.account, to.reply_to), own, "Desk")
+    answer = EmailMessage()
+    answer["From"], answer["To"], answer["Message-ID"] = "eva@shop.example", own, "<m2@x.example>"
+    answer["In-Reply-To"] = mailed["Message-ID"]
+    answer["References"] = f"{mailed['References']} {mailed['Message-ID']}"
+    answer.set_content("Thank you!")
+    inbound = parse(answer.as_bytes(), own)
+    assert inbound and (inbound.account, inbound.conversation) == (to.account, to.conversation)
+    assert mailed["To"] == inbound.person == to.person
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,15 @@ from qwendesk.desk.imports.export_files import ExportFiles
 from qwendesk.desk.imports.help_desk import HelpDesk, SourceItems
 from qwendesk.desk.imports.importer import Importer, ImportOptions, ImportReport
 from qwendesk.desk.imports.zammad import Zammad
+from qwendesk.desk.inbox.acceptance import InboxAcceptance
+from qwendesk.desk.inbox.repository import InboxRepository, conversation_key
+from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.queries import TicketFilter, TicketQueries, TicketThread
+from qwendesk.desk.tickets.records import DeliveryAddress
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.knowledge.knowledge_base import KnowledgeBase
 from qwendesk.memory.memory import Memory
+from qwendesk.messages import Inbound
 from tests import postgres_server
 from tests.databases import put_migrated
 
@@ -34,6 +39,7 @@ class Receiving:
     tickets: Tickets
     queries: TicketQueries
     queued: list[str] = field(default_factory=list)
+    mails: int = 0
 
     async def take(
         self, place: Path | SourceItems, desk: HelpDesk | None = None, source: str = "chatwoot", **options: Any
@@ -42,6 +48,23 @@ class Receiving:
         desk = desk or (Zammad() if source == "zammad" else Chatwoot("https://chat.example"))
         items = ExportFiles(place, desk) if isinstance(place, Path) else place
         return await Importer(self.memory, self.knowledge, desk, items, ImportOptions(source, **options)).run()
+
+    async def write(self, text: str, to: DeliveryAddress) -> str:
+        """Accept a customer's mail, and return the id of its ticket."""
+        self.mails += 1
+        inbound = Inbound(
+            text, to.conversation, channel="mail", account=to.account, person=to.person, event=f"e{self.mails}"
+        )
+        accepted = await InboxAcceptance(self.memory.scope).accept(inbound, (), lambda *row: None)
+        inbox = InboxRepository(self.memory.scope)
+        claimed = await inbox.claim(accepted.id)
+        assert claimed
+        placement = await TicketFlow(self.memory.scope, self.tickets).place(claimed)
+        assert placement
+        key = conversation_key(to.account, to.conversation)
+        await self.memory.turns.begin(replace(claimed.inbound, account="", conversation=key))
+        await inbox.complete(claimed.id, claimed.run, "done")
+        return placement.ticket.id
 
     async def threads(self) -> list[TicketThread]:
         """Return all tickets with their messages, by number."""

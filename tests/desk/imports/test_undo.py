@@ -17,6 +17,7 @@ from qwendesk.desk.imports.runs import ImportRuns
 from qwendesk.desk.imports.undo import ImportUndo, Undone
 from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.operators.audit import OperatorAuditLog
+from qwendesk.desk.tickets.records import DeliveryAddress
 from qwendesk.errors import InputError
 from qwendesk.memory.tables.conversations import Base
 from tests.desk.imports.conftest import Receiving, Write
@@ -92,6 +93,61 @@ async def test_only_that_run_is_undone(receiving: Receiving, write: Write) -> No
     await undo(receiving, second.run[-8:])
     assert [one.ticket.customer for one in await receiving.threads()] == ["Ann Lee"]
     assert [run.id for run in await ImportRuns(receiving.memory.scope).listed()] == [first.run]
+
+
+async def test_who_was_forgotten_does_not_come_back_after_an_undo(receiving: Receiving, write: Write) -> None:
+    folder = write(CHATWOOT_FILES)
+    await receiving.take(folder)
+    person = await receiving.memory.people.find("7", channel="chatwoot-import")
+    assert person
+    await receiving.memory.people.forget(person.id)
+    await undo(receiving)
+    assert await ImportRuns(receiving.memory.scope).listed() == []
+    again = await receiving.take(folder)
+    assert again.as_dict()["contact"]["left_out"] == 1 and await receiving.memory.people.listed() == []
+    await undo(receiving)
+    assert (await receiving.take(folder)).as_dict()["ticket"] == {"left_out": 1}
+
+
+async def test_what_is_kept_can_be_taken_back_later(receiving: Receiving, write: Write) -> None:
+    bo = await add_operator(receiving.memory.scope, "bo")
+    await receiving.take(write(CHATWOOT_FILES))
+    (thread,) = await receiving.threads()
+    await receiving.tickets.note(thread.ticket.id, bo, "I call her.")
+    assert (await undo(receiving)).kept_contacts == 1
+    person = await receiving.memory.people.find("7", channel="chatwoot-import")
+    assert person and await receiving.memory.facts.known(person.id) == []
+    assert await receiving.memory.people.find("ann@shop.example", channel="mail") is None
+    assert (await undo(receiving, force=True)).deleted["contact"] == 1
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_contact_that_was_joined_wrongly_is_taken_back(receiving: Receiving, write: Write, force: bool) -> None:
+    """The person has written here before, so that only what the import has added may go."""
+    to = DeliveryAddress("shop@desk.example", "ann@shop.example <r@x>", "ann@shop.example")
+    await receiving.write("Hello, it is Ann.", to)
+    ann = await receiving.memory.people.find("ann@shop.example", channel="mail")
+    assert ann
+    before = await rows(receiving)
+    await receiving.take(write({"contacts-1.json": {"payload": [chatwoot_contact(8, "Eve", phone_number="+666")]}}))
+    assert await receiving.memory.people.find("8", channel="chatwoot-import")
+    undone = await undo(receiving, force=force)
+    assert await rows(receiving) == before and undone.kept_contacts == 0
+    person = await receiving.memory.people.find("ann@shop.example", channel="mail")
+    assert person and person.id == ann.id and [name.channel for name in person.names] == ["mail"]
+
+
+async def test_who_writes_here_keeps_the_name_by_which_they_write(receiving: Receiving, write: Write) -> None:
+    await receiving.take(write({"contacts-1.json": {"payload": [chatwoot_contact()]}}))
+    to = DeliveryAddress("shop@desk.example", "ann@shop.example <r@x>", "ann@shop.example")
+    await receiving.write("Hello, it is Ann.", to)
+    assert (await undo(receiving)).kept_contacts == 1
+    assert len(await ImportRuns(receiving.memory.scope).listed()) == 1
+    undone = await undo(receiving, force=True)
+    assert undone.kept_contacts == 1 and await ImportRuns(receiving.memory.scope).listed() == []
+    person = await receiving.memory.people.find("ann@shop.example", channel="mail")
+    assert person and [name.channel for name in person.names] == ["mail"]
+    assert await receiving.memory.facts.known(person.id) == []
 
 
 class Ends:

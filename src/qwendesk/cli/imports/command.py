@@ -194,10 +194,13 @@ async def _undo(name: str, force: bool, yes: bool, as_json: bool) -> None:
         finally:
             await knowledge.aclose()
     if as_json:
-        typer.echo(json.dumps({"run": run.id, "deleted": dict(undone.deleted), "kept": undone.kept}))
+        kept = {"kept": undone.kept, "kept_contacts": undone.kept_contacts}
+        typer.echo(json.dumps({"run": run.id, "deleted": dict(undone.deleted), **kept}))
         return
     for kind, count in undone.deleted.items():
         typer.echo(f"{kind:<10}{count} deleted")
     if undone.kept:
         shown = ", ".join(f"#{number}" for number in undone.kept[:20])
         typer.echo(f"{len(undone.kept)} tickets were used here and stay (--force deletes them, too): {shown}", err=True)
+    if undone.kept_contacts:
+        typer.echo(f"{undone.kept_contacts} contacts have more here and stay, without what the import knew.", err=True)

@@ -78,7 +78,7 @@ def _mail_address(asked: ImportRequest, settings: Settings) -> MailAddress:
     Raises:
         ConfigError: there is no mail channel.
     """
-    from qwendesk.channels.mail.parse import Thread
+    from qwendesk.channels.mail.threads import delivery_address
     from qwendesk.desk.imports.records import SourceConversation
     from qwendesk.desk.tickets.records import DeliveryAddress
 
@@ -91,15 +91,12 @@ def _mail_address(asked: ImportRequest, settings: Settings) -> MailAddress:
         )
 
     def address(given: SourceConversation) -> DeliveryAddress | None:
-        to = given.contact.email
-        if not to:
+        contact = given.contact
+        if not contact.email:
             return None
-        mails = [
-            one.mail_id if one.mail_id.startswith("<") else f"<{one.mail_id}>" for one in given.messages if one.mail_id
-        ]
-        root = mails[0] if mails else f"<{asked.source}.{given.external_id}@import.invalid>"
-        thread = Thread(to, mails[-1] if mails else "", given.subject)
-        return DeliveryAddress(own, f"{to} {root}", to, given.contact.name, reply_to=str(thread)[:900])
+        mails = [one.mail_id for one in given.messages if one.mail_id]
+        root = f"<{asked.source}.{given.external_id}@import.invalid>"
+        return delivery_address(own, contact.email, contact.name, mails, given.subject, root=root)
 
     return address
 

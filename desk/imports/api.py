@@ -13,9 +13,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from qwendesk.desk.imports import values
 from qwendesk.desk.imports.help_desk import Item
-from qwendesk.desk.imports.records import Kind
+from qwendesk.desk.imports.records import Kind, Unreadable, Unusable
 from qwendesk.errors import ConfigError, InputError
-from qwendesk.safe_fetch import Address, Fetcher, Resolve, parse_retry_after
+from qwendesk.safe_fetch import Address, AddressRefused, Fetcher, Resolve, parse_retry_after
 
 _MAX_ANSWER_BYTES = 50_000_000
 _TIME_LIMIT_SECONDS = 60.0
@@ -23,18 +23,26 @@ _TRIES = 6
 _MAX_PAUSE_SECONDS = 60.0
 _MAX_WAIT_SECONDS = 600.0
 """Longest pause that a server may ask for."""
-_BUSY = (408, 425, 429, 500, 502, 503, 504)
+_FAILED = 500
+_BUSY = (408, 425, 429, _FAILED, 502, 503, 504)
 _MAX_PAGES = 1_000_000
 _PER_PAGE = 100
 Sleep = Callable[[float], Any]
 
 
 class _Busy(InputError):
-    """The server cannot answer at this moment."""
+    """The server cannot answer at this moment.
 
-    def __init__(self, text: str, pause: float | None = None) -> None:
+    Args:
+        text: what happened and what to do.
+        pause: seconds that it asks to wait.
+        status: the status of its answer; 0: it does not answer.
+    """
+
+    def __init__(self, text: str, pause: float | None = None, status: int = 0) -> None:
         super().__init__(text)
         self.pause = pause
+        self.status = status
 
 
 class Api:
@@ -71,7 +79,8 @@ class Api:
         """Return the JSON of a path, asked for again while the server is busy.
 
         Raises:
-            InputError: the server refuses, does not answer, or answers no JSON; the text says what to do.
+            Unreadable: the server refuses, or answers no JSON.
+            InputError: it does not answer, or the address may not be asked; the text says what to do.
         """
         address = f"{self.base_url}/{path}" + (f"?{urlencode(query)}" if query else "")
         retrying = AsyncRetrying(
@@ -83,26 +92,42 @@ class Api:
         )
         return await retrying(self._get, address, method)
 
+    async def get_part(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        """Return the JSON of a path that belongs to one item.
+
+        Raises:
+            Unusable: the server refuses this one, or fails on it each time.
+            InputError: it does not answer.
+        """
+        try:
+            return await self.get(path, query)
+        except Unreadable as error:
+            raise Unusable(error.brief) from error
+        except _Busy as error:
+            if error.status != _FAILED:
+                raise
+            raise Unusable(f"the server answers {_FAILED}") from error
+
     async def _get(self, address: str, method: str) -> Any:
         try:
             answer = await self._fetcher.ask(address, self._headers, method=method)
+        except AddressRefused:
+            raise
         except InputError as error:
-            if "private network" in str(error) or "no web address" in str(error):
-                raise
             raise _Busy(str(error)) from error
         if answer.status in _BUSY:
             said = f"the server answers {answer.status} to {address!r}; run the import again later: it goes on"
-            raise _Busy(said, parse_retry_after(answer.retry_after))
+            raise _Busy(said, parse_retry_after(answer.retry_after), answer.status)
+        brief = f"the server answers {answer.status}"
         if answer.status in (401, 403):
-            raise InputError(
-                f"the server answers {answer.status} to {address!r}: the token is wrong, or may not read this"
-            )
+            raise Unreadable(f"{brief} to {address!r}: the token is wrong, or may not read this", brief)
         if answer.status != 200:
-            raise InputError(f"the server answers {answer.status} to {address!r}: check the address")
+            raise Unreadable(f"{brief} to {address!r}: check the address", brief)
         try:
             return json.loads(answer.body)
         except (ValueError, RecursionError):
-            raise InputError(f"the server answers no JSON to {address!r}: check the address") from None
+            brief = "the server answers no JSON"
+            raise Unreadable(f"{brief} to {address!r}: check the address", brief) from None
 
 
 class ChatwootApi:
@@ -116,6 +141,7 @@ class ChatwootApi:
     def __init__(self, api: Api, account: int) -> None:
         self.location = f"{api.base_url} (account {account})"
         self.left_out: list[str] = []
+        self.lists_are_current = True
         self._api = api
         self._root = f"api/v1/accounts/{account}"
 
@@ -151,7 +177,7 @@ class ChatwootApi:
         number, found, before = values.number(conversation.get("id")), dict[int, Item](), None
         while True:
             query: dict[str, Any] = {} if before is None else {"before": before}
-            answer = await self._api.get(f"{self._root}/conversations/{number}/messages", query)
+            answer = await self._api.get_part(f"{self._root}/conversations/{number}/messages", query)
             page = {
                 values.number(item.get("id")): item
                 for item in values.objects(values.mapping(answer).get("payload"))
@@ -176,21 +202,27 @@ class ChatwootApi:
         for portal in values.objects(portals):
             slug, locales = values.name(portal.get("slug")), values.mapping(portal.get("config")).get("allowed_locales")
             for code in [values.name(one.get("code")) for one in values.objects(locales)] or [""]:
-                async for item in self._paged(f"portals/{slug}/articles", {"locale": code} if code else {}):
-                    yield {"locale": code, "portal": portal, **item}
+                found = self._paged(f"portals/{slug}/articles", {"locale": code} if code else {})
+                try:
+                    async for item in found:
+                        yield {"locale": code, "portal": portal, **item}
+                except Unreadable as error:
+                    self.left_out.append(f"articles of the portal {slug!r}: {error}")
 
     async def _paged(self, path: str, query: Mapping[str, Any]) -> AsyncIterator[Item]:
         seen: set[int] = set()
         for page in range(1, _MAX_PAGES):
             answer = values.mapping(await self._api.get(f"{self._root}/{path}", {**query, "page": page}))
             inner = values.mapping(answer.get("data")).get("payload", answer.get("payload"))
+            found = [(values.number_or_none(item.get("id")), item) for item in values.objects(inner)]
             # a system that changes meanwhile shifts its pages
-            items = [item for item in values.objects(inner) if item.get("id") not in seen]
-            if not items:
+            for number, item in found:
+                if number not in seen:
+                    yield item
+            numbers = {number for number, _ in found if number is not None}
+            if numbers <= seen:
                 return
-            seen.update(item["id"] for item in items if isinstance(item.get("id"), int))
-            for item in items:
-                yield item
+            seen |= numbers
 
 
 class ZammadApi:
@@ -203,6 +235,7 @@ class ZammadApi:
     def __init__(self, api: Api) -> None:
         self.location = api.base_url
         self.left_out: list[str] = []
+        self.lists_are_current = True
         self._api = api
 
     async def total(self, kind: Kind) -> int | None:
@@ -227,26 +260,38 @@ class ZammadApi:
     async def messages(self, conversation: Item) -> Sequence[Item]:
         """Return the articles of a ticket."""
         number = values.number(conversation.get("id"))
-        return list(values.objects(await self._api.get(f"api/v1/ticket_articles/by_ticket/{number}")))
+        return list(values.objects(await self._api.get_part(f"api/v1/ticket_articles/by_ticket/{number}")))
 
     async def tags(self, conversation: Item) -> Sequence[str]:
         """Return the tags of a ticket."""
         query = {"object": "Ticket", "o_id": values.number(conversation.get("id"))}
-        tags = values.mapping(await self._api.get("api/v1/tags", query)).get("tags")
+        tags = values.mapping(await self._api.get_part("api/v1/tags", query)).get("tags")
         return [one for one in tags if isinstance(one, str)] if isinstance(tags, list) else ()
 
     async def _answers(self) -> AsyncIterator[Item]:
         everything = values.mapping(await self._api.get("api/v1/knowledge_bases/init", method="POST"))
-        bases = {one.get("id"): one for one in values.objects(everything.get("KnowledgeBase"))}
+        bases = [_id(one) for one in values.objects(everything.get("KnowledgeBase"))]
         translations = list(values.objects(everything.get("KnowledgeBaseAnswerTranslation")))
-        categories = {one.get("id"): one for one in values.objects(everything.get("KnowledgeBaseCategory"))}
+        categories = {_id(one): one for one in values.objects(everything.get("KnowledgeBaseCategory"))}
         for answer in values.objects(everything.get("KnowledgeBaseAnswer")):
-            number = values.number(answer.get("id"))
-            category = values.mapping(categories.get(answer.get("category_id")))
-            base = category.get("knowledge_base_id", next(iter(bases), 1))
+            number = _id(answer)
+            if number is None:
+                self.left_out.append("an answer of the knowledge base has no number")
+                continue
+            category = values.mapping(categories.get(_id(answer, "category_id")))
+            base = _id(category, "knowledge_base_id") or next(filter(None, bases), 1)
             texts = [str(one.get("content_id")) for one in translations if one.get("answer_id") == number]
             query = {"full": 1, "include_contents": ",".join(texts)}
-            yield values.mapping(await self._api.get(f"api/v1/knowledge_bases/{base}/answers/{number}", query))
+            try:
+                found = await self._api.get_part(f"api/v1/knowledge_bases/{base}/answers/{number}", query)
+            except Unusable as error:
+                self.left_out.append(f"answer {number} of the knowledge base: {error}")
+                continue
+            yield values.mapping(found)
+
+
+def _id(item: Item, key: str = "id") -> int | None:
+    return values.number_or_none(item.get(key))
 
 
 def _pause(state: RetryCallState) -> float:

@@ -70,6 +70,13 @@ class Chatwoot:
         """Return when a conversation was active last."""
         return values.time_or_none(item.get("last_activity_at") or item.get("timestamp"))
 
+    def change_mark(self, item: Item) -> str:
+        """Return the last activity with the state, which may change without one."""
+        at = item.get("last_activity_at") or item.get("timestamp")
+        agent = _agent(values.mapping(values.mapping(item.get("meta")).get("assignee")))
+        parts = (at, item.get("updated_at"), item.get("status"), item.get("snoozed_until"), agent)
+        return " ".join(map(values.name, parts)) if values.time_or_none(at) else ""
+
     def conversation(self, item: Item, messages: Sequence[Item], tags: Sequence[str]) -> SourceConversation:
         """Return a conversation with its messages."""
         number, meta = values.number(item.get("id")), values.mapping(item.get("meta"))

@@ -11,7 +11,7 @@ from sqlalchemy import exists, func, insert, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.imports.records import OpenState, SourceConversation, SourceMessage
-from qwendesk.desk.imports.runs import KnownItem, add_item, known_item
+from qwendesk.desk.imports.runs import KnownItem, add_item, known_item, set_details
 from qwendesk.desk.inbox.repository import conversation_key
 from qwendesk.desk.tickets.placement import next_number
 from qwendesk.desk.tickets.records import IMPORT_CHANNEL, PRIORITIES, DeliveryAddress, TicketState
@@ -52,6 +52,11 @@ class ConversationRules:
     mail_address: MailAddress = lambda conversation: None
     """Where an operator's answer goes; without one, the ticket cannot be answered from here."""
 
+    def team(self, name: str) -> str | None:
+        """Return the team of a name; None if there is none."""
+        known = {team.casefold(): team for team in self.teams}
+        return known.get(name.casefold()) if known else name or None
+
 
 class ConversationStore:
     """Stores conversations of one source.
@@ -69,10 +74,14 @@ class ConversationStore:
         self._source = source
         self._rules = rules
 
+    async def known(self, external_id: str) -> KnownItem | None:
+        """Return what is known of a conversation; None if it is new."""
+        async with self._database.read() as connection:
+            return await known_item(connection, self._source, "ticket", external_id)
+
     async def preview(self, given: SourceConversation) -> StoredConversation:
         """Return what ``add`` would do."""
-        async with self._database.read() as connection:
-            known = await known_item(connection, self._source, "ticket", given.external_id)
+        known = await self.known(given.external_id)
         new = _new(given, known)
         return _told("added" if known is None else _change(known, new), new if _is_kept(known) else ())
 
@@ -93,9 +102,12 @@ class ConversationStore:
             if known is None:
                 ticket = await self._add_ticket(connection, given, person, operators)
                 await self._add_messages(connection, ticket, given, person, new, operators)
-                numbers = {"ticket_id": ticket, "last_message": max(one.number for one in new)}
-                await add_item(connection, self._run, self._source, "ticket", given.external_id, **numbers)
+                values = {"ticket_id": ticket, "last_message": max(one.number for one in new)}
+                values |= {"details": {"mark": given.mark} if given.mark else {}}
+                await add_item(connection, self._run, self._source, "ticket", given.external_id, **values)
                 return _told("added", new)
+            if given.mark:
+                await set_details(connection, self._source, "ticket", given.external_id, mark=given.mark)
             if known.ticket_id is None:
                 return _told("deleted", ())
             is_changed = await self._follow_state(connection, known.ticket_id, given, operators)
@@ -121,7 +133,7 @@ class ConversationStore:
             "priority": PRIORITIES.index(given.priority),
             "tags": list(dict.fromkeys(" ".join(tag.split()).casefold() for tag in given.tags)),
             "fields": given.fields,
-            "team": self._team(given),
+            "team": self._rules.team(given.team),
             "language": language,
             "is_imported": True,
             "is_untouched": True,
@@ -193,10 +205,6 @@ class ConversationStore:
             "last_from": last.writer,
             "updated_at": given.active_at,
         }
-
-    def _team(self, given: SourceConversation) -> str | None:
-        known = {team.casefold(): team for team in self._rules.teams}
-        return known.get(given.team.casefold()) if known else given.team or None
 
     async def _add_messages(
         self,

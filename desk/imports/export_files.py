@@ -45,12 +45,14 @@ class ExportFiles:
     def __init__(self, path: Path, system: HelpDesk) -> None:
         self.location = str(path)
         self.left_out: list[str] = []
+        self.lists_are_current = False
         self._path = path
         self._system = system
         self._files: dict[str, list[Path]] = defaultdict(list)
         """Files by the kind of the items that they hold."""
         self._messages: dict[int, list[Path]] = defaultdict(list)
         """Files with messages by the number of their conversation."""
+        self._conversations: set[int] = set()
         self._tags: dict[int, Path] = {}
         self._counts: Counter[str] = Counter()
         self._is_indexed = False
@@ -94,7 +96,11 @@ class ExportFiles:
         path = self._tags.get(values.number(conversation.get("id")))
         if path is None:
             return ()
-        answer = next(iter(await asyncio.to_thread(_documents, path)), None)
+        try:
+            answer = (await asyncio.to_thread(_read_documents, path) or [None])[0]
+        except InputError as error:
+            self.left_out.append(f"{path.name}: {error}")
+            return ()
         tags = values.mapping(answer).get("tags")
         return [one for one in tags if isinstance(one, str)] if isinstance(tags, list) else ()
 
@@ -121,6 +127,8 @@ class ExportFiles:
                 self.left_out.append(f"{path.name}: {error}")
                 continue
             self._index_file(path, items)
+        if lost := self._messages.keys() - self._conversations:
+            self.left_out.append(f"messages of {len(lost)} conversations that are not in the export themselves")
         if not self._counts and not self._messages:
             why = f" {self.left_out[0]}." if self.left_out else ""
             raise ConfigError(
@@ -133,6 +141,8 @@ class ExportFiles:
         for item in items:
             kind = self._system.kind_of(item)
             kinds[kind or "unknown"] += 1
+            if kind == "ticket" and (conversation := values.number_or_none(item.get("id"))) is not None:
+                self._conversations.add(conversation)
             number = _conversation_of(item) if kind == "message" else None
             if number is not None and path not in self._messages[number]:
                 self._messages[number].append(path)
@@ -173,7 +183,11 @@ def _read_items(path: Path) -> list[Item]:
     Raises:
         InputError: it cannot be read; the text says why and what to do.
     """
-    return [item for document in _documents(path) for item in _unwrapped(document)]
+    return [item for document in _read_documents(path) for item in _unwrapped(document)]
+
+
+def _read_documents(path: Path) -> list[Any]:
+    return list(_documents(path))
 
 
 def _unwrapped(document: object, depth: int = 3) -> Iterator[Item]:
@@ -195,7 +209,7 @@ def _documents(path: Path) -> Iterator[Any]:
     elif path.suffix.lower() == ".json":
         yield _json(text, "it")
     else:
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 yield _json(line, f"line {number}")
 
@@ -215,7 +229,7 @@ def _rows(text: str) -> list[Mapping[str, str]]:
     delimiter = max(",;\t", key=head.count)
     try:
         rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        return [{str(name).strip().lower(): cell for name, cell in row.items() if name and cell} for row in rows]
+        return [{str(name).strip().lower(): cell or "" for name, cell in row.items() if name} for row in rows]
     except csv.Error as error:
         raise InputError(f"it is no CSV ({error}); export it again") from None
 

@@ -19,6 +19,8 @@ class SourceItems(Protocol):
     """The folder, or the address without credentials."""
     left_out: list[str]
     """Files, or parts of the system, that could not be read, with the reason."""
+    lists_are_current: bool
+    """Whether the list of conversations is as new as their messages, so that those without a change are not read."""
 
     async def total(self, kind: Kind) -> int | None:
         """Return how many items there are; None: that is not known."""
@@ -27,11 +29,16 @@ class SourceItems(Protocol):
         """Yield the items of a kind; with ``since``, older ones may be left out.
 
         Raises:
-            InputError: they cannot be read.
+            Unreadable: they cannot be read, but others may be.
+            InputError: nothing can be read any more.
         """
 
     async def messages(self, conversation: Item) -> Sequence[Item]:
-        """Return the messages of a conversation, in any order."""
+        """Return the messages of a conversation, in any order.
+
+        Raises:
+            Unusable: those of this conversation cannot be read.
+        """
 
     async def tags(self, conversation: Item) -> Sequence[str]:
         """Return the tags of a conversation that are not part of it."""
@@ -53,6 +60,9 @@ class HelpDesk(Protocol):
 
     def last_activity(self, item: Item) -> datetime | None:
         """Return when a conversation was active last, before its messages are read; None: that is not known."""
+
+    def change_mark(self, item: Item) -> str:
+        """Return a text that is another one once a conversation has changed; empty: that is not known."""
 
     def conversation(self, item: Item, messages: Sequence[Item], tags: Sequence[str]) -> SourceConversation:
         """Return a conversation with its messages."""

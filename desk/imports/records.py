@@ -19,6 +19,19 @@ class Unusable(InputError):
     """An item of an export cannot be imported; the text says why, in a few words without any of the item's."""
 
 
+class Unreadable(InputError):
+    """A part of the other system, such as all of its articles, cannot be read; the others may be.
+
+    Args:
+        text: what happened and what to do.
+        brief: what happened, in a few words without an address.
+    """
+
+    def __init__(self, text: str, brief: str) -> None:
+        super().__init__(text)
+        self.brief = brief
+
+
 @dataclass(frozen=True, slots=True)
 class Contact:
     """A customer of the other help desk."""
@@ -72,6 +85,8 @@ class SourceConversation:
     resolved_at: datetime | None = None
     left_out: int = 0
     """Messages that are none of a person or a bot, such as notices of the system."""
+    mark: str = ""
+    """A text that is another one once the conversation has changed there; empty: that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

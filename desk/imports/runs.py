@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from uuid_utils import uuid7
 
 from qwendesk.desk.imports.records import Kind
@@ -103,6 +103,21 @@ async def known_item(connection: TenantConnection, source: str, kind: Kind, exte
     here = (item.source == source) & (item.kind == kind) & (item.external_id == external_id)
     row = (await connection.execute(select(*columns).where(here))).one_or_none()
     return None if row is None else KnownItem(*row)
+
+
+async def set_details(connection: TenantConnection, source: str, kind: Kind, external_id: str, **details: Any) -> None:
+    """Add to what is noted of something that was imported; nothing is done if it is not known."""
+    if known := await known_item(connection, source, kind, external_id):
+        changed = {**known.details, **details}
+        if changed != known.details:
+            here = ImportItem.id == known.id
+            await connection.execute(update(ImportItem).where(here).values(details=changed))
+
+
+async def forget_item(connection: TenantConnection, source: str, kind: Kind, external_id: str) -> None:
+    """Delete the note that something was imported."""
+    here = (ImportItem.source == source) & (ImportItem.kind == kind) & (ImportItem.external_id == external_id)
+    await connection.execute(delete(ImportItem).where(here))
 
 
 async def add_item(

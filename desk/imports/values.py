@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from qwendesk.desk.imports.records import Unusable
@@ -55,6 +56,14 @@ def number(value: object) -> int:
     return value
 
 
+def number_or_none(value: object) -> int | None:
+    """Return a number of the other system; None if there is none."""
+    try:
+        return number(value)
+    except Unusable:
+        return None
+
+
 def time_or_none(value: object) -> datetime | None:
     """Return a time that is given in seconds since 1970, or as an ISO text; None if it is neither."""
     if isinstance(value, str) and value.isascii() and value.isdecimal():
@@ -88,6 +97,8 @@ def fields(value: Mapping[str, Any]) -> dict[str, Any]:
     for key, one in value.items():
         if label := name(key):
             given = text(one).strip()[:_MAX_FIELD_CHARS] if isinstance(one, str) else one
+            if isinstance(given, float) and not isfinite(given):
+                continue
             if given not in (None, "") and isinstance(given, str | int | float | bool) and len(found) < _MAX_FIELDS:
                 found[label] = given
     return found

@@ -88,6 +88,10 @@ class Zammad:
             raise Unusable(f"it is {state}")
         return values.time_or_none(item.get("last_contact_at") or item.get("updated_at"))
 
+    def change_mark(self, item: Item) -> str:
+        """Return when a ticket was changed last, in any way."""
+        return values.name(item.get("updated_at"))
+
     def conversation(self, item: Item, messages: Sequence[Item], tags: Sequence[str]) -> SourceConversation:
         """Return a ticket with its articles; its names of states and priorities come from ``?expand=true``."""
         number, customer = values.number(item.get("id")), values.number(item.get("customer_id"))
@@ -186,7 +190,7 @@ class Zammad:
 def _is_customer(item: Item) -> bool:
     """Return whether a user is a customer: by the names of the roles if they are given, else by their numbers."""
     roles, numbers = item.get("roles"), item.get("role_ids")
-    if isinstance(roles, str):  # a CSV
+    if isinstance(roles, str) and roles.strip():  # a CSV
         roles = roles.replace(",", ";").split(";")
     if isinstance(roles, list):
         names = {values.name(one) for one in roles}

@@ -119,16 +119,8 @@ class CannedAnswers:
         Raises:
             InputError: the shortcut exists or is invalid, or the text is empty or too long.
         """
-        name, body, asked = _checked_name(shortcut), _checked(text), _checked_questions(questions)
-        now = datetime.now(UTC)
         async with self._database.write() as connection:
-            if await _find(connection, name):
-                raise InputError(f"There is a canned answer {name!r} already; 'qwendesk canned edit' changes it.")
-            id_ = str(uuid7())
-            row = {"id": id_, "shortcut": name, "language": language, "created_at": now, "updated_at": now}
-            await connection.execute(insert(CannedAnswerRow), row)
-            await _put(connection, id_, CannedText(language, body, asked, "source"), 1)
-            return await _one(connection, name)
+            return await add_canned(connection, shortcut, language, text, questions)
 
     @unit_of_work
     async def edit(
@@ -223,6 +215,24 @@ class CannedAnswers:
                 raise InputError(f"{shortcut!r} has no text in {language!r}.")
             of_text = CannedTextRow.answer_id == answer.id, CannedTextRow.language == language
             await connection.execute(delete(CannedTextRow).where(*of_text))
+
+
+async def add_canned(
+    connection: TenantConnection, shortcut: str, language: str, text: str, questions: Iterable[str] = ()
+) -> CannedAnswer:
+    """Store a new answer in a transaction that writes more.
+
+    Raises:
+        InputError: the shortcut exists or is invalid, or the text is empty or too long.
+    """
+    name, body, asked = _checked_name(shortcut), _checked(text), _checked_questions(questions)
+    if await _find(connection, name):
+        raise InputError(f"There is a canned answer {name!r} already; 'qwendesk canned edit' changes it.")
+    id_, now = str(uuid7()), datetime.now(UTC)
+    row = {"id": id_, "shortcut": name, "language": language, "created_at": now, "updated_at": now}
+    await connection.execute(insert(CannedAnswerRow), row)
+    await _put(connection, id_, CannedText(language, body, asked, "source"), 1)
+    return await _one(connection, name)
 
 
 async def _answers(connection: TenantConnection, shortcut: str | None = None) -> list[CannedAnswer]:

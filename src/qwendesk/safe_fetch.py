@@ -67,6 +67,10 @@ _MAX_HEADER_CHARS = 64
 _MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
 
 
+class AddressRefused(InputError):
+    """An address is none, or may not be asked; another try ends in the same way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """A fetched page and its final URL."""
@@ -208,11 +212,11 @@ class Fetcher:
         parts = urlsplit(url)
         host = parts.hostname
         if parts.scheme not in ("http", "https") or not host:
-            raise InputError(f"{url!r} is no web address; http:// and https:// can be fetched")
+            raise AddressRefused(f"{url!r} is no web address; http:// and https:// can be fetched")
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
-            raise InputError(f"{url!r} has no valid port") from None
+            raise AddressRefused(f"{url!r} has no valid port") from None
         address = await self._address(host, port)
         # the Host header and the certificate use the name; the connection uses the checked address
         pinned = httpx.URL(url).copy_with(host=str(address), username=None, password=None, fragment=None)
@@ -226,7 +230,7 @@ class Fetcher:
             raise InputError(f"the name {host!r} is not known") from error
         refused = next((address for address in found if not self._allowed(address)), None)
         if refused or not found:
-            raise InputError(f"{host!r} is the address {refused} of a private network; {self._remedy}")
+            raise AddressRefused(f"{host!r} is the address {refused} of a private network; {self._remedy}")
         return found[0]
 
     async def _taken(self, url: str, response: httpx.Response) -> Fetched:

@@ -13,6 +13,8 @@ from qwendesk.channels.mail.channel import compose
 from qwendesk.channels.mail.parse import parse
 from qwendesk.channels.mail.threads import delivery_address
 from qwendesk.cli.main import app
+from qwendesk.desk.imports.export_files import ExportFiles
+from qwendesk.errors import InputError
 from qwendesk.messages import Outbound
 from tests.databases import put_migrated
 from tests.desk.imports.samples import CHATWOOT_FILES, ZAMMAD_FILES
@@ -64,6 +66,20 @@ def test_answers_by_mail_go_on_in_the_thread(monkeypatch: pytest.MonkeyPatch, tm
     assert [(one["channel"], one["key"]) for one in json.loads(listed)] == [
         ("mail", "help@desk.example/eva@shop.example <m1@x.example>")
     ]
+
+
+def test_an_import_that_stops_tells_what_it_has_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*args: object) -> None:
+        raise InputError("the server cannot be reached")
+
+    monkeypatch.setattr(ExportFiles, "messages", fail)
+    result = run("chatwoot", "chatwoot", "--left-out", "left.jsonl", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1 and result.stderr == "Error: the server cannot be reached\n"
+    assert told["error"] == "the server cannot be reached" and told["counts"]["contact"] == {"added": 1}
+    assert (tmp_path / "left.jsonl").exists() and "stopped" in run("list").stdout
+    audited = CliRunner().invoke(app, ["operators", "audit", "--action", "import", "--json"]).stdout
+    assert '"status": "stopped"' in audited and '"system": "chatwoot"' in audited
 
 
 @pytest.mark.parametrize("mail_id", ["", "<m1@x.example>", "m1@x.example", "<no id>"])

@@ -13,7 +13,8 @@ import pytest
 from qwendesk.desk.imports.chatwoot import Chatwoot
 from qwendesk.desk.imports.export_files import ExportFiles
 from qwendesk.desk.imports.help_desk import HelpDesk, SourceItems
-from qwendesk.desk.imports.importer import Importer, ImportOptions, ImportReport
+from qwendesk.desk.imports.importer import Importer, ImportOptions
+from qwendesk.desk.imports.report import ImportReport
 from qwendesk.desk.imports.zammad import Zammad
 from qwendesk.desk.inbox.acceptance import InboxAcceptance
 from qwendesk.desk.inbox.repository import InboxRepository, conversation_key

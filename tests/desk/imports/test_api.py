@@ -166,6 +166,77 @@ async def test_refusals_name_the_next_step(first: list[tuple[int, str]], tries: 
     assert len(desk.asked) == tries
 
 
+async def test_a_conversation_whose_messages_are_refused_is_left_out(receiving: Receiving) -> None:
+    def answer(path: str, query: Query) -> Answer:
+        listed = [chatwoot_conversation(id_) for id_ in (11, 13, 14, 12)]
+        if path.endswith("/conversations"):
+            return 200, {"data": {"payload": listed if query["page"] == "1" else []}}
+        refused = {"11": 404, "13": 403, "14": 500}
+        return (refused[path.split("/")[-2]], {}) if path.split("/")[-2] in refused else chatwoot(path, query)
+
+    async with served(answer) as desk:
+        report = await receiving.take(ChatwootApi(api(desk), 1), Chatwoot(desk.url), kinds=["ticket"])
+    assert report.as_dict()["ticket"] == {"left_out": 3, "added": 1}
+    assert [(one.external_id, one.reason) for one in report.left_out] == [
+        ("11", "the server answers 404"),
+        ("13", "the server answers 403"),
+        ("14", "the server answers 500"),
+    ]
+
+
+@pytest.mark.parametrize("refused", ["contacts", "portals", "canned_responses"])
+async def test_a_kind_that_may_not_be_read_is_told_and_the_others_are_imported(
+    receiving: Receiving, refused: str
+) -> None:
+    def answer(path: str, query: Query) -> Answer:
+        return (401, {}) if path.endswith(f"/{refused}") else chatwoot(path, query)
+
+    async with served(answer) as desk:
+        report = await receiving.take(ChatwootApi(api(desk), 1), Chatwoot(desk.url))
+    (told,) = report.left_out
+    assert "may not read this" in told.reason and report.as_dict()["ticket"] == {"added": 1}
+
+
+async def test_a_wrong_token_is_an_error(receiving: Receiving) -> None:
+    async with served(lambda path, query: (401, {})) as desk:
+        with pytest.raises(InputError, match="the token is wrong"):
+            await receiving.take(ChatwootApi(api(desk), 1), Chatwoot(desk.url))
+
+
+@pytest.mark.parametrize("number", [[1], {"a": 1}, None, "x", True, 1.5])
+async def test_an_item_with_an_odd_number_is_left_out(receiving: Receiving, number: Any) -> None:
+    def answer(path: str, query: Query) -> Answer:
+        if path.endswith("/contacts"):
+            return 200, {"payload": [{**chatwoot_contact(), "id": number}, chatwoot_contact(9)]}
+        return chatwoot(path, query)
+
+    async with served(answer) as desk:
+        report = await receiving.take(ChatwootApi(api(desk), 1), Chatwoot(desk.url), kinds=["contact"])
+    assert report.as_dict()["contact"]["added"] >= 1 and desk.asked[-1].endswith("page=2")
+
+
+async def test_a_conversation_that_has_not_changed_is_not_read_again(receiving: Receiving) -> None:
+    status = "open"
+
+    def answer(path: str, query: Query) -> Answer:
+        if path.endswith("/conversations"):
+            listed = [chatwoot_conversation(status=status)] if query["page"] == "1" else []
+            return 200, {"data": {"payload": listed}}
+        return chatwoot(path, query)
+
+    async def asked_for_messages() -> int:
+        desk.asked.clear()
+        await receiving.take(ChatwootApi(api(desk), 1), Chatwoot(desk.url), kinds=["ticket"])
+        return sum("/messages" in one for one in desk.asked)
+
+    async with served(answer) as desk:
+        assert await asked_for_messages() > 0
+        assert await asked_for_messages() == 0
+        status = "resolved"
+        assert await asked_for_messages() > 0
+    assert [one.ticket.state for one in await receiving.threads()] == ["resolved"]
+
+
 async def test_what_is_no_json_is_refused() -> None:
     async with served(lambda path, query: (200, "<html>log in</html>")) as desk:
         with pytest.raises(InputError, match="no JSON"):

@@ -55,6 +55,34 @@ async def test_a_table_of_users_of_zammad(write: Write) -> None:
     assert [one and one.name for one in found] == [None, "Eva Ray"]
 
 
+async def test_a_contact_of_a_table_may_have_a_number_alone(write: Write) -> None:
+    folder = write({"a.csv": b"id,name,email,phone_number\n5,Cy,,\n", "b.csv": b"id,name,email\n6,Di\n"})
+    source = ExportFiles(folder, Chatwoot())
+    assert [item["id"] async for item in source.items("contact")] == ["5", "6"] and source.left_out == []
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0c"])
+async def test_lines_of_json_end_where_json_says_so(write: Write, sign: str) -> None:
+    lines = "\r\n".join(json.dumps(chatwoot_contact(id_, f"A{sign}B"), ensure_ascii=False) for id_ in (3, 4))
+    assert [item["id"] for item in await read(write({"c.jsonl": lines.encode()}))] == [3, 4]
+
+
+async def test_a_broken_file_of_tags_is_named_and_the_ticket_is_read(write: Write) -> None:
+    source = ExportFiles(write({**CHATWOOT_FILES, "tags-12.json": b"{"}), Chatwoot())
+    (conversation,) = [item async for item in source.items("ticket")]
+    assert await source.tags(conversation) == ()
+    assert [told.partition(":")[0] for told in source.left_out] == ["tags-12.json"]
+
+
+async def test_messages_without_their_conversation_are_named(write: Write) -> None:
+    source = ExportFiles(
+        write({**CHATWOOT_FILES, "messages-13.json": [{**chatwoot_message(1, "Hi"), "conversation_id": 13}]}),
+        Chatwoot(),
+    )
+    await source.total("ticket")
+    assert source.left_out == ["messages of 1 conversations that are not in the export themselves"]
+
+
 async def test_files_are_read_in_the_order_of_their_numbers(write: Write) -> None:
     folder = write({f"page-{number}.json": [chatwoot_contact(number)] for number in (10, 9, 1)})
     assert [item["id"] for item in await read(folder)] == [1, 9, 10]
@@ -140,6 +168,7 @@ def test_a_broken_conversation_is_refused_with_a_reason(broken: dict[str, Any]) 
 def test_odd_values_of_a_conversation_are_left_out(broken: dict[str, Any]) -> None:
     made = Chatwoot().conversation(chatwoot_conversation(**broken), [chatwoot_message(1, "Hi\0 \ud800")], [])
     assert made.messages[0].text == "Hi\ufffd \ufffd"
+    assert "a" not in made.fields
 
 
 def test_a_very_long_message_is_cut() -> None:

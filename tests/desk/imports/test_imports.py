@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ from sqlalchemy import func, select
 
 from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.imports.conversation_store import ConversationRules
-from qwendesk.desk.imports.importer import ImportReport
+from qwendesk.desk.imports.message_texts import MessageTexts, without_tags
+from qwendesk.desk.imports.report import ImportReport
 from qwendesk.desk.interpreter.canned import CannedAnswers
 from qwendesk.desk.reports.satisfaction import Satisfaction
 from qwendesk.desk.reports.ticket_report import make_report
@@ -26,9 +28,11 @@ from tests.desk.imports.samples import (
     CHATWOOT_FILES,
     DAY,
     ZAMMAD_FILES,
+    chatwoot_contact,
     chatwoot_conversation,
     chatwoot_message,
     chatwoot_messages,
+    zammad_article,
     zammad_ticket,
 )
 from tests.desk.tickets.operators import add_operator
@@ -174,6 +178,93 @@ async def test_states(receiving: Receiving, write: Write, status: str, rules: Co
     files = {**CHATWOOT_FILES, "conversations-1.json": {"data": {"payload": [given]}}}
     await receiving.take(write(files), rules=rules, kinds=["ticket"])
     assert [one.ticket.state for one in await receiving.threads()] == [state]
+
+
+async def test_a_poor_contact_gets_what_another_run_knows(receiving: Receiving, write: Write) -> None:
+    poor = {**chatwoot_contact(), "email": None, "phone_number": None, "additional_attributes": {}}
+    meta = {**chatwoot_conversation()["meta"], "sender": poor}
+    listed = {"data": {"payload": [chatwoot_conversation(meta=meta)]}}
+    folder = write({**CHATWOOT_FILES, "conversations-1.json": listed})
+    await receiving.take(folder, kinds=["ticket"])
+    person = await receiving.memory.people.find("7", channel="chatwoot-import")
+    assert person and [fact.key for fact in await receiving.memory.facts.known(person.id)] == ["name"]
+    report = await receiving.take(folder, kinds=["contact"])
+    assert report.as_dict()["contact"] == {"changed": 1}
+    found = await receiving.memory.people.find("ann@shop.example", channel="mail")
+    known = {fact.key: fact.id for fact in await receiving.memory.facts.known(person.id)}
+    assert found and found.id == person.id and known.keys() == {"name", "email", "phone", "company"}
+    await receiving.memory.facts.delete(person.id, [known["phone"]])
+    assert (await receiving.take(folder, kinds=["contact"])).as_dict()["contact"] == {"unchanged": 1}
+    assert "phone" not in [fact.key for fact in await receiving.memory.facts.known(person.id)]
+
+
+@pytest.mark.parametrize("trusts_addresses", [False, True])
+async def test_a_typed_address_gives_nobody_on_a_platform_another_ones_place(
+    receiving: Receiving, write: Write, trusts_addresses: bool
+) -> None:
+    ann = await receiving.memory.people.get_or_create("ann@shop.example", channel="mail")
+    inbox = {"inbox": {"channel_type": "Channel::Telegram"}, "source_id": "666"}
+    folder = write(
+        {
+            "contacts-1.json": {"payload": [chatwoot_contact(8, "Eve", contact_inboxes=[inbox])]},
+            "contacts-2.json": {"payload": [chatwoot_contact(8, "Eve")]},
+        }
+    )
+    await receiving.take(folder, trusts_addresses=trusts_addresses)
+    eve = await receiving.memory.people.find("666", channel="telegram")
+    assert eve and (eve.id == ann.id) == trusts_addresses
+    write({"contacts-1.json": {"payload": [chatwoot_contact(9, "Eve")]}})
+    write({"contacts-2.json": {"payload": [chatwoot_contact(9, "Eve", contact_inboxes=[{**inbox, "source_id": "7"}])]}})
+    await receiving.take(folder, trusts_addresses=trusts_addresses)
+    assert (await receiving.memory.people.find("7", channel="telegram") is not None) == trusts_addresses
+
+
+async def test_html_that_takes_too_long_to_read_keeps_its_text() -> None:
+    report = ImportReport("")
+    texts = MessageTexts(report)
+    end = "My cup<br>is <b>broken</b> &amp; old.<script>alert(1)</script>"
+    assert await texts.plain("<table><tr><td>" * 6_000 + end, "message", "5") == "My cup\nis broken & old."
+    await texts.aclose()
+    assert reasons(report) == {("message", "its HTML cannot be read; the text is kept without its tags")}
+
+
+async def test_a_message_without_a_text_is_counted(receiving: Receiving, write: Write) -> None:
+    articles = [zammad_article(5, "<p>My cup is broken.</p>"), zammad_article(6, "<p> </p>")]
+    report = await receiving.take(
+        write({**ZAMMAD_FILES, "articles-3.json": articles}), source="zammad", kinds=["ticket"]
+    )
+    assert ("message", "it holds no text") in reasons(report)
+    assert report.as_dict()["message"] == {"left_out": 1, "added": 1}
+
+
+@pytest.mark.parametrize("html", ["<script>" * 12_500, "<br" * 30_000, "<" * 100_000, "<style>x</style" * 7_000])
+def test_hostile_html_is_stripped_in_a_short_time(html: str) -> None:
+    begin = time.process_time()
+    without_tags(html)
+    assert time.process_time() - begin < 2
+
+
+async def test_hostile_placeholders_take_a_short_time(receiving: Receiving, write: Write) -> None:
+    texts = ["{{" * 4_000, "#{" * 4_000, "{{a" * 2_600]
+    canned = [{"id": n, "short_code": f"c{n}", "content": text} for n, text in enumerate(texts, 1)]
+    begin = time.process_time()
+    report = await receiving.take(write({"canned.json": canned}), kinds=["canned"])
+    assert report.as_dict()["canned"] == {"added": 3} and time.process_time() - begin < 5
+
+
+async def test_a_dry_run_tells_of_shortcuts_in_use(receiving: Receiving, write: Write) -> None:
+    await CannedAnswers(receiving.memory.scope).add("hello", "en", "Hello!")
+    dry = await receiving.take(write(CHATWOOT_FILES), is_dry_run=True)
+    assert dry.as_dict()["canned"] == {"added": 1, "left_out": 1}
+    assert ("canned", "there is a canned answer with its shortcut already") in reasons(dry)
+
+
+async def test_an_article_that_was_deleted_here_stays_so(receiving: Receiving, write: Write) -> None:
+    folder = write(CHATWOOT_FILES)
+    await receiving.take(folder)
+    await receiving.knowledge.remove([one.id for one in await receiving.knowledge.documents()])
+    assert ("article", "it was deleted here") in reasons(await receiving.take(folder))
+    assert await receiving.knowledge.documents() == []
 
 
 async def test_a_dry_run_stores_nothing(receiving: Receiving, write: Write) -> None:

@@ -155,6 +155,7 @@ class Ends:
 
     def __init__(self, items: Any, after: int) -> None:
         self.location, self.left_out = items.location, items.left_out
+        self.lists_are_current = False
         self._items, self._after = items, after
 
     async def total(self, kind: Kind) -> int | None:

@@ -64,12 +64,12 @@ async def waiting(counter: Counter) -> TicketRecord:
 
 async def test_a_snooze_ends_once_at_its_time(counter_on_both: Counter) -> None:
     counter = counter_on_both
-    ticket = await held(counter)
-    await counter.tickets.snooze(ticket.id, CUSTOMER, now() + HOUR)
+    ticket, end = await held(counter), now() + HOUR
+    await counter.tickets.snooze(ticket.id, CUSTOMER, end)
     timed = rules(counter, hours={"zone": "UTC", "week": "closed"})
-    await timed.once(now() + HOUR - timedelta(seconds=1))
+    await timed.once(end - timedelta(seconds=1))
     assert (await counter.queries.get(ticket.id)).state == "snoozed"
-    await asyncio.gather(*(timed.once(now() + HOUR) for _ in range(3)))
+    await asyncio.gather(*(timed.once(end) for _ in range(3)))
     woken = await counter.queries.get(ticket.id)
     assert (woken.state, woken.operator_id) == ("waiting", ticket.operator_id)
     assert (await counter.kinds(ticket.id)).count("woken") == 1

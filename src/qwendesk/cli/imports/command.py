@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
 from qwendesk.cli.imports.output import import_progress, print_report, write_left_out
 from qwendesk.cli.imports.request import ImportRequest, import_options, import_source
 from qwendesk.cli.run import run_command
-from qwendesk.errors import ConfigError
+from qwendesk.errors import ConfigError, QwendeskError
 from qwendesk.printable import one_line
-
-if TYPE_CHECKING:
-    from qwendesk.desk.imports.importer import ImportReport
 
 app = typer.Typer(
     help="Import contacts, conversations, articles and canned answers from Chatwoot or Zammad.",
@@ -42,6 +39,10 @@ OpenAs = Annotated[str, typer.Option("--open-as", help="State of open conversati
 ByMail = Annotated[
     bool,
     typer.Option("--reply-by-mail", help="Let operators answer imported tickets by the mail channel of the settings."),
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust-addresses", help="Let an e-mail address of a contact join the person with the other names."),
 ]
 Language = Annotated[str, typer.Option("--language", "-l", help="Language of canned answers too short to tell it.")]
 Source = Annotated[
@@ -73,6 +74,7 @@ def chatwoot(
     private: Private = False,
     dry_run: DryRun = False,
     left_out: LeftOutFile = None,
+    trust_addresses: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Import from Chatwoot; a second run adds only what is new, and nothing is sent to anybody."""
@@ -80,7 +82,20 @@ def chatwoot(
     _run(
         "chatwoot",
         ImportRequest(
-            place, token, only, since, open_as, by_mail, language, name, private, dry_run, left_out, as_json, account
+            place,
+            token,
+            only,
+            since,
+            open_as,
+            by_mail,
+            language,
+            name,
+            private,
+            dry_run,
+            left_out,
+            as_json,
+            account,
+            trust_addresses,
         ),
     )
 
@@ -128,15 +143,18 @@ def undo(
 
 
 def _run(system: Literal["chatwoot", "zammad"], asked: ImportRequest) -> None:
-    report = run_command(_import(system, asked), interrupted="Stopped. What is in stays in; run it again to go on.")
-    if asked.left_out:
-        write_left_out(asked.left_out, report)
-    print_report(report, dry_run=asked.dry_run, as_json=asked.as_json)
+    run_command(_import(system, asked), interrupted="Stopped. What is in stays in; run it again to go on.")
 
 
-async def _import(system: Literal["chatwoot", "zammad"], asked: ImportRequest) -> ImportReport:
+async def _import(system: Literal["chatwoot", "zammad"], asked: ImportRequest) -> None:
+    """Import, and tell what was done, also if it ends with an error or is stopped.
+
+    Raises:
+        ConfigError: the source cannot be read, or an option is wrong.
+    """
     from qwendesk.cli.memory import opened
     from qwendesk.desk.imports.importer import Importer
+    from qwendesk.desk.imports.report import ImportReport
     from qwendesk.desk.operators.audit import AuditActor, OperatorAuditLog
     from qwendesk.settings import load_settings
     from qwendesk.wiring import build_knowledge
@@ -148,16 +166,27 @@ async def _import(system: Literal["chatwoot", "zammad"], asked: ImportRequest) -
     desk, items = import_source(system, asked)
     async with opened() as memory:
         knowledge = build_knowledge(settings, memory)
+        report, failure = ImportReport(""), "it was stopped"
         try:
             with import_progress() as progress:
                 importer = Importer(memory, knowledge.base, desk, items, options, progress)
-                report = await importer.run()
-            await knowledge.base.maintain_indexes()
+                report = importer.report
+                await importer.run()
+            failure = ""
+        except QwendeskError as error:
+            failure = str(error)
+            raise
         finally:
-            await knowledge.aclose()
-        if report.run:
-            await OperatorAuditLog(memory.scope).add(AuditActor(), "import", f"import:{report.run}", {"system": system})
-    return report
+            print_report(report, dry_run=asked.dry_run, as_json=asked.as_json, failure=failure)
+            if asked.left_out:
+                write_left_out(asked.left_out, report)
+            if report.run:
+                details = {"system": system, "status": "stopped" if failure else "done"}
+                await OperatorAuditLog(memory.scope).add(AuditActor(), "import", f"import:{report.run}", details)
+            try:
+                await knowledge.base.maintain_indexes()
+            finally:
+                await knowledge.aclose()
 
 
 async def _list(as_json: bool) -> None:

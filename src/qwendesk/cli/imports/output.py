@@ -17,8 +17,8 @@ from qwendesk.printable import one_line
 from qwendesk.settings import PRIVATE_FILE_MODE
 
 if TYPE_CHECKING:
-    from qwendesk.desk.imports.importer import ImportReport
     from qwendesk.desk.imports.records import Kind
+    from qwendesk.desk.imports.report import ImportReport
 
 _SHOWN_IDS = 5
 _LABELS = {
@@ -51,12 +51,22 @@ def import_progress() -> Iterator[Callable[[Kind, int, int | None], None]]:
         yield show
 
 
-def print_report(report: ImportReport, *, dry_run: bool, as_json: bool) -> None:
-    """Print what was imported and what was left out, for people or as JSON."""
+def print_report(report: ImportReport, *, dry_run: bool, as_json: bool, failure: str = "") -> None:
+    """Print what was imported and what was left out, for people or as JSON.
+
+    Args:
+        report: the report.
+        dry_run: whether nothing was stored.
+        as_json: whether it is printed as JSON.
+        failure: why the import has ended before everything was read; empty: it has not.
+    """
     if as_json:
         left = [asdict(one) for one in report.left_out]
         whole = {"run": report.run or None, "dry_run": dry_run, "counts": report.as_dict(), "left_out": left}
+        whole["error"] = failure or None
         typer.echo(json.dumps(whole, ensure_ascii=False, indent=2))
+        return
+    if failure and not report.counts.keys() - {"file"}:  # nothing was read, and the error says why
         return
     for kind, counts in report.counts.items():
         told = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items() if count)

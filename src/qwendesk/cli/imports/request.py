@@ -38,6 +38,7 @@ class ImportRequest:
     left_out: Path | None
     as_json: bool
     account: int | None = None
+    trust_addresses: bool = False
 
 
 def import_options(asked: ImportRequest, settings: Settings) -> ImportOptions:
@@ -69,7 +70,8 @@ def import_options(asked: ImportRequest, settings: Settings) -> ImportOptions:
         _mail_address(asked, settings),
     )
     since = read_time(asked.since, datetime.now(UTC), settings.hours.zone or "UTC") if asked.since else None
-    return ImportOptions(asked.source, kinds, since, rules, parse_language(asked.language), asked.dry_run)
+    language = parse_language(asked.language)
+    return ImportOptions(asked.source, kinds, since, rules, language, asked.dry_run, asked.trust_addresses)
 
 
 def _mail_address(asked: ImportRequest, settings: Settings) -> MailAddress:

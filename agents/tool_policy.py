@@ -96,9 +96,24 @@ def _stands_in(value: Any, text: str) -> bool:
         return True
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return False
-    wanted, within = _normalized(str(value)), _normalized(text)
-    if not wanted:
-        return False
+    within = _normalized(text)
+    return any(_is_in(wanted, within) for wanted in map(_normalized, _forms(value)) if wanted)
+
+
+def _forms(value: str | int | float) -> list[str]:
+    """Return the ways to write a value; a model writes ``50.0`` or ``50`` for "50", "50.00" and "50,00 euros"."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, int):
+        forms = [str(value), f"{value}.00"]
+    else:
+        whole = [str(int(value))] if value.is_integer() else []
+        amount = [f"{value:.2f}"] if float(f"{value:.2f}") == value else []
+        forms = [str(value), *whole, *amount]
+    return [*forms, *(form.replace(".", ",") for form in forms if "." in form)]
+
+
+def _is_in(wanted: str, within: str) -> bool:
     start = within.find(wanted)
     while start >= 0:
         end = start + len(wanted)

@@ -39,7 +39,7 @@ def test_a_value_that_runs_unseen_is_a_part_of_the_message(arguments: dict[str, 
     if approval_reason(arguments, PromptText(message), "untrusted") is None:
         for value in leaves(arguments):
             assert value is None or not isinstance(value, bool)
-            assert value is None or squeezed(str(value)) in squeezed(message)
+            assert value is None or any(form in squeezed(message) for form in forms(value))
 
 
 @given(st.lists(WORDS, min_size=1, max_size=6))
@@ -55,6 +55,11 @@ def leaves(value: Any, top: bool = True) -> list[Any]:
     if isinstance(value, list):
         return [leaf for inner in value for leaf in leaves(inner, False)]
     return [value]
+
+
+def forms(value: Any) -> list[str]:
+    whole = [str(int(value))] if isinstance(value, float) and value.is_integer() else []
+    return [squeezed(form) for form in (str(value), str(value).replace(".", ","), *whole)]
 
 
 def squeezed(text: str) -> str:
@@ -76,6 +81,16 @@ def squeezed(text: str) -> str:
         ({"number": "B-77"}, "Cancel (B-77), please", True),
         ({"number": "4711", "note": None, "extra": ""}, "Cancel 4711", True),
         ({}, "Restart it", True),
+        ({"amount": 50.0}, "Refund B-77, 50 euros", True),
+        ({"amount": 50.0}, "30 oder 50 €?", True),
+        ({"amount": 50}, "Zahlt 50,00 € zurück", True),
+        ({"amount": 12.5}, "Zahlt 12,50 € zurück", True),
+        ({"amount": 12.5}, "Pay 12.5", True),
+        ({"amount": 50.0}, "Pay 50.25", False),
+        ({"amount": 50.0}, "Pay 500", False),
+        ({"amount": 5.0}, "Pay 0.50", False),
+        ({"amount": float("inf")}, "Pay 50", False),
+        ({"amount": 10**400}, "Pay 50", False),
         ({"number": "77"}, "Cancel B-77", False),
         ({"number": "471"}, "Cancel 4711", False),
         ({"amount": 50}, "Pay 50.25", False),

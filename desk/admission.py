@@ -18,6 +18,7 @@ from qwendesk.desk.inbox.queue import DurableQueue
 from qwendesk.desk.inbox.repository import InboxRepository
 from qwendesk.desk.operator_rooms.reception import RoomReception
 from qwendesk.desk.rate_limiter import RateLimiter
+from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.translations import language_of, say
 from qwendesk.errors import StoreError
 from qwendesk.messages import Admission, Inbound
@@ -126,6 +127,7 @@ class AdmissionController:
         on_stop: callback for ids of messages that a person asked to stop.
         on_reply: callback for messages that an operator has sent to a customer on the platform itself.
         rooms: handles the messages of operators' rooms; None: there are none.
+        approvals: what waits for operators' approvals; None: nothing does.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class AdmissionController:
         on_stop: Callable[[Iterable[str]], None] = lambda ids: None,
         on_reply: Callable[[Inbound], Awaitable[object]] | None = None,
         rooms: RoomReception | None = None,
+        approvals: TicketApprovals | None = None,
     ) -> None:
         self._acceptance = acceptance
         self._inbox = inbox
@@ -148,6 +151,7 @@ class AdmissionController:
         self._on_stop = on_stop
         self._on_reply = on_reply
         self._rooms = rooms
+        self._approvals = approvals
         self._refusals = RateLimiter(1, 3600 / _REFUSAL_INTERVAL_SECONDS)
         self._forgeable_refusals = RateLimiter(1, 3600 / _FORGEABLE_REFUSAL_INTERVAL_SECONDS)
         self._stops = RateLimiter(_STOP_BURST, self._limits.per_hour)
@@ -228,12 +232,17 @@ class AdmissionController:
         return Admission("refused", text=say(text_key, locale, **values) if is_told else "")
 
     async def _stop(self, inbound: Inbound, *, by_operator: bool) -> Admission:
-        """Stop the answer to the person's own message; an operator stops the answer to any message."""
+        """Stop the answer to the person's own message, or withdraw the call that it waits for.
+
+        An operator stops the answer to any message.
+        """
         if not self._stops.allow(inbound.channel, inbound.account, inbound.person):
             return Admission("refused")
         person = None if by_operator else inbound.person
         ids = await self._inbox.request_stop(inbound.channel, inbound.account, inbound.conversation, person)
         self._on_stop(ids)
+        if self._approvals and await self._approvals.withdraw(inbound, of_all=by_operator) and not ids:
+            return Admission("refused", text=say("approval_withdrawn", await _language(inbound)))
         return Admission("accepted") if ids else self._refused(inbound, "nothing_to_stop", inbound.locale)
 
     def _buckets(self, inbound: Inbound, *, is_known: bool) -> list[TokenBucket]:

@@ -63,6 +63,10 @@ class DecidedTurns:
         text = await self._waiting.ask(claimed.about)
         return None if text is None else PreparedAnswer(text, by_bot=True)
 
+    async def withdraw(self, claimed: ClaimedMessage) -> bool:
+        """Withdraw what waits for the writer of a command that begins anew; False: nothing did."""
+        return await self._waiting.withdraw(claimed)
+
     async def withhold(self, claimed: ClaimedMessage, outlet: Outlet) -> bool:
         """End an answer that is not sent, because a person is to answer; False: the bot is to answer again."""
         await self._delivery.end_posted(claimed, outlet)

@@ -129,6 +129,7 @@ class DeskRuntime:
             self._stop_turns,
             self.tickets.note_reply,
             reception,
+            self.approvals,
         )
         self.accept = admission.accept
         self.maintenance = PeriodicMaintenance(self.inbox_maintenance, self.queue, self.access)

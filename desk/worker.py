@@ -286,7 +286,7 @@ class Worker:
             error = f"{claimed.attempt - 1} runs ended their process"
             log.warning("A message on %s is given up ('qwendesk messages failed'): %s.", claimed.inbound.channel, error)
             return PreparedAnswer(say("gave_up", language(claimed)), "dead", error, by_bot=True)
-        if command and (done := await self._commands.run(command, claimed)):
+        if command and (done := await self._run_command(command, claimed)):
             return await self._after_command(claimed, outlet, done)
         return await self._by_bot(claimed, claimed.inbound, outlet, entered)
 
@@ -296,6 +296,13 @@ class Worker:
         if (command := parse(text)) or self._satisfaction is None:
             return command
         return await self._satisfaction.command_of(text, claimed.conversation_id, claimed.inbound.sequence)
+
+    async def _run_command(self, command: Command, claimed: ClaimedMessage) -> CommandResult | None:
+        """Run a command; what begins anew withdraws what waits for an approval."""
+        done = await self._commands.run(command, claimed)
+        if done is None or not done.begins_anew or self._decided is None or not await self._decided.withdraw(claimed):
+            return done
+        return replace(done, text=f"{say('approval_withdrawn', language(claimed))}\n\n{done.text}")
 
     async def _after_command(self, claimed: ClaimedMessage, outlet: Outlet, done: CommandResult) -> PreparedAnswer:
         seen = await self._mark(claimed, outlet, done)

@@ -80,6 +80,8 @@ class CommandResult:
     """The outcome that completes the message."""
     hands_over: bool = False
     """Whether the message's ticket is handed over to a person."""
+    begins_anew: bool = False
+    """Whether what waits for an approval is withdrawn."""
 
 
 RunCommand = Callable[[CommandCall], Awaitable[str | CommandResult | None]]
@@ -189,10 +191,10 @@ class ChatCommands:
         lines = [f"/{name} – {text}" for name, text in helps.items() if call.rights.may_run(name)]
         return "\n".join([say("help", call.language), "", *lines])
 
-    async def _new(self, call: CommandCall) -> str:
+    async def _new(self, call: CommandCall) -> CommandResult:
         fresh = {ANSWER_LANGUAGE: None, choice_of(call.claimed.inbound): 0}
         await self._update(call, since=call.claimed.inbound.sequence, **fresh)
-        return say("new", call.language)
+        return CommandResult(say("new", call.language), begins_anew=True)
 
     async def _why(self, call: CommandCall) -> str:
         asked = replace(call.claimed.inbound, for_operator=call.rights.is_operator, locale=call.language)

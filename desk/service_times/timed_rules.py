@@ -14,6 +14,7 @@ from qwendesk.desk.hours.desk_hours import DeskHours
 from qwendesk.desk.inbox.repository import OPEN
 from qwendesk.desk.service_times.clocks import sla_of
 from qwendesk.desk.service_times.history import TicketHistories, of_kind, silent_since, waits_since
+from qwendesk.desk.tickets.approval_records import WAITING
 from qwendesk.desk.tickets.changes import select_tickets
 from qwendesk.desk.tickets.placement import IDLE
 from qwendesk.desk.tickets.queries import TicketQueries
@@ -22,7 +23,7 @@ from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
 from qwendesk.memory.tables.conversations import Message
 from qwendesk.memory.tables.inbox import InboundEvent
-from qwendesk.memory.tables.tickets import Ticket
+from qwendesk.memory.tables.tickets import Ticket, TicketApproval
 from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.periodic import PeriodicTask
 from qwendesk.service_times_settings import FollowUpSettings, ServiceTimesSettings
@@ -156,7 +157,8 @@ class TimedRules:
     async def _close_idle(self, now: datetime) -> None:
         """Resolve tickets of the bot after a long silence: their matter ended with the last message."""
         waits = exists(InboundEvent.id).where(InboundEvent.conversation_id == Ticket.conversation_id, OPEN)
-        silent = (Ticket.state == "bot") & (Ticket.last_message_at < now - self._idle_after) & ~waits
+        asks = exists(TicketApproval.id).where(TicketApproval.ticket_id == Ticket.id, WAITING)
+        silent = (Ticket.state == "bot") & (Ticket.last_message_at < now - self._idle_after) & ~waits & ~asks
         statement = select_tickets().where(silent).order_by(Ticket.last_message_at).limit(_IDLE_AT_ONCE)
         async with self._database.read() as connection:
             tickets = [ticket_record(row) for row in await connection.execute(statement)]

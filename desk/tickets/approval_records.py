@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -23,9 +24,10 @@ from qwendesk.memory.tenancy import TenantConnection
 from qwendesk.messages import Approval, PendingCall
 
 ApprovalStatus = Literal["waiting", "decided", "done", "dropped"]
-Dropped = Literal["new_message", "taken_over", "resolved", "expired", "elsewhere", "interrupted", "failed"]
+Dropped = Literal["new_message", "taken_over", "resolved", "expired", "elsewhere", "interrupted", "failed", "withdrawn"]
 """Why calls are not made, or not known to be: the customer wrote again; a person is to answer; the ticket was closed;
-nobody decided in time; a program decided; the process ended while they were made; they could not be made."""
+nobody decided in time; a program decided; the process ended while they were made; they could not be made;
+they were withdrawn, as by ``/stop`` or with what a forgotten person has written."""
 Outcome = Literal["", "done", "failed", "not run"]
 MadeCall = tuple[str, dict[str, Any], Outcome]
 """Tool, arguments and outcome of a call."""
@@ -38,6 +40,7 @@ DROPPED_IN_WORDS: dict[Dropped, str] = {
     "elsewhere": "it was decided by a program",
     "interrupted": "it was interrupted, and may have been made",
     "failed": "it could not be made",
+    "withdrawn": "it was withdrawn",
 }
 """What an operator reads."""
 WAITING = TicketApproval.status == "waiting"
@@ -176,11 +179,33 @@ async def drop_approval(
     await note_approval(connection, approval, "approval_dropped", actor, reason=why)
 
 
-async def drop_of_conversation(connection: TenantConnection, conversation_id: str, why: Dropped, actor: Actor) -> None:
-    """Withdraw what waits in a conversation."""
+async def drop_of_conversation(
+    connection: TenantConnection, conversation_id: str, why: Dropped, actor: Actor, person: str | None = None
+) -> list[ApprovalRecord]:
+    """Withdraw what waits in a conversation, and return it.
+
+    Args:
+        connection: the tenant's connection, in a transaction that writes and has locked the conversation.
+        conversation_id: the conversation.
+        why: why it is withdrawn.
+        actor: who withdraws it.
+        person: only what nobody else than this person has asked for; None: all.
+    """
     tickets = select(Ticket.id).where(Ticket.conversation_id == conversation_id)
-    for approval in await read_approvals(connection, WAITING, TicketApproval.ticket_id.in_(tickets)):
+    conditions = [WAITING, TicketApproval.ticket_id.in_(tickets)]
+    if person is not None:
+        conditions.append(~_asked_by_another(conversation_id, person))
+    found = await read_approvals(connection, *conditions)
+    for approval in found:
         await drop_approval(connection, approval, why, actor)
+    return found
+
+
+def _asked_by_another(conversation_id: str, person: str) -> ColumnElement[bool]:
+    event = InboundEvent
+    return exists(event.id).where(
+        event.conversation_id == conversation_id, event.sequence == TicketApproval.sequence, event.person != person
+    )
 
 
 async def drop_unless_bot_answers(connection: TenantConnection, ticket_id: str) -> None:
@@ -263,12 +288,20 @@ def _value(call: PendingCall, name: str, given: Any) -> Any:
     if not isinstance(given, str) or isinstance(before, str):
         return given
     try:
-        value = json.loads(given)
+        value = json.loads(given, parse_float=_finite, parse_constant=_finite)
     except ValueError:
         value = given
     if before is None or _kind(value) == _kind(before):
         return value
     raise TicketError(f"{name} = {given[:40]!r} does not fit: it is {_kind(before)}, such as {json.dumps(before)}.")
+
+
+def _finite(text: str) -> float:
+    """Return a number, which ``NaN`` and what is too large are not."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number.")
+    return value
 
 
 def _kind(value: Any) -> str:

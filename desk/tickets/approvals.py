@@ -11,12 +11,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.outgoing import add_outgoing
+from qwendesk.desk.inbox.repository import conversation_key
 from qwendesk.desk.operators.audit import AuditActor, add_entry
 from qwendesk.desk.tickets.approval_records import (
     DROPPED_IN_WORDS,
@@ -26,6 +28,7 @@ from qwendesk.desk.tickets.approval_records import (
     CallDecision,
     change_approval,
     drop_approval,
+    drop_of_conversation,
     has_written_since,
     note_approval,
     read_approvals,
@@ -33,17 +36,18 @@ from qwendesk.desk.tickets.approval_records import (
     replaced,
 )
 from qwendesk.desk.tickets.assignment import require_operator
-from qwendesk.desk.tickets.changes import lock_ticket
-from qwendesk.desk.tickets.records import Actor, TicketConflict, TicketError, TicketRecord
-from qwendesk.desk.tickets.sending import OutgoingMessage, event_of, send_message
+from qwendesk.desk.tickets.changes import lock_conversation, lock_ticket
+from qwendesk.desk.tickets.records import CUSTOMER, Actor, TicketConflict, TicketError, TicketRecord
+from qwendesk.desk.tickets.sending import event_of
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.translations import say
-from qwendesk.memory.tables.conversations import PendingTurn
+from qwendesk.memory.conversations.history import is_conversation
+from qwendesk.memory.tables.conversations import Conversation, PendingTurn
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.operators import Operator
 from qwendesk.memory.tables.tickets import TicketApproval
 from qwendesk.memory.tenancy import TenantConnection, TenantDatabase, unit_of_work
-from qwendesk.messages import PendingCall
+from qwendesk.messages import Inbound, PendingCall
 from qwendesk.periodic import PeriodicTask
 
 _INTERVAL_SECONDS = 30.0
@@ -138,6 +142,24 @@ class TicketApprovals:
             await change_approval(connection, approval, decisions=stored, status=approval.status)
         return approval
 
+    @unit_of_work
+    async def withdraw(self, inbound: Inbound, *, of_all: bool) -> bool:
+        """Withdraw what waits in a conversation on a customer's word; False: nothing did.
+
+        Args:
+            inbound: the customer's message.
+            of_all: also what others have asked for in a group.
+        """
+        key = conversation_key(inbound.account, inbound.conversation)
+        here = select(Conversation.id).where(*is_conversation(inbound.channel, "", key))
+        async with self._database.write() as connection:
+            id_ = (await connection.execute(here)).scalar_one_or_none()
+            if id_ is None:
+                return False
+            await lock_conversation(connection, id_)
+            person = None if of_all else inbound.person
+            return bool(await drop_of_conversation(connection, id_, "withdrawn", CUSTOMER, person))
+
     async def find(self, ticket: TicketRecord, named: str | None) -> ApprovalRecord:
         """Return an approval of a ticket, for ``decide``.
 
@@ -213,9 +235,11 @@ class TicketApprovals:
         asked = select(InboundEvent.account, InboundEvent.person, InboundEvent.payload).where(
             InboundEvent.conversation_id == ticket.conversation_id, InboundEvent.sequence == approval.sequence
         )
-        row = (await connection.execute(asked)).one()
+        row = (await connection.execute(asked)).one_or_none()
+        to = ticket.delivery  # where the message is not kept any longer
+        account, person, sent = (row.account, row.person, row.payload) if row else (to.account, to.person, to.as_dict())
         names = ("conversation", "locale", "display_name", "group", "reply_to")
-        address = {name: row.payload[name] for name in names if row.payload.get(name)}
+        address = {name: sent[name] for name in names if sent.get(name)}
         if str(address.get("reply_to", "")).startswith("https://"):  # of a command: an address for a short time
             del address["reply_to"]
         await add_outgoing(
@@ -224,8 +248,8 @@ class TicketApprovals:
             self._enqueue,
             conversation_id=ticket.conversation_id,
             channel=ticket.channel,
-            account=row.account,
-            person=row.person,
+            account=account,
+            person=person,
             event=event_of(ticket.id, f"approval:{approval.id}"),
             source="desk",
             payload={"text": "", **address, "approval": approval.id, "answers": approval.sequence},
@@ -233,36 +257,53 @@ class TicketApprovals:
         )
 
     async def expire(self, now: datetime | None = None) -> None:
-        """End what nobody has decided on in time: the customer is told, and a person gets the ticket.
+        """End what nobody has decided on in time, or cannot go on: the customer is told, and a person gets the ticket.
 
         Args:
             now: the time that counts; None: the clock's.
         """
-        due = TicketApproval.expires_at <= (now or datetime.now(UTC))
+        now = now or datetime.now(UTC)
+        due = TicketApproval.expires_at <= now
+        is_lost = ~exists(PendingTurn.id).where(PendingTurn.id == TicketApproval.pending_id)
         async with self._database.read() as connection:
-            found = await read_approvals(connection, WAITING, due)
+            found = await read_approvals(connection, WAITING, due | is_lost)
         for approval in found:
             try:
-                if await self._expire(approval) and self._hands_over:
-                    await self._tickets.hand_over(approval.ticket_id, RULE, "no_approver", tells=True)
+                await self._expire(approval, "expired" if approval.expires_at <= now else "withdrawn")
             except TicketError as error:  # deleted or merged meanwhile
                 log.debug("An approval is not ended: %s", error)
 
+    async def _expire(self, approval: ApprovalRecord, why: Literal["expired", "withdrawn"]) -> None:
+        """End an approval, tell the customer and hand the ticket over, in one transaction."""
+        if self._hands_over:
+            end = partial(self._end, approval, why)
+            await self._tickets.hand_over(approval.ticket_id, RULE, "no_approver", tells=True, before=end)
+        else:
+            await self._end_alone(approval, why)
+
     @unit_of_work
-    async def _expire(self, approval: ApprovalRecord) -> bool:
-        """End an approval and tell the customer; False if it has ended already."""
+    async def _end_alone(self, approval: ApprovalRecord, why: Literal["expired", "withdrawn"]) -> None:
         async with self._database.write() as connection:
             ticket = await lock_ticket(connection, approval.ticket_id, with_conversation=True)
-            found = await read_approvals(connection, WAITING, TicketApproval.id == approval.id)
-            if not found:
-                return False
-            if not (await read_turn(connection, approval)).waits:
-                await drop_approval(connection, approval, "elsewhere")
-                return False
-            await drop_approval(connection, approval, "expired")
-            text = say("approval_expired", ticket.language or ticket.delivery.locale)
-            outgoing = OutgoingMessage(text, f"approval_expired:{approval.id}")
-            await send_message(connection, self._database.dialect, self._enqueue, ticket, outgoing)
+            await self._end(approval, why, connection, ticket)
+
+    async def _end(
+        self,
+        approval: ApprovalRecord,
+        why: Literal["expired", "withdrawn"],
+        connection: TenantConnection,
+        ticket: TicketRecord,
+    ) -> bool:
+        """End an approval and tell the customer; False if it has ended already."""
+        waits = (WAITING, TicketApproval.id == approval.id, TicketApproval.ticket_id == ticket.id)
+        if not await read_approvals(connection, *waits):
+            return False
+        if not (await read_turn(connection, approval)).waits:
+            await drop_approval(connection, approval, "elsewhere")
+            return False
+        await drop_approval(connection, approval, why)
+        text = say(f"approval_{why}", ticket.language or ticket.delivery.locale)
+        await self._tickets.tell_within(connection, ticket, text, f"approval_{why}:{approval.id}")
         return True
 
 

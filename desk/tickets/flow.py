@@ -14,13 +14,13 @@ from qwendesk.desk.handover.reasons import Reason
 from qwendesk.desk.handover.texts import waiting_text
 from qwendesk.desk.inbox.repository import ClaimedMessage, complete_event
 from qwendesk.desk.tickets.assignment import told_of_handover
-from qwendesk.desk.tickets.changes import add_event, lock_conversation
+from qwendesk.desk.tickets.changes import add_event, lock_conversation, read_ticket
 from qwendesk.desk.tickets.placement import Placement, place_message
 from qwendesk.desk.tickets.records import BOT, CUSTOMER, DELIVERY, OPEN_STATES, TicketRecord, TicketRules
 from qwendesk.desk.tickets.sending import keep_text, told_key
 from qwendesk.desk.tickets.service import HANDED_OVER_BY, Tickets
 from qwendesk.desk.tickets.withdrawal import StopCause, stop_cause, store_unanswered, withdraw_answer
-from qwendesk.desk.translations import language_of
+from qwendesk.desk.translations import language_of, say
 from qwendesk.errors import StoreError
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import Ticket, TicketEvent
@@ -121,6 +121,10 @@ class TicketFlow:
     async def _place(self, claimed: ClaimedMessage, is_said: bool) -> Placement | None:
         async with self._database.write() as connection:
             placement = await place_message(connection, claimed, self._placement)
+            for approval in placement.overtaken if placement else ():
+                ticket = await read_ticket(connection, approval.ticket_id)
+                text = say("approval_withdrawn", ticket.language or ticket.delivery.locale)
+                await self._tickets.tell_within(connection, ticket, text, f"approval_withdrawn:{approval.id}")
             if placement and is_said and not placement.bot_answers:
                 await store_unanswered(self._database, connection, claimed)
         return placement

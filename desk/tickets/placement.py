@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 
 from qwendesk.desk.inbox.repository import ClaimedMessage, conversation_key, is_newest_run
 from qwendesk.desk.interpreter.scripts import is_in_script_of
-from qwendesk.desk.tickets.approval_records import drop_of_conversation
+from qwendesk.desk.tickets.approval_records import ApprovalRecord, drop_of_conversation
 from qwendesk.desk.tickets.changes import add_event, change_ticket, read_ticket, select_tickets
 from qwendesk.desk.tickets.records import (
     CUSTOMER,
@@ -62,6 +62,8 @@ class Placement:
     """Whether an earlier run has placed the message."""
     is_stopped: bool = False
     """Whether the message's turn is to stop, since somebody has taken over its ticket."""
+    overtaken: tuple[ApprovalRecord, ...] = ()
+    """What others of a group have asked for, and the message has withdrawn: they are told."""
 
     @property
     def bot_answers(self) -> bool:
@@ -83,8 +85,8 @@ async def place_message(connection: TenantConnection, claimed: ClaimedMessage, r
         claimed: the message.
         rules: when a ticket is opened or reopened.
     """
-    here = select(Conversation.settings).where(Conversation.id == claimed.conversation_id)
-    settings = (await connection.execute(here.with_for_update(key_share=True))).scalar_one_or_none()
+    of_conversation = select(Conversation.settings).where(Conversation.id == claimed.conversation_id)
+    settings = (await connection.execute(of_conversation.with_for_update(key_share=True))).scalar_one_or_none()
     # a command may have changed them since the claim
     claimed = replace(claimed, settings=settings or {})
     known = select(InboundEvent.ticket_id, InboundEvent.cancel_requested)
@@ -96,14 +98,16 @@ async def place_message(connection: TenantConnection, claimed: ClaimedMessage, r
         ticket = await read_ticket(connection, found.ticket_id)
         return Placement(ticket, is_repeated=True, is_stopped=found.cancel_requested)
     now = datetime.now(UTC)
-    await drop_of_conversation(connection, claimed.conversation_id, "new_message", CUSTOMER)
+    here, inbound = claimed.conversation_id, claimed.inbound
+    await drop_of_conversation(connection, here, "new_message", CUSTOMER, inbound.person)
+    overtaken = await drop_of_conversation(connection, here, "new_message", CUSTOMER)
     opened = await _open_ticket(connection, claimed, rules, now)
     is_new = opened is None
     ticket = opened or await _add(connection, claimed, now)
     placed = update(InboundEvent).where(InboundEvent.id == claimed.id).values(ticket_id=ticket.id)
     await connection.execute(placed)
     await add_event(connection, ticket.id, "message", CUSTOMER, changes={"sequence": claimed.inbound.sequence}, at=now)
-    return Placement(ticket, is_new)
+    return Placement(ticket, is_new, overtaken=tuple(overtaken) if inbound.group else ())
 
 
 async def _open_ticket(

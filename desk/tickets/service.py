@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -65,6 +65,9 @@ StopTurns = Callable[[Collection[str]], None]
 """Stops the turns of these messages in this process."""
 
 
+BeforeChange = Callable[[TenantConnection, TicketRecord], Awaitable[bool]]
+
+
 class Tickets:
     """The tickets of one tenant.
 
@@ -116,6 +119,7 @@ class Tickets:
         keeps_answer: bool = False,
         tells: bool = False,
         as_seen: TicketRecord | None = None,
+        before: BeforeChange | None = None,
     ) -> TicketRecord:
         """Put a ticket into state ``waiting`` and assign it; one that waits or is held stays as it is.
 
@@ -128,10 +132,13 @@ class Tickets:
             keeps_answer: whether the customer gets that turn's answer, too.
             tells: whether the customer is told although a rule hands it over.
             as_seen: change it only as it was seen.
+            before: what is done before in the same transaction; False: the ticket stays as it is.
         """
         async with self._change(
             ticket_id, as_seen, spared=by_message.id if by_message else "", follows=by_message is not None
         ) as (connection, ticket):
+            if before and not await before(connection, ticket):
+                return ticket
             if by_message:
                 if not keeps_answer:
                     await drop_answer(connection, by_message, f"handed over: {reason}")
@@ -643,6 +650,10 @@ class Tickets:
             "resolved_at": None,
         }
         return await change_ticket(connection, ticket, "taken_over", operator, changes)
+
+    async def tell_within(self, connection: TenantConnection, ticket: TicketRecord, text: str, key: str) -> None:
+        """Send a text of the desk to a ticket's customer once, in a transaction that has locked the conversation."""
+        await self._send(connection, ticket, None, text, (), key)
 
     async def _send(
         self,

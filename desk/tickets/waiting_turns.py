@@ -14,6 +14,7 @@ from qwendesk.desk.tickets.approval_records import (
     ApprovalRecord,
     change_approval,
     drop_approval,
+    drop_of_conversation,
     note_approval,
     read_approvals,
     read_made_calls,
@@ -21,7 +22,7 @@ from qwendesk.desk.tickets.approval_records import (
 )
 from qwendesk.desk.tickets.assignment import is_somebody_online
 from qwendesk.desk.tickets.changes import lock_conversation, lock_ticket, read_ticket
-from qwendesk.desk.tickets.records import BOT, TicketGone, TicketRecord, TicketRules, is_set_aside
+from qwendesk.desk.tickets.records import BOT, CUSTOMER, TicketGone, TicketRecord, TicketRules, is_set_aside
 from qwendesk.desk.tickets.withdrawal import stop_cause, withdraw_answer
 from qwendesk.desk.translations import language_of
 from qwendesk.memory.database import upsert
@@ -97,6 +98,14 @@ class WaitingTurns:
         opens = None if is_there else self._opens(ticket.team, datetime.now(UTC))
         language = language_of(claimed.inbound, claimed.settings) or ticket.language
         return approval_text(language, is_somebody_there=is_there, opens=opens, number=ticket.number)
+
+    @unit_of_work
+    async def withdraw(self, claimed: ClaimedMessage) -> bool:
+        """Withdraw what waits for a person in a conversation on a command; False: nothing did."""
+        async with self._database.write() as connection:
+            await lock_conversation(connection, claimed.conversation_id)
+            here, person = claimed.conversation_id, claimed.inbound.person
+            return bool(await drop_of_conversation(connection, here, "withdrawn", CUSTOMER, person))
 
     async def get(self, id_: str) -> ApprovalRecord | None:
         """Return an approval; None if it was deleted with its customer."""

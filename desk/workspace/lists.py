@@ -67,19 +67,21 @@ def filter_of(view: ViewName, operator_id: str) -> TicketFilter:
     return TicketFilter(states=(view,))
 
 
-def matches(filter_: TicketFilter, ticket: TicketRecord) -> bool | None:
+def matches(filter_: TicketFilter, row: ListedTicket) -> bool | None:
     """Return whether a list shows a ticket; None: only the database can tell."""
+    ticket = row.ticket
     fits = (
         (not filter_.states or ticket.state in filter_.states)
         and (not filter_.operator_id or ticket.operator_id == filter_.operator_id)
         and not (filter_.is_unassigned and ticket.operator_id)
+        and not (filter_.needs_approval and not row.approval)
         and (not filter_.team or ticket.team == filter_.team)
         and (not filter_.language or ticket.language == filter_.language)
         and (not filter_.tag or filter_.tag in ticket.tags)
         and (not filter_.channel or ticket.channel == filter_.channel)
         and PRIORITIES.index(ticket.priority) >= filter_.min_priority
     )
-    return None if fits and (filter_.text or filter_.mentions or filter_.needs_approval) else fits
+    return None if fits and (filter_.text or filter_.mentions) else fits
 
 
 class InboxLists:

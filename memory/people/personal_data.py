@@ -210,8 +210,7 @@ async def _forget_in_other_tickets(connection: TenantConnection, person: str, co
     here = Ticket.conversation_id.in_(conversations), others
     await connection.execute(update(Ticket).where(*here).values(subject=""))
     there = select(Ticket.id).where(*here)
-    # the arguments of a call may be the person's words, and the state that would go on is deleted
-    await connection.execute(delete(TicketApproval).where(TicketApproval.ticket_id.in_(there)))
+    await _forget_arguments(connection, there)
     # a draft may answer the person
     await connection.execute(delete(ReplyDraft).where(ReplyDraft.ticket_id.in_(there)))
     is_undecided = KnowledgeDraft.status != "approved"  # what a person has approved is a document of the desk
@@ -222,6 +221,22 @@ async def _forget_in_other_tickets(connection: TenantConnection, person: str, co
         if delivery.get("person") in names:
             kept = {name: value for name, value in delivery.items() if name not in ("person", "display_name")}
             await connection.execute(update(Ticket).where(Ticket.id == id_).values(delivery=kept))
+
+
+async def _forget_arguments(connection: TenantConnection, tickets: Select[Any]) -> None:
+    """Delete ended approvals, and remove the arguments of the others, which may be the person's words.
+
+    The state that would go on is deleted, so the desk ends these and tells who has asked for them.
+    """
+    here, is_open = TicketApproval.ticket_id.in_(tickets), TicketApproval.status.in_(["waiting", "decided"])
+    await connection.execute(delete(TicketApproval).where(here, ~is_open))
+    columns: tuple[Any, ...] = (TicketApproval.id, TicketApproval.calls, TicketApproval.decisions)
+    for id_, calls, decisions in (await connection.execute(select(*columns).where(here))).all():
+        kept = {
+            "calls": [{**call, "arguments": {}, "reason": ""} for call in calls],
+            "decisions": {call: {**decision, "arguments": None} for call, decision in decisions.items()},
+        }
+        await connection.execute(update(TicketApproval).where(TicketApproval.id == id_).values(**kept))
 
 
 async def _remove_left_fields(connection: TenantConnection, tickets: Select[Any]) -> None:

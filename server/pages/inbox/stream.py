@@ -135,7 +135,7 @@ class StreamPages:
         ticket = row.ticket
         return {
             "number": ticket.number,
-            "matches": bool(row.approval) if filter_.needs_approval else matches(filter_, ticket),
+            "matches": matches(filter_, row),
             "html": await self._html(request, row, due),
             "notice": _notice(change, request.operator.id),
         }

@@ -11,16 +11,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from qwendesk import risky
 from qwendesk.agents.phrases import phrase
 from qwendesk.desk.tickets.approval_records import ApprovalRecord
 from qwendesk.desk.tickets.records import Actor, TicketConflict, TicketError
 from qwendesk.desk.translations import say
+from qwendesk.errors import StoreError
 from qwendesk.memory.tables.conversations import PendingTurn
+from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.operators import OperatorAudit
-from qwendesk.memory.tables.tickets import TicketApproval
+from qwendesk.memory.tables.tickets import Ticket, TicketApproval
+from qwendesk.wiring import build_timed_rules
 from tests.desk.parts import Running
 from tests.desk.tickets import operators
 from tests.desk.tickets.conftest import Desks
@@ -134,7 +137,8 @@ async def test_a_declined_call_is_not_made_and_the_answer_says_so(desks: Desks) 
 
 async def test_arguments_are_changed_before_the_approval(desks: Desks) -> None:
     async with waiting_desk(desks) as (desk, shop, ada):
-        for wrong in ({"amount": "many"}, {"amont": "5"}, {"amount": "true"}):
+        wrongs = ({"amount": "many"}, {"amont": "5"}, {"amount": "true"}, {"amount": "NaN"}, {"amount": "1e999"})
+        for wrong in wrongs:
             with pytest.raises(TicketError, match="does not fit: it is a number|no argument 'amont'"):
                 await decide(desk, ada, arguments=wrong)
         made = await decide(desk, ada, arguments={"amount": "40", "order": "4711"})
@@ -352,6 +356,86 @@ async def test_nobody_decides_in_time(desks: Desks, hands_over: bool) -> None:
             assert say("handed_over") in desk.outlet.texts[2]
         assert len(desk.outlet.texts) == 2 + hands_over
         assert (await kinds(desk)).count("approval_dropped") == 1
+
+
+@pytest.mark.parametrize("idle_first", [True, False])
+async def test_a_ticket_that_waits_for_an_approval_is_not_idle(desks: Desks, idle_first: bool) -> None:
+    async with waiting_desk(desks) as (desk, shop, ada):
+        await expired(desk)
+        async with desk.runtime.database.write() as connection:
+            await connection.execute(update(Ticket).values(last_message_at=datetime.now(UTC) - timedelta(days=2)))
+        rules = build_timed_rules(desk.desk.settings, desk.runtime.database, desk.runtime.tickets)
+        rounds = [rules.once, desk.runtime.approvals.expire]
+        for run in rounds if idle_first else reversed(rounds):
+            await run()
+        await desk.settle()
+        assert desk.outlet.texts[1:] == [say("approval_expired"), desk.outlet.texts[-1]]
+        assert ((await newest(desk)).state, (await newest(desk)).reason) == ("waiting", "no_approver")
+
+
+async def test_an_approval_expires_and_its_ticket_is_handed_over_in_one_step(
+    desks: Desks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(*args: Any) -> None:
+        raise StoreError("the process ends")
+
+    async with waiting_desk(desks) as (desk, shop, ada):
+        await expired(desk)
+        with monkeypatch.context() as patched:
+            patched.setattr("qwendesk.desk.tickets.service.choose_operator", killed)
+            with pytest.raises(StoreError):
+                await desk.runtime.approvals.expire()
+        assert [one.status for one in await approvals(desk)] == ["waiting"]
+        await desk.runtime.approvals.expire()
+        await desk.settle()
+        assert desk.outlet.texts[1] == say("approval_expired")
+        assert (await newest(desk)).reason == "no_approver"
+
+
+async def test_what_cannot_go_on_ends_before_its_time(desks: Desks) -> None:
+    async with waiting_desk(desks) as (desk, shop, ada):
+        async with desk.runtime.database.write() as connection:
+            await connection.execute(delete(PendingTurn))
+        await desk.runtime.approvals.expire()
+        await desk.settle()
+        assert desk.outlet.texts[1] == say("approval_withdrawn") and await desk.runtime.approvals.waiting() == []
+        assert (await newest(desk)).state == "waiting" and shop.refunds == []
+
+
+@pytest.mark.parametrize("command", ["/stop", "/new"])
+async def test_the_customer_withdraws_it_by_a_command(desks: Desks, command: str) -> None:
+    async with waiting_desk(desks) as (desk, shop, ada):
+        told = (await desk.say(command)).text
+        await desk.settle()
+        assert say("approval_withdrawn") in (told or desk.outlet.texts[-1])
+        (dropped,) = await approvals(desk)
+        assert (dropped.status, dropped.reason) == ("dropped", "withdrawn") and await pending(desk) == 0
+        with pytest.raises(TicketConflict, match="it was withdrawn"):
+            await decide(desk, ada)
+        assert shop.refunds == []
+
+
+async def test_a_member_of_a_group_whose_call_another_withdraws_is_told(desks: Desks) -> None:
+    shop = Shop()
+    async with desks([REFUND, "Hello Bob."], tools=shop.tools) as desk:
+        await add_operator(desk)
+        await desk.say(QUESTION, group=True)
+        await desk.settle()
+        await desk.say("/stop", group=True, person="bob")
+        assert (await approvals(desk))[0].status == "waiting"
+        await desk.say("Hello, are you there?", group=True, person="bob")
+        await desk.settle()
+        assert (await approvals(desk))[0].reason == "new_message"
+        assert say("approval_withdrawn") in desk.outlet.texts and "Hello Bob." in desk.outlet.texts
+
+
+async def test_a_decision_counts_after_the_accepted_message_is_deleted(desks: Desks) -> None:
+    async with waiting_desk(desks) as (desk, shop, ada):
+        async with desk.runtime.database.write() as connection:
+            await connection.execute(delete(InboundEvent))
+        await decide(desk, ada)
+        await desk.settle()
+        assert shop.refunds == [("4711", 50)] and desk.outlet.texts[-1] == "It is refunded."
 
 
 async def test_where_nobody_is_free_the_customer_is_told_so(desks: Desks) -> None:

@@ -13,6 +13,7 @@ from qwendesk.desk.tickets.approvals import TicketApprovals
 from qwendesk.desk.tickets.queries import TicketFilter, TicketQueries
 from qwendesk.desk.tickets.records import CUSTOMER, TicketGone
 from qwendesk.desk.tickets.service import Tickets
+from qwendesk.desk.translations import say
 from qwendesk.memory.maintenance.retention import purge
 from qwendesk.memory.memory import Memory
 from qwendesk.memory.tables.conversations import Base
@@ -203,11 +204,16 @@ async def test_what_waits_for_an_approval_is_exported_and_forgotten(counter: Cou
 
 
 async def test_a_forgotten_member_of_a_group_leaves_no_call_in_the_ticket_of_another(counter: Counter) -> None:
+    await counter.write("hello", "group", person="ann", group=True)
     await counter.write(f"my number is {SECRET}", "group", person="bob", group=True)
     ticket = await counter.ask_approval("refund it", "group", asked(phone=SECRET), person="ann", group=True)
     await counter.memory.people.forget(await person_of(counter, "bob"))
     assert SECRET not in await everything(counter.memory)
-    assert ticket.person_id is None or await counter.approvals.waiting() == []
+    await counter.approvals.expire()
+    assert await counter.approvals.waiting() == []
+    ended = await counter.queries.thread(ticket.id)
+    assert (ended.ticket.state, ended.approvals[0].reason) == ("waiting", "withdrawn")
+    assert ended.texts[0].text == say("approval_withdrawn")
 
 
 async def test_another_tenant_reaches_no_approval(counter: Counter) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,8 +19,10 @@ from uuid_utils import uuid7
 
 from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
+from qwendesk.desk.tickets.queries import TicketFilter
 from qwendesk.desk.tickets.records import CUSTOMER, Actor
 from qwendesk.desk.workspace.feed import FeedBatch, FeedListener, TicketChange, TicketFeed
+from qwendesk.desk.workspace.lists import matches
 from qwendesk.memory.tables.tickets import TicketEvent
 from qwendesk.server.pages.all_pages import build_pages
 from qwendesk.server.pages.inbox.inbox import Inbox
@@ -251,3 +254,12 @@ async def test_a_browser_gets_rows_that_its_list_shows(counter: Counter, operato
             async with client.stream("GET", "/desk/stream?ticket=1", headers={"Last-Event-ID": junk}) as response:
                 assert response.status_code == 200
         assert (await client.get("/desk/stream?ticket=999")).status_code == 400
+
+
+async def test_a_row_fits_a_list_of_approvals_only_with_its_other_filters(counter: Counter, inbox: Inbox) -> None:
+    ticket = await counter.ask_approval("refund it")
+    (row,) = await inbox.lists.with_marks([await counter.queries.get(ticket.id)], "nobody")
+    approvals = TicketFilter(needs_approval=True)
+    assert matches(approvals, row) is True
+    assert matches(replace(approvals, channel="elsewhere"), row) is False
+    assert matches(approvals, replace(row, approval="")) is False

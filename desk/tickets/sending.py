@@ -98,7 +98,8 @@ async def send_message(
     if sequence is not None and operator:
         await _store(connection, ticket, operator, sequence, outgoing.text, outgoing.files)
     elif sequence is not None:
-        await keep_text(connection, dialect, ticket.id, outgoing.key, sequence, outgoing.text)
+        # unique beyond the ticket, since a merge or a split moves it to another one
+        await keep_text(connection, dialect, ticket.id, event_of(ticket.id, outgoing.key), sequence, outgoing.text)
     return sequence
 
 
@@ -154,7 +155,7 @@ async def keep_text(
         connection: the tenant's connection, in a transaction that writes.
         dialect: the name of the SQL dialect.
         ticket_id: the ticket.
-        key: identifies the text within it.
+        key: identifies the text among those of all tickets.
         sequence: its number in the conversation, or that of the message that it answers.
         text: the text.
     """

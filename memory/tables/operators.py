@@ -43,6 +43,8 @@ class Operator(Base):
     """Whether the operator takes new tickets while online."""
     seen_at: Mapped[datetime | None]
     """Last request of a session or message in an operators' room; a recent one means that the operator is online."""
+    page_seen_at: Mapped[datetime | None]
+    """Last sign of life of an open page without a stream; nothing tells when such a page is closed."""
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 

@@ -124,7 +124,7 @@ class TicketText(Base):
     tenant_id: Mapped[TenantId]
     ticket_id: Mapped[TicketId]
     key: Mapped[str]
-    """Identifies the text, so that it is stored once."""
+    """Identifies the text among those of all tickets, so that it is stored once, and can move to another ticket."""
     sequence: Mapped[int]
     """Number in the conversation, of itself or of the message that it answers."""
     text: Mapped[str]

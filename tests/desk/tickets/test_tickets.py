@@ -16,13 +16,24 @@ from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.tickets.changes import add_event
 from qwendesk.desk.tickets.placement import CHOSEN_TICKET
 from qwendesk.desk.tickets.queries import TicketFilter
-from qwendesk.desk.tickets.records import BOT, CUSTOMER, Actor, TicketConflict, TicketError, TicketGone, TicketRules
+from qwendesk.desk.tickets.records import (
+    BOT,
+    CUSTOMER,
+    Actor,
+    TicketConflict,
+    TicketError,
+    TicketGone,
+    TicketRecord,
+    TicketRules,
+)
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.workspace.drafts import Drafts
 from qwendesk.errors import InputError, StoreError
 from qwendesk.memory.tables.tickets import MessageTranslation
 from qwendesk.messages import Inbound
 from tests.desk.tickets.conftest import Counter
+
+RULE = Actor.rule("test")
 
 
 async def test_messages_of_one_matter_share_a_ticket(counter: Counter) -> None:
@@ -243,6 +254,51 @@ async def test_merge_and_split(counter: Counter) -> None:
     other = (await counter.write("hi", "c2")).ticket
     with pytest.raises(TicketError, match="one conversation"):
         await counter.tickets.merge(other.id, first.id, ada)
+
+
+async def told(counter: Counter, ticket: TicketRecord) -> list[str]:
+    return [one.text for one in (await counter.queries.thread(ticket.id)).texts]
+
+
+async def at_version(counter: Counter, ticket: TicketRecord, version: int) -> TicketRecord:
+    """Change a ticket until it has a version."""
+    while (ticket := await counter.queries.get(ticket.id)).version < version:
+        await counter.tickets.update(ticket.id, RULE, subject=f"subject {ticket.version}")
+    return ticket
+
+
+async def test_what_two_tickets_of_a_chat_were_told_is_kept_when_they_are_merged(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    first = (await counter.write("my bill")).ticket
+    await counter.write("and my parcel is late")
+    second = await counter.tickets.split(first.id, ada, from_sequence=2)
+    version = max([(await counter.queries.get(one.id)).version for one in (first, second)])
+    for ticket in (first, second):
+        ticket = await at_version(counter, ticket, version)
+        ticket = await counter.tickets.hand_over(ticket.id, RULE, "asked", tells=True)
+        await counter.tickets.hand_back(ticket.id, ada, tell="the bot answers")
+        await counter.tickets.resolve(ticket.id, ada, tell="done")
+    texts = sorted([*await told(counter, first), *await told(counter, second)])
+    assert len(texts) == 6
+    await counter.tickets.merge(second.id, first.id, ada)
+    assert sorted(await told(counter, first)) == texts
+    again = await counter.tickets.split(first.id, ada, from_sequence=2)
+    moved = await told(counter, again)
+    await counter.tickets.merge(again.id, first.id, ada)
+    assert moved and sorted(await told(counter, first)) == texts
+
+
+async def test_a_new_ticket_keeps_what_it_is_told_beside_what_was_moved_into_it(counter: Counter) -> None:
+    ada = await counter.operator("ada")
+    first = (await counter.write("my bill")).ticket
+    await counter.write("and my parcel is late")
+    await at_version(counter, first, 8)
+    await counter.tickets.resolve(first.id, ada, tell="your bill is right")
+    new = await counter.tickets.split(first.id, ada, from_sequence=2)
+    await counter.tickets.reopen(new.id, ada)
+    await at_version(counter, new, 8)
+    await counter.tickets.resolve(new.id, ada, tell="your parcel is there")
+    assert await told(counter, new) == ["your bill is right", "your parcel is there"]
 
 
 async def test_lists_are_filtered_and_searched(counter: Counter) -> None:

@@ -244,17 +244,32 @@ class OperatorAccounts:
         await self._change(id_, change, by, "operator.available", change)
 
     @unit_of_work
-    async def touch(self, id_: str) -> None:
-        """Note a sign of life of an operator, such as a request or a message in an operators' room."""
-        statement = update(Operator).where(Operator.id == id_).values(seen_at=datetime.now(UTC))
+    async def touch(self, id_: str, *, by_open_page: bool = False) -> None:
+        """Note a sign of life of an operator, such as a request or a message in an operators' room.
+
+        Args:
+            id_: the account.
+            by_open_page: whether it comes from an open page that does not tell when it is closed.
+        """
+        now = datetime.now(UTC)
+        values = {"seen_at": now, "page_seen_at": now} if by_open_page else {"seen_at": now}
+        statement = update(Operator).where(Operator.id == id_).values(**values)
         async with self._database.write() as connection:
             await connection.execute(statement)
 
     @unit_of_work
-    async def leave(self, id_: str, at: datetime) -> None:
-        """Note that an operator has gone, unless there was a sign of life since then."""
+    async def leave(self, id_: str, at: datetime, *, unless_page_is_open: bool = False) -> None:
+        """Note that an operator has gone, unless there was a sign of life since then.
+
+        Args:
+            id_: the account.
+            at: when the operator has gone.
+            unless_page_is_open: not if a page that does not tell when it is closed was open lately, in any process.
+        """
         mine = (Operator.id == id_) & (Operator.seen_at <= at)
-        statement = update(Operator).where(mine).values(seen_at=at - ONLINE)
+        if unless_page_is_open:
+            mine &= Operator.page_seen_at.is_(None) | (Operator.page_seen_at <= at - ONLINE)
+        statement = update(Operator).where(mine).values(seen_at=at - ONLINE, page_seen_at=None)
         async with self._database.write() as connection:
             await connection.execute(statement)
 

@@ -16,24 +16,31 @@ from qwendesk.server.pages.inbox.files import FilePages
 from qwendesk.server.pages.inbox.inbox import LIST, Inbox
 from qwendesk.server.pages.inbox.lists import ListPages
 from qwendesk.server.pages.inbox.macros import MacroPages
-from qwendesk.server.pages.inbox.stream import StreamPages
+from qwendesk.server.pages.inbox.stream import GRACE_SECONDS, StreamPages
 from qwendesk.server.pages.inbox.ticket import TicketPages
 from qwendesk.server.pages.login import LoginPages
 from qwendesk.server.pages.page import DeskPage
 from qwendesk.server.pages.team import TeamPages
 
 
-def build_pages(services: Operators, further: Iterable[DeskPage] = (), inbox: Inbox | None = None) -> DeskPages:
+def build_pages(
+    services: Operators,
+    further: Iterable[DeskPage] = (),
+    inbox: Inbox | None = None,
+    *,
+    grace_seconds: float = GRACE_SECONDS,
+) -> DeskPages:
     """Return all pages of the operators.
 
     Args:
         services: accounts, sessions and the audit log.
         further: pages of other parts of the desk, in the menu after the first one.
         inbox: what the inbox works with; None: there is none.
+        grace_seconds: time within which an operator whose last page was closed opens another one.
     """
     pages = [
         *HomePages(LIST if inbox else "").pages(),
-        *(_inbox_pages(inbox) if inbox else ()),
+        *(_inbox_pages(inbox, grace_seconds) if inbox else ()),
         *further,
         *TeamPages().pages(),
         *AuditPages().pages(),
@@ -43,7 +50,7 @@ def build_pages(services: Operators, further: Iterable[DeskPage] = (), inbox: In
     return DeskPages(services, pages, always=services.settings.pages == "on")
 
 
-def _inbox_pages(inbox: Inbox) -> list[DeskPage]:
+def _inbox_pages(inbox: Inbox, grace_seconds: float) -> list[DeskPage]:
     ticket_pages = TicketPages(inbox)
     return [
         *ListPages(inbox).pages(),
@@ -53,5 +60,5 @@ def _inbox_pages(inbox: Inbox) -> list[DeskPage]:
         *FilePages(inbox).pages(),
         *BulkPages(inbox).pages(),
         *MacroPages(inbox).pages(),
-        *StreamPages(inbox).pages(),
+        *StreamPages(inbox, grace_seconds).pages(),
     ]

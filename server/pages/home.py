@@ -30,7 +30,8 @@ class HomePages:
 
     async def _note_presence(self, request: PageRequest) -> Response:
         # at once, so that a page without a stream counts as soon as the one before it is closed
-        await request.services.accounts.touch(request.operator.id)
+        has_stream = "stream" in request.query_params
+        await request.services.accounts.touch(request.operator.id, by_open_page=not has_stream)
         return Response(status_code=204)
 
     async def _token(self, request: PageRequest) -> Response:

@@ -29,7 +29,8 @@ _TOUCH_SECONDS = 30.0
 _PAUSE_SECONDS = 0.1
 """Least time between two messages to one page, in which changes are gathered."""
 _CACHED_ROWS = 2000
-_GRACE_SECONDS = 6.0
+GRACE_SECONDS = 6.0
+"""Time within which an operator whose last page was closed opens another one."""
 
 
 class StreamPages:
@@ -40,7 +41,7 @@ class StreamPages:
         grace_seconds: time within which an operator whose last page was closed opens another one.
     """
 
-    def __init__(self, inbox: Inbox, grace_seconds: float = _GRACE_SECONDS) -> None:
+    def __init__(self, inbox: Inbox, grace_seconds: float = GRACE_SECONDS) -> None:
         self._inbox = inbox
         self._grace_seconds = grace_seconds
         self._leaving: set[asyncio.Task[None]] = set()
@@ -79,7 +80,7 @@ class StreamPages:
         await asyncio.sleep(self._grace_seconds)
         with suppress(StoreError):
             if not self._inbox.feed.has_page_of(request.operator.id):
-                await request.services.accounts.leave(request.operator.id, at)
+                await request.services.accounts.leave(request.operator.id, at, unless_page_is_open=True)
 
     async def _open_lines(self, request: PageRequest, ticket_id: str, since: datetime | None) -> AsyncGenerator[str]:
         filter_ = ListQuery.of(request.query_params).filter(request.operator.id)

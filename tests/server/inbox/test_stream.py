@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import insert
 from uuid_utils import uuid7
 
+from qwendesk.desk.operators.accounts import OperatorAccounts
 from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
 from qwendesk.desk.tickets.queries import TicketFilter
@@ -24,11 +25,12 @@ from qwendesk.desk.tickets.records import CUSTOMER, Actor
 from qwendesk.desk.workspace.feed import FeedBatch, FeedListener, TicketChange, TicketFeed
 from qwendesk.desk.workspace.lists import matches
 from qwendesk.memory.tables.tickets import TicketEvent
+from qwendesk.memory.tenancy import TenantDatabase
 from qwendesk.server.pages.all_pages import build_pages
 from qwendesk.server.pages.inbox.inbox import Inbox
 from qwendesk.server.web import WebServer, build_app
 from tests.desk.tickets.conftest import Counter
-from tests.server.browser import add, well
+from tests.server.browser import add, operators_in, well
 from tests.server.inbox.conftest import LogIn
 
 RULE = Actor.rule("test")
@@ -129,9 +131,12 @@ async def test_many_messages_in_a_second_delay_no_later_one(counter: Counter, in
 
 
 @asynccontextmanager
-async def serving(operators: Operators, inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(
+    operators: Operators, inbox: Inbox, *, grace_seconds: float = 0.2
+) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the pages; yield a client with an operator's session."""
-    app = build_app(well, desk_routes=build_pages(operators, inbox=inbox).routes())
+    pages = build_pages(operators, inbox=inbox, grace_seconds=grace_seconds)
+    app = build_app(well, desk_routes=pages.routes())
     server = WebServer(app, "127.0.0.1", 0)
     account = await add(operators, "ann", "admin")
     async with AsyncExitStack() as stack:
@@ -156,23 +161,108 @@ async def test_an_operator_whose_last_page_is_closed_has_left(operators: Operato
             await anext(second.aiter_lines())
             await wait_for_presence(operators, is_online=True)
         await wait_for_presence(operators, is_online=False)
-        page = await client.get("/desk/tickets")
-        token = re.findall(r'name="csrf" value="([^"]*)"', page.text)[0]
-        assert (await client.post("/desk/presence", headers={"X-CSRF": token})).status_code in (204, 403)
+
+
+Ping = Callable[[], Awaitable[None]]
+
+
+async def ping_of(client: httpx.AsyncClient, page: str) -> Ping:
+    """Open a page; return what tells that it is open, as the page does by itself."""
+    shown = (await client.get(page)).text
+    token = re.findall(r'name="csrf" value="([^"]*)"', shown)[0]
+    address = re.findall(r'hx-post="(/desk/presence[^"]*)"', shown)[0]
+
+    async def ping() -> None:
+        assert (await client.post(address, headers={"X-CSRF-Token": token})).status_code == 204
+
+    return ping
+
+
+@pytest.mark.parametrize("page", ["/desk/tickets", "/desk/account"])
+async def test_an_open_page_tells_that_its_operator_is_there(operators: Operators, inbox: Inbox, page: str) -> None:
+    async with serving(operators, inbox) as client:
+        ping = await ping_of(client, page)
+        ann = await operators.accounts.named("ann")
+        await operators.accounts.leave(ann.id, datetime.now(UTC))
+        await wait_for_presence(operators, is_online=False)
+        await ping()
         await wait_for_presence(operators, is_online=True)
+        closed = datetime.now(UTC)  # another page, just before this one tells so
+        await ping()
+        await operators.accounts.leave(ann.id, closed)
+        assert (await operators.accounts.named("ann")).is_online()
+
+
+class Reloaded(TicketFeed):
+    """Does not know of a page when it is asked first, as if that page opened after the one before it was closed."""
+
+    answers: tuple[bool, ...] = ()
+
+    def has_page_of(self, operator_id: str) -> bool:
+        self.answers += (bool(self.answers) and super().has_page_of(operator_id),)
+        return self.answers[-1]
+
+
+class Left(OperatorAccounts):
+    """Tells when it was noted that an operator has gone."""
+
+    def __init__(self, database: TenantDatabase) -> None:
+        super().__init__(database)
+        self.has_left = asyncio.Event()
+
+    async def leave(self, id_: str, at: datetime, *, unless_page_is_open: bool = False) -> None:
+        await super().leave(id_, at, unless_page_is_open=unless_page_is_open)
+        self.has_left.set()
 
 
 async def test_who_loads_the_page_again_stays(operators: Operators, inbox: Inbox) -> None:
-    async with serving(operators, inbox) as client:
+    feed = Reloaded(inbox.memory.scope)
+    async with serving(operators, replace(inbox, feed=feed)) as client, client.stream("GET", "/desk/stream") as again:
+        lines = again.aiter_lines()  # kept, because its end would close the page
+        await anext(lines)
         async with client.stream("GET", "/desk/stream") as first:
             await anext(first.aiter_lines())
-        left = datetime.now(UTC)
-        async with client.stream("GET", "/desk/stream") as again:
-            lines = again.aiter_lines()
-            async with asyncio.timeout(30):
-                while (datetime.now(UTC) - left).total_seconds() < 8:
-                    await anext(lines)
-            assert (await operators.accounts.named("ann")).is_online()
+        async with asyncio.timeout(30):
+            while len(feed.answers) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert feed.answers == (False, True)
+        assert (await operators.accounts.named("ann")).is_online()
+
+
+async def test_an_operator_with_another_page_open_in_any_process_stays(
+    counter: Counter, operators: Operators, inbox: Inbox
+) -> None:
+    other = Left(counter.memory.scope)
+    elsewhere = operators_in(counter.memory)
+    elsewhere.accounts = other
+    feed = TicketFeed(counter.memory.scope)
+    app = build_app(well, desk_routes=build_pages(elsewhere, inbox=replace(inbox, feed=feed), grace_seconds=0).routes())
+    server = WebServer(app, "127.0.0.1", 0)
+    async with serving(operators, inbox) as here, AsyncExitStack() as stack:
+        await server.start()
+        stack.push_async_callback(server.stop)
+        stack.push_async_callback(feed.aclose)
+        there = httpx.AsyncClient(base_url=server.url, cookies=here.cookies, timeout=20)
+        await stack.enter_async_context(there)
+        await (await ping_of(here, "/desk/account"))()
+        async with there.stream("GET", "/desk/stream") as stream:
+            await anext(stream.aiter_lines())
+        async with asyncio.timeout(30):
+            await other.has_left.wait()
+        assert (await operators.accounts.named("ann")).is_online()
+
+
+async def test_a_page_that_was_closed_long_ago_keeps_nobody_there(operators: Operators) -> None:
+    ann = await add(operators, "ann", "admin")
+    now = datetime.now(UTC)
+    await operators.accounts.touch(ann.id, by_open_page=True)
+    await operators.accounts.leave(ann.id, now + timedelta(seconds=90), unless_page_is_open=True)
+    assert (await operators.accounts.named("ann")).is_online()
+    await operators.accounts.leave(ann.id, now + timedelta(minutes=3), unless_page_is_open=True)
+    assert not (await operators.accounts.named("ann")).is_online(now + timedelta(minutes=3))
+    await operators.accounts.touch(ann.id)
+    await operators.accounts.leave(ann.id, datetime.now(UTC), unless_page_is_open=True)
+    assert not (await operators.accounts.named("ann")).is_online()
 
 
 async def test_logging_out_is_leaving(log_in: LogIn, operators: Operators) -> None:

@@ -147,4 +147,5 @@ class TicketHistories:
 
 
 def _mark(events: Sequence[TicketEventRecord]) -> EventMark:
-    return len(events), max(event.id for event in events)
+    ids = [event.id for event in events]
+    return len(ids), len(of_kind(events, "split")), min(ids), max(ids)

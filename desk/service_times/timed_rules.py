@@ -142,7 +142,8 @@ class TimedRules:
         return {
             "snoozed": (ticket.snoozed_until or now) <= now,
             "waiting": bool(rules.escalate_after or rules.waiting_timeout),
-            "human": bool(rules.reminders) if awaits_customer else bool(rules.holder_timeout),
+            # of two merged tickets, the last message may answer only one
+            "human": bool(rules.holder_timeout or (awaits_customer and rules.reminders)),
         }.get(ticket.state, False)
 
     async def _apply(self, ticket: TicketRecord, events: Events, now: datetime) -> None:

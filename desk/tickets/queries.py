@@ -72,7 +72,7 @@ class TicketFilter:
     """Words that the subject, the customer's name or a message contains, or a ticket's number."""
 
 
-EventMark = tuple[int, str]
+EventMark = tuple[int, int, str, str]
 """The number of a ticket's events, and the id of the newest."""
 
 
@@ -260,12 +260,18 @@ class TicketQueries:
         return found
 
     async def event_marks(self, ticket_ids: Collection[str]) -> dict[str, EventMark]:
-        """Return the number and the newest id of tickets' events, which tell whether there are others than before."""
+        """Return what tells whether there are other events of tickets than before.
+
+        A split moves events away and adds one, a retention deletes the oldest ones, and others come meanwhile, with any
+        id: so the splits are counted, too, and the oldest id is told beside the newest.
+        """
         event = TicketEvent
-        statement = select(event.ticket_id, func.count(), func.max(event.id)).where(event.ticket_id.in_(ticket_ids))
+        splits = func.count().filter(event.kind == "split")
+        columns = (event.ticket_id, func.count(), splits, func.min(event.id), func.max(event.id))
+        statement = select(*columns).where(event.ticket_id.in_(ticket_ids))
         async with self._database.read() as connection:
             found = await connection.execute(statement.group_by(event.ticket_id))
-            return {ticket_id: (count, newest) for ticket_id, count, newest in found}
+            return {ticket_id: (count, splits, oldest, newest) for ticket_id, count, splits, oldest, newest in found}
 
     @unit_of_work
     async def report_presence(self, ticket_id: str, operator_id: str, *, is_typing: bool = False) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import delete, insert
+
 from qwendesk.desk.service_times.history import TicketHistories
 from qwendesk.desk.tickets.queries import TicketQueries
 from qwendesk.desk.tickets.records import CUSTOMER, TicketEventRecord
+from qwendesk.memory.tables.tickets import TicketEvent
 from tests.desk.tickets.conftest import Counter
 
 
@@ -56,6 +59,35 @@ async def test_only_tickets_with_other_events_are_read(counter_on_both: Counter)
     await counter.tickets.snooze(second, CUSTOMER, datetime.now(UTC) + timedelta(hours=1))
     assert await read(histories, reads, [*ids, third]) == [*ids, third]
     assert await read(histories, reads, [*ids, third]) == []
+
+
+async def add(counter: Counter, ticket: str, id_: str, kind: str = "sla_warning") -> None:
+    row = {"id": id_, "ticket_id": ticket, "kind": kind, "actor": "rule", "at": datetime.now(UTC)}
+    async with counter.memory.scope.write() as connection:
+        await connection.execute(insert(TicketEvent), row)
+
+
+async def remove(counter: Counter, id_: str) -> None:
+    async with counter.memory.scope.write() as connection:
+        await connection.execute(delete(TicketEvent).where(TicketEvent.id == id_))
+
+
+async def test_another_event_in_the_place_of_one_that_left_is_read(counter_on_both: Counter) -> None:
+    counter = counter_on_both
+    ticket = (await counter.write("my bill")).ticket.id
+    oldest, middle, late, newest = "0", "7", "8", "z"
+    for id_ in (oldest, middle, newest):
+        await add(counter, ticket, id_)
+    reads = reads_of(counter)
+    histories = TicketHistories(reads)
+    assert await read(histories, reads, [ticket]) == [ticket]
+    await remove(counter, oldest)  # as a retention does
+    await add(counter, ticket, late)
+    assert await read(histories, reads, [ticket]) == [ticket]
+    await remove(counter, middle)  # as a split does, in a process whose clock is behind
+    await add(counter, ticket, "81", "split")
+    assert await read(histories, reads, [ticket]) == [ticket]
+    assert await read(histories, reads, [ticket]) == []
 
 
 async def test_what_is_kept_is_bounded_and_dropped(counter: Counter) -> None:

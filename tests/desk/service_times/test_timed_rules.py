@@ -205,6 +205,19 @@ async def test_a_holder_who_has_answered_is_not_silent_until_the_customer_writes
     assert await texts(counter, ticket) == [handed_back_text(None, nobody_came=True)]
 
 
+async def test_a_merged_ticket_whose_last_message_answers_the_other_one_is_relieved(counter: Counter) -> None:
+    ticket = await held(counter)
+    await counter.write("And my bill?")
+    ada = await counter.operator("eve")
+    other = await counter.tickets.split(ticket.id, ada, from_sequence=2)
+    await counter.tickets.reply(other.id, ada, "It is right.", force=True)
+    merged = await counter.tickets.merge(other.id, ticket.id, ada)
+    assert (merged.state, merged.last_from) == ("human", "operator")
+    timed = rules(counter, holder_timeout="8h")
+    await timed.once(now() + 9 * HOUR)
+    assert (await counter.queries.get(ticket.id)).state == "waiting"
+
+
 async def test_a_holder_whose_customer_ends_the_snooze_has_the_whole_time(counter: Counter) -> None:
     ticket = await held(counter)
     await counter.tickets.snooze(ticket.id, CUSTOMER, now() + HOUR)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy.orm import aliased
 from uuid_utils import uuid7
 
 from qwendesk.errors import InputError, no_such
@@ -104,13 +105,20 @@ class CannedAnswers:
 
     @unit_of_work
     async def counterpart(self, text: str, language: str) -> CannedText | None:
-        """Return the text of a canned answer in a language, by its exact text in another; None if nobody wrote it."""
+        """Return the text of a canned answer in a language, by its exact text in another.
+
+        None: no person stands behind both texts, or several answers with the text say different things in the language.
+        """
+        said = aliased(CannedTextRow)
+        statement = (
+            _texts()
+            .join(said, said.answer_id == CannedAnswerRow.id)
+            .where(said.text == text.strip(), said.status != "machine", said.version >= CannedAnswerRow.version)
+            .where(CannedTextRow.language == language)
+        )
         async with self._database.read() as connection:
-            answers = await _answers(connection)
-        said = text.strip()
-        alike = (answer for answer in answers if any(one.text.strip() == said for one in answer.texts))
-        found = (answer.in_language(language) for answer in alike)
-        return next((one for one in found if one and one.is_usable), None)
+            found = {one.text: one for row in await connection.execute(statement) if (one := _text(row)).is_usable}
+        return next(iter(found.values())) if len(found) == 1 else None
 
     @unit_of_work
     async def add(self, shortcut: str, language: str, text: str, questions: Iterable[str] = ()) -> CannedAnswer:
@@ -235,7 +243,7 @@ async def add_canned(
     return await _one(connection, name)
 
 
-async def _answers(connection: TenantConnection, shortcut: str | None = None) -> list[CannedAnswer]:
+def _texts() -> Select[Any]:
     answer, text = CannedAnswerRow, CannedTextRow
     columns: tuple[Any, ...] = (
         answer.id,
@@ -251,9 +259,13 @@ async def _answers(connection: TenantConnection, shortcut: str | None = None) ->
         text.model,
         text.reviewed_by,
     )
-    statement = select(*columns).join(text, text.answer_id == answer.id).order_by(answer.shortcut, text.language)
+    return select(*columns).join(text, text.answer_id == answer.id).order_by(answer.shortcut, text.language)
+
+
+async def _answers(connection: TenantConnection, shortcut: str | None = None) -> list[CannedAnswer]:
+    statement = _texts()
     if shortcut is not None:
-        statement = statement.where(answer.shortcut == shortcut)
+        statement = statement.where(CannedAnswerRow.shortcut == shortcut)
     found = dict[str, list[Any]]()
     for row in await connection.execute(statement):
         found.setdefault(row.id, []).append(row)

@@ -66,7 +66,7 @@ class Interpreter:
             message: the operator's message.
             language: the customer's language; None: it is not known, so the original is sent.
         """
-        return await self._interpret(message, language, language)
+        return await self._interpret(message, language, language, is_outgoing=True)
 
     async def interpret_for_operator(self, message: OriginalMessage, language: str | None) -> Translation:
         """Return a customer's message, or the bot's answer, in the language of an operator.
@@ -95,7 +95,9 @@ class Interpreter:
         """Drop the remembered texts, because a person is forgotten."""
         self._remembered.clear()
 
-    async def _interpret(self, message: OriginalMessage, language: str | None, customer: str | None) -> Translation:
+    async def _interpret(
+        self, message: OriginalMessage, language: str | None, customer: str | None, *, is_outgoing: bool = False
+    ) -> Translation:
         original = Translation(message.text, "off", language or "", message.language)
         if not language or not self._settings.enabled or not self._is_wanted(customer):
             return original
@@ -105,7 +107,8 @@ class Interpreter:
             return original
         if message.id and (stored := await self._stored.find(message.id, target, message.text)):
             return stored
-        made = await self._reviewed(message, target) or await self._once(message, target)
+        reviewed = await self._reviewed(message, target) if is_outgoing else None
+        made = reviewed or await self._once(message, target)
         if message.id and made.status != "same":
             await self._stored.put(message.id, made)
         return made

@@ -266,6 +266,27 @@ async def test_a_reviewed_canned_answer_goes_out_instead_of_a_machines_translati
     assert calls(made) > 0
 
 
+async def test_a_canned_text_stands_for_another_only_where_a_person_says_so(tmp_path: Path, memory: Memory) -> None:
+    canned = CannedAnswers(memory.scope)
+    for shortcut, german in (("refund", "Ja, gern."), ("visit", "Ja, kommen Sie."), ("call", "Ja, gern.")):
+        await canned.add(shortcut, "en", "Yes, of course.")
+        await canned.review(shortcut, "de", "ada", german)
+    assert await canned.counterpart("Yes, of course.", "de") is None, "two answers say different things"
+    await canned.remove("visit")
+    found = await canned.counterpart(" Yes, of course.\n", "de")
+    assert found and found.text == "Ja, gern."
+    await canned.edit("refund", "No, never.")
+    found = await canned.counterpart("Ja, gern.", "en")
+    assert found and found.text == "Yes, of course.", "the outdated translation of the other one says nothing"
+    await canned.remove("call")
+    assert await canned.counterpart("Ja, gern.", "en") is None
+    made = translator(tmp_path, lambda text: GERMAN)
+    one = Interpreter(made, StoredTranslations(memory.scope), made.settings, canned)
+    await canned.review("refund", "de", "ada", "Nein, niemals.")
+    read = await one.interpret_for_operator(OriginalMessage("No, never.", language="en"), "de")
+    assert read.text != "Nein, niemals.", "only what goes out is looked up"
+
+
 SPANISH = "El paquete llegará mañana por la tarde a su casa."
 QUOTED = "Das Paket kommt morgen Nachmittag zu Ihnen nach Hause."
 

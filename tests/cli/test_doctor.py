@@ -1,5 +1,6 @@
 """``qwendesk doctor``."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -7,6 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from qwendesk.cli.memory import opened
+from qwendesk.desk.operators.accounts import OperatorAccounts
+from qwendesk.desk.operators.audit import AuditActor
+from qwendesk.desk.operators.links import OperatorLinks
+from qwendesk.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +81,30 @@ def test_channels_and_the_settings_file_are_told(tmp_path: Path) -> None:
     assert "QWENDESK_PROT (QWENDESK_PORT?)" in findings["settings"]["detail"]
     home = os.environ["QWENDESK_HOME"]
     assert findings["database"]["detail"].startswith(str(Path(home, "qwendesk.db")))
+
+
+def test_an_operators_room_that_nobody_is_linked_to_is_noted(own_home: Path) -> None:
+    file = own_home / "own.toml"
+    file.write_text('[channels.telegram]\ntoken = "1:x"\noperators_room = "-1001234567890"\n', "utf-8")
+
+    def finding() -> dict[str, str]:
+        done = json.loads(run("--json", QWENDESK_CONFIG=str(file)).stdout)
+        (found,) = [one for one in done["findings"] if one["name"] == "operators' room on telegram"]
+        return dict(found)
+
+    assert "qwendesk operators add" in finding()["next_step"]
+
+    async def link() -> None:
+        async with opened(Settings()) as memory:
+            links = OperatorLinks(memory.scope)
+            ann = await OperatorAccounts(memory.scope).add("ann", "hash", AuditActor())
+            assert finding()["next_step"] == "Run: qwendesk operators link ann telegram"
+            code = await links.make_code(ann, "telegram", AuditActor())
+            assert finding()["status"] == "note", "the code is not used yet"
+            assert await links.redeem(code, "telegram", "77")
+
+    asyncio.run(link())
+    assert (finding()["status"], finding()["detail"]) == ("ok", "linked: ann")
 
 
 def test_a_password_is_not_shown() -> None:

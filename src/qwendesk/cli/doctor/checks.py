@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,8 @@ from qwendesk import plugins
 from qwendesk.channel_wiring import check_channel
 from qwendesk.cli.memory import opened
 from qwendesk.desk.operator_rooms.room import OperatorsRoom
+from qwendesk.desk.operators.accounts import OperatorAccounts
+from qwendesk.desk.operators.links import OperatorLinks
 from qwendesk.engines.cpu_threads import available_threads, usable_cores
 from qwendesk.engines.pool import ModelPool
 from qwendesk.errors import ConfigError, PluginError, StoreError, reason
@@ -74,6 +77,8 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(await _full_sandbox())
         findings.append(await _readers())
         findings += [await _channel(name, settings) for name in settings.channels] or [_no_channel()]
+        rooms = [name for name, values in settings.channels.items() if values.get("operators_room")]
+        findings += [await _guarded(f"operators' room on {name}", partial(_room, name, settings)) for name in rooms]
         return findings
     finally:
         await pool.aclose()
@@ -209,6 +214,23 @@ async def _room_problems(name: str, room: OperatorsRoom, settings: Settings) -> 
         async with opened(settings) as memory:
             return " ".join((await room_problems(settings, memory.scope, {name: room})).get(name, ()))
     return ""
+
+
+async def _room(name: str, settings: Settings) -> Finding:
+    """Check whether anybody may work in the operators' room of a channel."""
+    async with opened(settings) as memory:
+        links = await OperatorLinks(memory.scope).all()
+        accounts = await OperatorAccounts(memory.scope).all()
+    known = [account.name for account in accounts if account.disabled_at is None and account.may("operator")]
+    linked = {id_ for id_, theirs in links.items() if any(link.channel == name for link in theirs)}
+    there = [account.name for account in accounts if account.id in linked and account.name in known]
+    title = f"operators' room on {name}"
+    if there:
+        return Finding(title, "ok", f"linked: {', '.join(there)}")
+    if not known:
+        return Finding(title, "note", "there is no operator", "Add one: qwendesk operators add NAME.")
+    detail = f"no operator is linked, so nobody can answer there; operators: {', '.join(known)}"
+    return Finding(title, "note", detail, f"Run: qwendesk operators link {known[0]} {name}")
 
 
 def _disk(settings: Settings) -> Finding:

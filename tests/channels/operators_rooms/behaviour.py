@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -81,6 +82,30 @@ class RoomBehaviour:
         await desk.write("!reopen", ANN, thread)
         await desk.state("waiting" if (await desk.ticket()).first_response_at else "bot")
         assert not any("!" in text or "ask @bo" in text for text in desk.answers())
+
+    async def test_a_risky_call_is_decided_on_by_its_id(self, desk: RoomDesk) -> None:
+        await desk.hire("ann", ANN)
+        await desk.ask("Please refund order 4711 to me.")
+        thread = await desk.thread()
+        await desk.until(lambda: any("!approve" in text for text in desk.texts(thread)))
+        found = (re.search(r"!approve (\w{9})\b", text) for text in desk.texts(thread))
+        call = next(one[1] for one in found if one)
+        for unnamed in ("!approve", "!approve amount=40"):
+            await desk.write(unnamed, ANN, thread)
+        await desk.until(lambda: sum("Name one call" in text for text in desk.texts(thread)) == 2)
+        await desk.write(f"!approve {call} amount=x", ANN, thread)
+        await desk.until(lambda: any("does not fit" in text for text in desk.texts(thread)))
+        assert desk.refunds == []
+        await desk.write(f"!approve {call} amount=40", ANN, thread)
+        await desk.until(lambda: any("It is refunded." in text for text in desk.answers()))
+        assert desk.refunds == [("4711", 40)]
+        await desk.until(lambda: any("Ann approved refund" in text for text in desk.texts(thread)))
+        await desk.write(f"!decline {call}", ANN, thread)
+        await desk.until(lambda: any("already" in text for text in desk.texts(thread)))
+        async with desk.service.runtime.database.read() as connection:
+            decided = select(OperatorAudit.details).where(OperatorAudit.action == "ticket.approve")
+            (details,) = (await connection.execute(decided)).scalars()
+        assert details["room"] == desk.channel
 
     async def test_a_word_that_is_no_command_is_not_sent(self, desk: RoomDesk) -> None:
         await desk.hire("ann", ANN)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qwendesk import Desk, Settings
+from langchain_core.messages import BaseMessage
+
+from qwendesk import Desk, Settings, risky
 from qwendesk.channel_wiring import make_channel
 from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
@@ -36,6 +39,8 @@ class RoomDesk:
     """The room, as the platform's ``UserMessage.chat``."""
     room: str
     """The room's id."""
+    refunds: list[tuple[str, int]] = field(default_factory=list)
+    """What the tool ``refund`` of the desk has done."""
     names: dict[str, str] = field(default_factory=dict)
 
     async def hire(self, name: str, person: str, *, links: bool = True, **values: Any) -> None:
@@ -115,6 +120,17 @@ class RoomDesk:
         return next(one.thread for one in self.seen() if one.thread and one.thread not in known)
 
 
+def _answer(messages: list[BaseMessage]) -> str:
+    """Answer as the model does where a test has no script: a refund is made where the customer asks for one."""
+    newest = messages[-1].text
+    if "Refunded" in newest:
+        return "It is refunded."
+    if "refund order 4711" in newest:
+        call = {"name": "refund", "arguments": {"order": "4711", "amount": 50}}
+        return f"<tool_call>{json.dumps(call)}</tool_call>"
+    return "The bot answers."
+
+
 @asynccontextmanager
 async def room_desk(
     platform: Simulator,
@@ -125,7 +141,6 @@ async def room_desk(
     *,
     script: Any = None,
     translates: bool = False,
-    tools: Iterable[Any] = (),
     **channel: Any,
 ) -> AsyncIterator[RoomDesk]:
     """Run a desk with an operators' room on a started platform.
@@ -136,9 +151,8 @@ async def room_desk(
         chat: the room, as the platform's ``UserMessage.chat``.
         room: the room's id.
         home: the desk's folder, which keeps its database.
-        script: what the model answers.
+        script: what the model answers; None: as ``_answer`` does.
         translates: whether messages are translated.
-        tools: the desk's own tools.
         channel: further settings of the channel.
     """
     port = free_port()
@@ -149,10 +163,15 @@ async def room_desk(
     settings = Settings(home=home, engine="scripted", port=port, shutdown_timeout=5, channels=own, **more)
     if not (settings.data_dir / "qwendesk.db").exists():
         put_migrated(settings.data_dir / "qwendesk.db")
-    desk = Desk(
-        settings, engines={"scripted": ScriptedEngine(script or (lambda messages: "The bot answers."))}, tools=tools
-    )
+    refunds: list[tuple[str, int]] = []
+
+    async def refund(order: str, amount: int) -> str:
+        """Refund an order."""
+        refunds.append((order, amount))
+        return f"Refunded {amount} for {order}."
+
+    desk = Desk(settings, engines={"scripted": ScriptedEngine(script or _answer)}, tools=[risky(refund)])
     channels = {name: make_channel(load("channels", name), values, settings)}
     async with Service(settings, channels=channels, desk=desk) as service:
         await platform.wait_started()
-        yield RoomDesk(service, platform, chat, room)
+        yield RoomDesk(service, platform, chat, room, refunds)

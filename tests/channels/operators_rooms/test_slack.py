@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
-from qwendesk import risky
 from qwendesk.channels.slack.channel import SlackChannel
 from qwendesk.desk.tickets.records import BOT
 from qwendesk.errors import ChannelError
@@ -100,39 +98,6 @@ async def test_a_mention_and_a_slash_command_in_the_room_are_no_customer_s(tmp_p
         await desk.write("!help", ANN)
         await desk.until(lambda: any("!hand-back" in text for text in desk.texts(None)))
         assert not any("The bot answers." in one.text for one in platform.messages)
-
-
-async def test_a_risky_call_is_approved_in_the_room(tmp_path: Path) -> None:
-    refunds = []
-
-    async def refund(order: str, amount: int) -> str:
-        """Refund an order."""
-        refunds.append((order, amount))
-        return f"Refunded {amount} for {order}."
-
-    call = json.dumps({"name": "refund", "arguments": {"order": "4711", "amount": 50}})
-    script = [f"<tool_call>{call}</tool_call>", "It is refunded."]
-    async with (
-        SlackSimulator() as platform,
-        room_desk(platform, "slack", "77", ROOM, tmp_path, script=script, tools=[risky(refund)]) as desk,
-    ):
-        await desk.hire("ann", ANN)
-        await desk.ask("Please refund order 4711 to me.")
-        thread = await desk.thread()
-        await desk.until(lambda: any("refund(order='4711', amount=50)" in text for text in desk.texts(thread)))
-        (shown,) = [found[1] for text in desk.texts(thread) if (found := re.search(r"!approve (\w+)`", text))]
-        for unnamed in ("!approve", "!approve amount=40"):
-            await desk.write(unnamed, ANN, thread)
-        await desk.until(lambda: sum("Name one call" in text for text in desk.texts(thread)) == 2)
-        await desk.write(f"!approve {shown} amount=x", ANN, thread)
-        await desk.until(lambda: any("does not fit" in text for text in desk.texts(thread)))
-        assert refunds == []
-        await desk.write(f"!approve {shown} amount=40", ANN, thread)
-        await desk.until(lambda: any("It is refunded." in text for text in desk.answers()))
-        assert refunds == [("4711", 40)]
-        await desk.until(lambda: any("Ann approved refund" in text for text in desk.texts(thread)))
-        await desk.write(f"!decline {shown}", ANN, thread)
-        await desk.until(lambda: any("already" in text for text in desk.texts(thread)))
 
 
 async def test_slash_commands_and_buttons_of_the_room_reach_no_customer(tmp_path: Path) -> None:

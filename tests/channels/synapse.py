@@ -279,7 +279,8 @@ class MatrixPlatform(Simulator):
             status, body = _TROUBLES[self.faults.pop(0)]
             wait = {"retry_after_ms": self.retry_after * 1000} if "retry_after_ms" in body else {}
             return JSONResponse(body | wait, status)
-        if "/send/m.room." in path and any(word.encode() in await request.body() for word in self.unwanted):
+        sent = await request.body() if "/send/m.room." in path else b""
+        if any(word.encode() in sent for word in self.unwanted):
             return JSONResponse({"errcode": "M_TOO_LARGE", "error": "event too large"}, 413)
         if refusal := next((self.refusals[end] for end in self.refusals if end in path), None):
             return JSONResponse(refusal[1], refusal[0])

@@ -113,7 +113,7 @@ async def test_a_missing_role_is_replaced_and_the_receipt_says_so(make_desk: Mak
 async def test_code_is_run_and_the_outcome_is_on_the_receipt(make_desk: MakeDesk) -> None:
     good, bad = "```python\nprint(6*7)\n```", "```python\nprint(1/0)\n```"
     right = "```python\ndef double(x):\n    return 2 * x\n```"
-    async with make_desk([good, bad, "no code", right]) as desk:
+    async with make_desk([good, bad, bad, "no code", right]) as desk:
         checks = [(await desk.ask("Write a Python function")).receipt.checks for _ in range(3)]
         compared = (await desk.ask("Write a Python function double, where double(21) == 42")).receipt.checks
     assert checks[0][0].outcome == "skipped" and "42" in checks[0][0].detail

@@ -89,15 +89,14 @@ async def test_an_unknown_name_takes_as_long_as_a_wrong_password(memory: Memory)
     await add(operators, "ann")
     await add(operators, "off")
     await operators.accounts.disable((await operators.accounts.named("off")).id, AuditActor())
-    times: dict[str, float] = {}
+    names = ("ann", "nobody", "off", "not a name!")
+    times = dict.fromkeys(names, float("inf"))
     await tries(operators, "wrong", name="nobody")
-    for name in ("ann", "nobody", "off", "not a name!"):
-        measured = []
-        for _ in range(5):
+    for _ in range(8):
+        for name in names:  # in turn, so that other work of the machine slows all of them
             begun = time.perf_counter()
             assert await tries(operators, "wrong", name=name) == [False]
-            measured.append(time.perf_counter() - begun)
-        times[name] = min(measured)
+            times[name] = min(times[name], time.perf_counter() - begun)
     assert max(times.values()) < 3 * min(times.values()), times
 
 

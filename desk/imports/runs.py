@@ -81,14 +81,17 @@ class ImportRuns:
             return [RunRecord(*row) for row in await connection.execute(statement)]
 
     async def named(self, text: str) -> RunRecord:
-        """Return the run with an id that ends or begins so, or the ``last`` one.
+        """Return the run with an id that ends or begins so, or the ``last`` one that has added something.
 
         Raises:
             InputError: there is none, or several.
         """
         runs = await self.listed()
-        if text == "last" and runs:
-            return runs[0]
+        if text == "last":
+            async with self._database.read() as connection:
+                adding = set((await connection.execute(select(ImportItem.run_id).distinct())).scalars())
+            if last := next((run for run in runs if run.id in adding), None):
+                return last
         wanted = text.strip().lower()
         found = [run for run in runs if run.id.endswith(wanted) or run.id.startswith(wanted)]
         if len(wanted) < _MIN_ID_CHARS or len(found) != 1:

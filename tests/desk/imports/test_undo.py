@@ -59,6 +59,18 @@ async def test_nothing_is_left(receiving: Receiving, write: Write, files: dict[s
     assert [entry.action for entry in entries] == ["import.undo"]
 
 
+async def test_last_is_the_newest_import_that_has_added_something(receiving: Receiving, write: Write) -> None:
+    runs = ImportRuns(receiving.memory.scope)
+    empty = await runs.begin("chatwoot", "chatwoot", "nowhere")
+    with pytest.raises(InputError, match="imports list"):
+        await runs.named("last")
+    await receiving.take(write(CHATWOOT_FILES))
+    added = await runs.named("last")
+    assert added.id != empty
+    await runs.begin("chatwoot", "chatwoot", "nowhere")
+    assert (await runs.named("last")).id == added.id
+
+
 async def test_what_was_here_before_stays(receiving: Receiving, write: Write) -> None:
     met = await receiving.memory.people.get_or_create("ann@shop.example", channel="mail")
     await CannedAnswers(receiving.memory.scope).add("hello", "en", "Hello!")

@@ -55,7 +55,13 @@ LeftOutFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of the import or its end, from 'imports list'; or last.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Id of the import or its end, from 'imports list'; or last: the newest that has added something.",
+    ),
+]
 
 
 @app.command()

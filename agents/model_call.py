@@ -124,7 +124,7 @@ def call_settings(
     if context.seed is not None:
         settings["seed"] = context.seed
     request = state.get("retry_request")
-    if request and request.is_resampled:
+    if request and request.resampled_for:
         settings |= resampling_settings(state, context, 1)
     return settings
 

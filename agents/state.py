@@ -73,10 +73,8 @@ class RetryRequest:
     """Whether that model thought."""
     is_withdrawn: bool = False
     """Whether the text shown in the first try does not stand; ``first_answer`` is what is left of it."""
-    is_resampled: bool = False
-    """Whether the same model reads the same question again, and samples another answer."""
-    failed_check: str = ""
-    """Name of the check for which another answer is sampled."""
+    resampled_for: str = ""
+    """Name of the failed check for which the same model samples another answer to the same question; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

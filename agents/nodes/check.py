@@ -100,15 +100,15 @@ def _missing(text: str, request: RetryRequest) -> str | None:
     """Return what a second try lacks, so that the first answer stands; None if it can take its place."""
     if not text:
         return "no answer"
-    return "no code" if request.is_resampled and not python_blocks(text) else None
+    return "no code" if request.resampled_for and not python_blocks(text) else None
 
 
 def _is_worse(checks: Sequence[Check], request: RetryRequest) -> bool:
     """Return whether another sample fails a check that the first answer, with a milder fault, did not come to."""
-    failed = [check.name for check in checks if check.outcome == "failed" and check.name in _RESAMPLED]
-    return request.is_resampled and any(
-        _RESAMPLED.index(name) > _RESAMPLED.index(request.failed_check) for name in failed
-    )
+    if not request.resampled_for:
+        return False
+    worse = _RESAMPLED[_RESAMPLED.index(request.resampled_for) + 1 :]
+    return any(check.outcome == "failed" and check.name in worse for check in checks)
 
 
 def _compare_languages(text: str, state: TurnState) -> list[Check]:
@@ -225,7 +225,7 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
         )
         return {"retry_request": request}
     # the same model: it wrote the answer, only not with all that was asked, or not in the language, or not at its best
-    again, is_resampled = RetryStep(choice, think), False
+    again, resampled_for = RetryStep(choice, think), ""
     if named and policy.checks and text:
         reason = f"the check {named.name!r} failed: {named.detail}"
         feedback = _feedback(reason, named, text)
@@ -233,7 +233,7 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
         reason = language
         feedback = _LANGUAGE_FEEDBACK.format(language=english_name(answer_language(state)))
     elif found and failed and failed.name in _RESAMPLED and text:
-        reason, feedback, is_resampled = found, "", True
+        reason, feedback, resampled_for = found, "", failed.name
     else:
         notes = [f"{found}; there is no stronger model here to ask"] if found else []
         return {"retry_request": None, "notes": notes}
@@ -245,8 +245,7 @@ async def _retry_request(state: TurnState, context: TurnContext, text: str, chec
         first_answer=text,
         first_choice=choice,
         first_think=think,
-        is_resampled=is_resampled,
-        failed_check=failed.name if is_resampled and failed else "",
+        resampled_for=resampled_for,
     )
     return {"retry_request": request, "notes": notes}
 

@@ -43,6 +43,16 @@ async def newest(desk: Running) -> TicketRecord:
     return (await tickets_of(desk))[0]
 
 
+async def taken_over(desk: Running) -> tuple[Actor, TicketRecord]:
+    """Return an operator and the ticket of a greeted customer, which the operator has taken over."""
+    ada = await add_operator(desk)
+    await desk.say("hello")
+    await desk.settle()
+    ticket = await newest(desk)
+    await desk.runtime.tickets.take_over(ticket.id, ada)
+    return ada, ticket
+
+
 async def thread(desk: Running) -> list[tuple[str, str]]:
     found = await desk.runtime.ticket_queries.thread((await newest(desk)).id)
     return [(message.role, message.text) for message in found.messages]
@@ -194,11 +204,7 @@ async def test_what_nobody_has_answered_is_answered_after_the_hold(desks: Desks)
         return f"re {messages[-1].text}"
 
     async with desks(script) as desk:
-        ada = await add_operator(desk)
-        await desk.say("hello")
-        await desk.settle()
-        ticket = await newest(desk)
-        await desk.runtime.tickets.take_over(ticket.id, ada)
+        ada, ticket = await taken_over(desk)
         for text in ("is it red?", "or blue?", "which one?"):
             await desk.say(text)
         await desk.settle()
@@ -229,11 +235,7 @@ async def test_the_message_that_asked_for_a_person_is_not_answered_again(desks: 
 @pytest.mark.parametrize("press", ["rate:-1:1", "/help", "rate:1:1"])
 async def test_a_press_or_command_after_it_leaves_the_question_to_be_answered(desks: Desks, press: str) -> None:
     async with desks(echo) as desk:
-        ada = await add_operator(desk)
-        await desk.say("hello")
-        await desk.settle()
-        ticket = await newest(desk)
-        await desk.runtime.tickets.take_over(ticket.id, ada)
+        ada, ticket = await taken_over(desk)
         await desk.say("my parcel is lost")
         await desk.say(press)
         await desk.settle()
@@ -245,11 +247,7 @@ async def test_a_press_or_command_after_it_leaves_the_question_to_be_answered(de
 
 async def test_a_wish_for_a_person_that_a_person_has_read_is_no_reason_to_hand_over_again(desks: Desks) -> None:
     async with desks(echo) as desk:
-        ada = await add_operator(desk)
-        await desk.say("hello")
-        await desk.settle()
-        ticket = await newest(desk)
-        await desk.runtime.tickets.take_over(ticket.id, ada)
+        ada, ticket = await taken_over(desk)
         wish = "I want to talk to a human please"
         await desk.say(wish)
         await desk.settle()
@@ -263,11 +261,7 @@ async def test_a_wish_for_a_person_that_a_person_has_read_is_no_reason_to_hand_o
 
 async def test_the_answer_after_the_hold_can_be_switched_off(desks: Desks) -> None:
     async with desks(echo, tickets={"answer_after_hand_back": False}) as desk:
-        ada = await add_operator(desk)
-        await desk.say("hello")
-        await desk.settle()
-        ticket = await newest(desk)
-        await desk.runtime.tickets.take_over(ticket.id, ada)
+        ada, ticket = await taken_over(desk)
         await desk.say("which one?")
         await desk.settle()
         await desk.runtime.tickets.hand_back(ticket.id, ada)
@@ -554,11 +548,7 @@ async def test_an_address_left_while_the_bot_answers_hands_the_conversation_over
 
 async def test_a_pressed_button_under_the_question_at_the_end_is_a_rating(desks: Desks) -> None:
     async with desks(echo) as desk:
-        ada = await add_operator(desk)
-        await desk.say("hello")
-        await desk.settle()
-        ticket = await newest(desk)
-        await desk.runtime.tickets.take_over(ticket.id, ada)
+        ada, ticket = await taken_over(desk)
         await desk.runtime.tickets.resolve(ticket.id, ada)
         await desk.runtime.satisfaction.ask(await newest(desk))
         await desk.settle()

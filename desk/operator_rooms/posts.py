@@ -50,9 +50,10 @@ class RoomPost:
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """The text with which a thread begins, and up to where it tells what has happened."""
+    """The text with which a thread begins, the ticket it is about, and up to where it tells what has happened."""
 
     text: str
+    ticket: TicketRecord
     newest_sequence: int
     newest_event_id: str
 
@@ -96,13 +97,15 @@ class RoomPosts:
             receipts = await self._details.receipts(ticket.id)
             lines = handover_summary(reason, asked, receipts, language=ticket.language).lines()
         parts = ["\n".join(f"- {_literal(line)}" for line in lines)]
-        for message in thread.messages[-_SHOWN_MESSAGES:]:
+        written_here = {one.changes.get("sequence") for one in thread.events if self._was_written_here(one)}
+        told = [one for one in thread.messages if one.role != "operator" or one.sequence not in written_here]
+        for message in told[-_SHOWN_MESSAGES:]:
             said = await self._said(thread.ticket, message, _cut(message.text))
             parts.append("\n".join(filter(None, (said, await self._file_names([message])))))
         parts += [_question(approval) for approval in thread.approvals if approval.status == "waiting"]
         newest = _newest_shown(thread)
         event_id = thread.events[-1].id if thread.events else ""
-        return Introduction("\n\n".join(filter(None, parts)), newest, event_id)
+        return Introduction("\n\n".join(filter(None, parts)), thread.ticket, newest, event_id)
 
     async def post(self, event: TicketEventRecord, *, with_files: bool) -> RoomPost | None:
         """Return what is posted of an event; None: nothing.
@@ -111,8 +114,7 @@ class RoomPosts:
             event: the event.
             with_files: whether files are posted; otherwise they are named.
         """
-        was_written_here = event.changes.get("room") == self._channel and event.kind not in _DECISIONS
-        if was_written_here or event.kind in _UNTOLD:
+        if self._was_written_here(event) or event.kind in _UNTOLD:
             return None
         if event.kind == "approval_needed":
             found = (await self._queries.thread(event.ticket_id, limit=1)).approvals
@@ -129,6 +131,9 @@ class RoomPosts:
             note = next((one for one in thread.notes if one.id == event.changes.get("note")), None)
             return RoomPost(f"📝 **{_literal(note.operator_name)}:** {_literal(note.text)}") if note else None
         return await self._message(thread, event, with_files=with_files)
+
+    def _was_written_here(self, event: TicketEventRecord) -> bool:
+        return event.changes.get("room") == self._channel and event.kind not in _DECISIONS
 
     async def _message(self, thread: TicketThread, event: TicketEventRecord, *, with_files: bool) -> RoomPost | None:
         role = _ROLES[event.kind]

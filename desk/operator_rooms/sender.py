@@ -187,6 +187,7 @@ class RoomSender:
         self, claimed: ClaimedDelivery, event: TicketEventRecord, ticket: TicketRecord, thread: RoomThreadRecord | None
     ) -> None:
         """Post an event into the thread of its ticket, which is opened once the ticket needs a person."""
+        shown = ticket if thread is None else None
         if thread is None:
             needs_person = ticket.state in ("waiting", "human") or event.kind == "approval_needed"
             if not needs_person or not self._room.takes(ticket.team):
@@ -200,6 +201,8 @@ class RoomSender:
             introduction = await self._posts.introduction(ticket)
             await self._send(claimed, thread, introduction.text)
             await self._threads.set_introduced(thread, introduction.newest_sequence, introduction.newest_event_id)
+            if shown is None or head(introduction.ticket) != head(shown):
+                await self._edit_head(claimed, introduction.ticket, thread)
             return
         if _is_told(event, thread):
             return

@@ -18,7 +18,7 @@ _INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
 async def start(module: str, isolation: Isolation | None = None) -> Process:
-    """Start a Python module as a child process with pipes.
+    """Start a Python module as a child process with pipes; a process whose start is cancelled is killed.
 
     Args:
         module: its name.
@@ -27,6 +27,17 @@ async def start(module: str, isolation: Isolation | None = None) -> Process:
     Raises:
         OSError: it could not be started.
     """
+    # asyncio may wait for ever for the pipes of a process whose start is cancelled
+    starting = asyncio.ensure_future(_start(module, isolation))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            await end(await asyncio.shield(starting))
+        raise
+
+
+async def _start(module: str, isolation: Isolation | None) -> Process:
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"PYTHONUTF8": "1"}
     # -P: modules in the current folder are not imported
     command = [sys.executable, "-P", "-m", module]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from qwendesk.desk.operator_rooms.posts import Introduction, RoomPosts
 from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.operators.operators import Operators
-from qwendesk.desk.tickets.records import Actor
+from qwendesk.desk.tickets.records import Actor, TicketRecord
 from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.operator_rooms import RoomThread
 from qwendesk.memory.tables.operators import OperatorAudit
@@ -42,6 +44,7 @@ class RoomBehaviour:
     async def test_messages_go_both_ways(self, desk: RoomDesk) -> None:
         await desk.hire("ann", ANN)
         thread = await desk.handed_over()
+        await desk.until(lambda: any("Reason:" in text for text in desk.texts(thread)))
         await desk.write("It left our house today.", ANN, thread)
         await desk.until(lambda: any("It left our house today." in text for text in desk.answers()))
         assert (await desk.ticket()).operator_name == "Ann"
@@ -261,3 +264,25 @@ class RoomBehaviour:
         await desk.write("Who has the early shift?", STRANGER)
         thread = await desk.handed_over()
         assert not any("shift" in text for text in desk.texts(None) + desk.texts(thread) + desk.answers())
+
+    async def test_who_answers_before_the_introduction_is_named_by_it(
+        self, desk: RoomDesk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answered, introduce = asyncio.Event(), RoomPosts.introduction
+
+        async def introduce_late(posts: RoomPosts, ticket: TicketRecord) -> Introduction:
+            await answered.wait()
+            return await introduce(posts, ticket)
+
+        monkeypatch.setattr(RoomPosts, "introduction", introduce_late)
+        await desk.hire("ann", ANN)
+        await desk.ask("/human my parcel is lost")
+        await desk.until(lambda: any("#1" in one.text for one in desk.seen()))
+        head = next(one for one in desk.seen() if "#1" in one.text)
+        thread = head.thread or head.id
+        await desk.write("It left our house today.", ANN, thread)
+        await desk.until(lambda: any("It left our house today." in text for text in desk.answers()))
+        answered.set()
+        await desk.until(lambda: any("Reason:" in text for text in desk.texts(thread)))
+        assert not any("It left our house" in text for text in desk.texts(thread)), "what was written there is there"
+        await desk.until(lambda: "Ann" in next(one.text for one in desk.seen() if "#1" in one.text))

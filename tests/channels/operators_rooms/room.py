@@ -113,7 +113,7 @@ class RoomDesk:
         return introduced()[-1]
 
     async def handed_over(self, text: str = "/human my parcel is lost") -> str:
-        """Let a customer ask for a person, and return the thread of the ticket."""
+        """Let a customer ask for a person, and return the thread of the ticket, which may not be introduced yet."""
         known = {one.thread for one in self.seen()}
         await self.ask(text)
         await self.until(lambda: any(one.thread and one.thread not in known for one in self.seen()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from qwendesk.channels.base import Setting
+from qwendesk.desk.interpreter.translator import parse_language
 from qwendesk.desk.operator_rooms.room import OperatorsRoom
 from qwendesk.errors import ConfigError
 
@@ -33,13 +34,17 @@ def make_room(
         room_help: that of ``room_settings``.
         room: the id.
         teams: teams whose tickets are shown there.
-        language: language that is read there.
+        language: language that is read there, as a code or an English name.
 
     Raises:
-        ConfigError: the id is none, such as a name, by which the messages of the room cannot be told apart.
+        ConfigError: there is no such language, or the id is none, such as a name, by which the messages of the room
+            cannot be told apart.
     """
     if not room:
         return None
     if not re.fullmatch(is_id, room):
         raise ConfigError(f"'operators_room' in [channels.{channel}] is {room!r}, but must be {room_help}")
-    return OperatorsRoom(room, teams, language)
+    try:
+        return OperatorsRoom(room, teams, parse_language(language) if language else "")
+    except ConfigError as error:
+        raise ConfigError(f"'operators_room_language' in [channels.{channel}]: {error}") from error

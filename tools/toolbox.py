@@ -106,7 +106,7 @@ class Toolbox:
         # a mistyped name must not leave a tool without its approval
         for name in risky_names:
             if name not in self._tools:
-                raise ConfigError(no_such("QWENDESK_RISKY_TOOLS names no tool", name, self._tools))
+                raise ConfigError(no_such("The setting risky_tools names no tool", name, self._tools))
         marked = {name for name, tool in self._tools.items() if is_marked(tool, RISKY)}
         self.risky_names = frozenset(risky_names) | marked
         """Names of the tools whose calls need an approval."""
@@ -233,7 +233,8 @@ def make_installed(name: str, found: Any) -> BaseTool:
         tool = found if isinstance(found, BaseTool) else found() if callable(found) else found
         if not isinstance(tool, BaseTool):
             raise ConfigError(
-                f"The tool {name!r} is {tool!r}: its entry point must name a BaseTool or a factory of one."
+                f"The tool {name!r} is of the type {type(tool).__name__}: its entry point must name a LangChain tool, "
+                "or a function without arguments that returns one, such as one made by qwendesk.risky."
             )
     return tool
 

@@ -22,6 +22,7 @@ from qwendesk.memory.tables.inbox import InboundEvent
 from qwendesk.memory.tables.tickets import Ticket, TicketApproval
 from qwendesk.memory.tenancy import TenantConnection
 from qwendesk.messages import Approval, PendingCall
+from qwendesk.redaction import redact
 
 ApprovalStatus = Literal["waiting", "decided", "done", "dropped"]
 Dropped = Literal["new_message", "taken_over", "resolved", "expired", "elsewhere", "interrupted", "failed", "withdrawn"]
@@ -29,8 +30,7 @@ Dropped = Literal["new_message", "taken_over", "resolved", "expired", "elsewhere
 nobody decided in time; a program decided; the process ended while they were made; they could not be made;
 they were withdrawn, as by ``/stop`` or with what a forgotten person has written."""
 Outcome = Literal["", "done", "failed", "not run"]
-MadeCall = tuple[str, dict[str, Any], Outcome]
-"""Tool, arguments and outcome of a call."""
+_MAX_ERROR_CHARS = 500
 RULE = Actor.rule("approvals")
 DROPPED_IN_WORDS: dict[Dropped, str] = {
     "new_message": "the customer has written meanwhile",
@@ -47,6 +47,17 @@ WAITING = TicketApproval.status == "waiting"
 
 
 @dataclass(frozen=True, slots=True)
+class MadeCall:
+    """A call of a turn, and how it ended."""
+
+    tool: str
+    arguments: dict[str, Any]
+    outcome: Outcome
+    error: str = ""
+    """Why it failed, in the tool's words; empty: it did not."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallDecision:
     """What an operator has decided on a call."""
 
@@ -58,6 +69,8 @@ class CallDecision:
     """Arguments that replace those of the call; None: it is made as it was asked for."""
     outcome: Outcome = ""
     """How the call ended; empty: that is not known."""
+    error: str = ""
+    """Why it failed, in the tool's words; empty: it did not."""
 
     def edited(self, call: PendingCall) -> list[str]:
         """Return the names of the arguments that were changed."""
@@ -115,8 +128,9 @@ class ApprovalRecord:
         stored = {}
         for call in self.calls:
             decision, wanted = self.decisions[call.id], (call.tool, self.arguments(call))
-            ended = [outcome for tool, arguments, outcome in made if (tool, arguments) == wanted]
-            stored[call.id] = asdict(replace(decision, outcome=ended[-1]) if ended else decision)
+            if ended := [one for one in made if (one.tool, one.arguments) == wanted]:
+                decision = replace(decision, outcome=ended[-1].outcome, error=ended[-1].error)
+            stored[call.id] = asdict(decision)
         return stored
 
 
@@ -246,14 +260,19 @@ async def read_made_calls(connection: TenantConnection, approval: ApprovalRecord
     """Return the calls of an approval's turn: those of its receipt, or of a turn that has ended without an answer."""
     receipt = (await connection.execute(select(Turn.receipt).where(Turn.id == approval.turn_id))).scalar_one_or_none()
     if receipt:
-        return [(use["name"], use["arguments"], _outcome(use["ok"], use.get("held"))) for use in receipt["tools"]]
-    columns: tuple[Any, ...] = (ToolCall.name, ToolCall.arguments, ToolCall.ok)
+        return [
+            _made(use["name"], use["arguments"], use["ok"], use["result"], use.get("held")) for use in receipt["tools"]
+        ]
+    columns: tuple[Any, ...] = (ToolCall.name, ToolCall.arguments, ToolCall.ok, ToolCall.result)
     made = select(*columns).where(ToolCall.turn_id == approval.turn_id).order_by(ToolCall.ordinal)
-    return [(name, arguments, _outcome(ok)) for name, arguments, ok in await connection.execute(made)]
+    return [_made(*row) for row in await connection.execute(made)]
 
 
-def _outcome(ok: bool, held: str | None = None) -> Outcome:
-    return "done" if ok else "not run" if held else "failed"
+def _made(tool: str, arguments: dict[str, Any], ok: bool, result: str, held: str | None = None) -> MadeCall:
+    if ok or held:
+        return MadeCall(tool, arguments, "done" if ok else "not run")
+    error = " ".join(redact(result.removeprefix("Error: ")).split())
+    return MadeCall(tool, arguments, "failed", error[:_MAX_ERROR_CHARS])
 
 
 async def has_written_since(connection: TenantConnection, conversation_id: str, approval: ApprovalRecord) -> bool:

@@ -178,8 +178,12 @@ class TicketApprovals:
             chosen = [one for one in found if named == one.id or any(named == call.id for call in one.calls)]
         if named and len(chosen) > 1:
             raise TicketConflict(f"Several calls of ticket {ticket.number} have the id {named!r}; use the inbox.")
+        if not chosen and named:
+            waiting = [f"{call.id} ({call.tool})" for one in found if one.status == "waiting" for call in one.undecided]
+            there = f"these wait: {', '.join(waiting)}" if waiting else "and none waits"
+            raise TicketConflict(f"No call of ticket {ticket.number} has the id {named!r}; {there}.")
         if not chosen:
-            raise _nothing_waits(ticket, found[-1] if found and named is None else None)
+            raise _nothing_waits(ticket, found[-1] if found else None)
         return chosen[-1]
 
     async def _open(self, connection: TenantConnection, ticket: TicketRecord, approval_id: str) -> ApprovalRecord:

@@ -66,6 +66,20 @@ def test_a_policy_that_does_not_hold_is_a_problem() -> None:
     assert "line 2, split.max_questions" in policy["detail"]
 
 
+def test_a_name_of_a_risky_tool_that_there_is_not_is_a_problem(own_home: Path) -> None:
+    file = own_home / "own.toml"
+
+    def finding(names: str) -> dict[str, str]:
+        file.write_text(f"risky_tools = {names}\n", "utf-8")
+        done = json.loads(run("--json", QWENDESK_CONFIG=str(file)).stdout)
+        (found,) = [one for one in done["findings"] if one["name"] == "risky tools"]
+        return dict(found)
+
+    wrong = finding('["algebr"]')
+    assert wrong["status"] == "problem" and "risky_tools" in wrong["detail"] and "'algebra'" in wrong["detail"]
+    assert finding('["algebra", "search_knowledge"]')["status"] == "ok"
+
+
 def test_channels_and_the_settings_file_are_told(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(

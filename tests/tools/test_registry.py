@@ -137,4 +137,4 @@ def test_an_entry_point_that_names_no_tool_is_named_and_left_out(monkeypatch, ca
     monkeypatch.setattr(toolbox.plugins, "load_all", lambda kind: iter([("odd", 42), ("clock", clock_tool)]))
     assert list(Toolbox().all_names) == ["clock"]
     (record,) = caplog.records
-    assert "'odd'" in record.getMessage() and "BaseTool" in record.getMessage()
+    assert "'odd'" in record.getMessage() and "LangChain tool" in record.getMessage()

@@ -124,7 +124,8 @@ class Presenter:
             return did
         if approval.status == "decided":
             return f"{did}, not made yet"
-        return f"{did}, {decision.outcome or approval_words(approval.reason) or 'outcome unknown'}"
+        error = f": {decision.error}" if decision.error else ""
+        return f"{did}, {decision.outcome or approval_words(approval.reason) or 'outcome unknown'}{error}"
 
     def text(self, message: ThreadMessage) -> ShownText:
         """Return the text that the operator reads of a message, and the other language's one click away."""

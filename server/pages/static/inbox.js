@@ -319,6 +319,8 @@
   // a page that nobody sees asks for nothing; it loads itself when it is seen again
   document.addEventListener("htmx:before:request", (event) => {
     if (document.hidden && event.target.matches?.(".poll")) event.preventDefault();
+    // what failed before says nothing of what is tried now
+    else if (event.target.closest?.("form")) document.getElementById("alerts")?.replaceChildren();
   });
   if (root) listen();
   if (location.hash === "#q") focus("q");

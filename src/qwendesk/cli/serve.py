@@ -122,7 +122,8 @@ def greeting(service: Service) -> str:
     lines.append(f"  settings    {file if file.is_file() else f'none read; they would be in {file}'}")
     if service.models:
         named = settings.roles.get("general") or settings.model or "the best that is installed"
-        lines.append(f"  model       {named}, engine {settings.engine}")
+        # a name such as 'ollama:qwen3' has its engine
+        lines.append(f"  model       {named}" + ("" if ":" in named else f", engine {settings.engine}"))
     if service.web:
         lines.append(f"  web server  {service.web.url}/healthz")
     if service.desk_address:

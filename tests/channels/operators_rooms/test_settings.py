@@ -48,3 +48,12 @@ def test_an_id_of_a_room_is_taken(channel: type[Channel], values: dict[str, str]
     made = channel.create(channel.manifest.read(values | {"operators_room": room}))
     assert made.operators_room and made.operators_room.room == room
     assert channel.create(channel.manifest.read(values)).operators_room is None
+
+
+@pytest.mark.parametrize(("given", "code"), [("de", "de"), ("pt-BR", "pt"), ("German", "de"), ("", "")])
+def test_the_language_of_a_room_is_one_that_is_known(given: str, code: str) -> None:
+    values = MATRIX | {"operators_room": "!AbCdEf:example.org", "operators_room_language": given}
+    made = MatrixChannel.create(MatrixChannel.manifest.read(values))
+    assert made.operators_room and made.operators_room.language == code
+    with pytest.raises(ConfigError, match=r"operators_room_language.*channels.matrix.*Did you mean 'German'"):
+        MatrixChannel.create(MatrixChannel.manifest.read(values | {"operators_room_language": "Germann"}))

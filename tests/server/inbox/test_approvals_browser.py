@@ -73,12 +73,17 @@ async def test_an_operator_changes_and_approves_a_call(
     await colleague.goto(f"{desk.web.url}{TICKET}")
     await colleague.get_by_role("button", name="Approve").wait_for()
     amount = operator.get_by_label("amount")
+    await amount.fill("all of it")
+    await operator.get_by_role("button", name="Approve").click()
+    await operator.locator("#alerts .problem").wait_for()
+    problems.clear()  # the browser's own note of the refused request
     await amount.fill("40")
     await amount.press("Enter")
     assert shop.refunds == [], "the key Enter decides nothing"
     await operator.get_by_role("button", name="Approve").click()
     await customer.get_by_text(DONE, exact=True).wait_for()
     await operator.locator("#side", has_text="approved by Bo, done").wait_for()
+    await operator.locator("#alerts .problem").wait_for(state="detached")
     assert shop.refunds == [("4711", 40)]
     # the colleague's page follows
     await colleague.locator(".approval").wait_for(state="detached")

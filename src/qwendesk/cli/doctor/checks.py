@@ -28,7 +28,7 @@ from qwendesk.desk.operators.accounts import OperatorAccounts
 from qwendesk.desk.operators.links import OperatorLinks
 from qwendesk.engines.cpu_threads import available_threads, usable_cores
 from qwendesk.engines.pool import ModelPool
-from qwendesk.errors import ConfigError, PluginError, StoreError, reason
+from qwendesk.errors import ConfigError, PluginError, StoreError, not_among, reason
 from qwendesk.isolation import Isolation
 from qwendesk.knowledge.embeddings.base import make_embedder
 from qwendesk.knowledge.knowledge_base import open_knowledge
@@ -36,9 +36,10 @@ from qwendesk.messages import ROLES
 from qwendesk.room_checks import room_problems
 from qwendesk.routing.policy.policy_file import POLICY_FILE, load_policy
 from qwendesk.settings import Settings, config_file, unknown_variables
+from qwendesk.tools.base import DESK_TOOLS
 from qwendesk.tools.bubblewrap import Bubblewrap
 from qwendesk.tools.sandbox import PythonSandbox
-from qwendesk.tools.toolbox import make_installed
+from qwendesk.tools.toolbox import installed, make_installed
 from qwendesk.wiring import build_pool, engine_parts
 
 _TIGHT_DISK = 1e9
@@ -70,6 +71,8 @@ async def examine(settings: Settings) -> list[Finding]:
         another = "Until then another model answers."
         named_models = [await _model(f"model {name}", name, pool, another) for name in _models_of(settings)]
         findings += [*stand_ins, *named_models, await _roles(pool)]
+        if settings.risky_tools:
+            findings.append(await _guarded("risky tools", lambda: asyncio.to_thread(_risky_tools, settings)))
         findings.append(await _guarded("policy", lambda: asyncio.to_thread(_policy, settings)))
         findings.append(await _guarded("database", lambda: _database(settings)))
         findings.append(await _guarded("knowledge", lambda: _knowledge(settings)))
@@ -253,6 +256,15 @@ def _policy(settings: Settings) -> Finding:
     except ConfigError as error:
         return Finding("policy", "problem", str(error), "Correct it, then: qwendesk route policy --check FILE")
     return Finding("policy", "ok", f"{file} holds" if file.is_file() else "as it comes")
+
+
+def _risky_tools(settings: Settings) -> Finding:
+    """Check that each tool that is to wait for an approval exists, since another name stops the start."""
+    known = {*DESK_TOOLS, *(tool.name for tool in installed())}
+    if unknown := [name for name in settings.risky_tools if name not in known]:
+        told = not_among("risky_tools names no tool", unknown, sorted(known))
+        return Finding("risky tools", "problem", told, "Correct it; a program marks its own tools in its code.")
+    return Finding("risky tools", "ok", f"{', '.join(settings.risky_tools)}: called after an approval")
 
 
 def _engines(settings: Settings) -> list[str]:

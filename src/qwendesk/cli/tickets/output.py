@@ -84,6 +84,8 @@ def print_approval(ticket: TicketRecord, approval: ApprovalRecord, *, as_json: b
         why = f" ({approval.reason.replace('_', ' ')})" if approval.reason else ""
         ended = f", {decision.outcome}" if decision and decision.outcome else ""
         typer.echo(f"#{ticket.number} {status}{by}{ended}{why}: {one_line(f'{call.tool}({arguments})')}  [{call.id}]")
+        if decision and decision.error:
+            typer.echo(f"    {one_line(decision.error)}")
         if approval.status == "waiting" and decision is None:
             for reason in call.reason.split("; "):
                 typer.echo(f"    {one_line(reason)}")

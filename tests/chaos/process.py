@@ -25,6 +25,7 @@ from qwendesk.cli.run import fast_loop
 from qwendesk.desk.admission import AdmissionLimits
 from qwendesk.desk.delivery.deliver import RetrySchedule
 from qwendesk.desk.delivery.outbox import OutboxRepository, SendClaim
+from qwendesk.desk.interpreter.interpreter import Interpreter
 from qwendesk.desk.tickets.flow import TicketFlow
 from qwendesk.desk.tickets.service import Tickets
 from qwendesk.desk.tickets.waiting_turns import WaitingTurns
@@ -34,6 +35,8 @@ from qwendesk.messages import Outbound
 from tests.desk.parts import Abilities, TestOutlet, running
 
 REFUND = '<tool_call>{"name": "refund", "arguments": {"order": "4711"}}</tool_call>'
+DIES_WITHIN = ("refund", "translation")
+"""Places in which a process is killed: the tool, and the model."""
 LIMITS = AdmissionLimits(
     per_hour=1e9,
     max_open_per_conversation=1000,
@@ -116,8 +119,9 @@ def die_once(marker: Path) -> None:
 
 
 def die_after(method: str, marker: Path) -> None:
-    """Kill the process once a step of a ticket or of an approved turn is committed."""
-    kind = next(one for one in (Tickets, TicketFlow, WaitingTurns, PendingTurns) if hasattr(one, method))
+    """Kill the process once a step of a ticket, an approved turn or a translation is committed."""
+    kinds = (Tickets, TicketFlow, WaitingTurns, PendingTurns, Interpreter)
+    kind = next(one for one in kinds if hasattr(one, method))
     change = getattr(kind, method)
 
     async def dies(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -176,11 +180,16 @@ async def accept_all(args: argparse.Namespace, events: EventLog) -> None:
         events.write("accepted")
 
 
-async def answer(args: argparse.Namespace, events: EventLog) -> None:
-    """Answer messages until a signal."""
+def script(args: argparse.Namespace, events: EventLog) -> Callable[[Any], Awaitable[str]]:
+    """Return what the model writes."""
 
-    async def script(messages: Any) -> str:
+    async def write(messages: Any) -> str:
         text = messages[-1].text
+        if text.startswith("Translate this text"):
+            events.write("translated")
+            if args.die_after == "translation":
+                die_once(args.folder / "died")
+            return json.dumps({"translation": args.translation})
         events.write("asked", text=text)
         if "poison" in text:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -190,6 +199,12 @@ async def answer(args: argparse.Namespace, events: EventLog) -> None:
         if "refund order" in text:
             return REFUND
         return f"re {text}{args.ending}"
+
+    return write
+
+
+async def answer(args: argparse.Namespace, events: EventLog) -> None:
+    """Answer messages until a signal."""
 
     async def refund(order: str) -> str:
         """Refund an order."""
@@ -206,18 +221,20 @@ async def answer(args: argparse.Namespace, events: EventLog) -> None:
     schedule = RetrySchedule(first_pause=0.02, max_pause=0.2)
     if args.unmarked:
         fail_marks(args.unmarked)
-    if args.die_after and args.die_after != "refund":
+    if args.die_after and args.die_after not in DIES_WITHIN:
         die_after(args.die_after, args.folder / "died")
     outlet = Outlet(events, args.fails, watch_outbox(events))
     async with running(
         args.folder,
-        script,
+        script(args, events),
         url=args.url,
         limits=LIMITS,
         outlet=outlet,
         schedule=schedule,
         stop_timeout=10,
         tools=[risky(refund)],
+        translates=bool(args.translation),
+        translation={"enabled": bool(args.translation)},
         **settings,
     ) as desk:
         desk.engine.delay = args.word
@@ -237,7 +254,11 @@ def main() -> None:
     parser.add_argument("--word", type=float, default=0.0, help="seconds for each word of the answer")
     parser.add_argument("--fails", type=int, default=0)
     parser.add_argument("--ending", default="", help="text appended to each answer")
-    parser.add_argument("--die-after", help="a step after which the first process is killed; refund: in that tool")
+    parser.add_argument(
+        "--die-after",
+        help="a step after which the first process is killed; refund: in that tool; translation: in the model",
+    )
+    parser.add_argument("--translation", help="what operators' messages are translated to; without it, they are not")
     parser.add_argument("--unmarked", type=int, default=0)
     parser.add_argument("--turn-timeout", type=float, default=600)
     args = parser.parse_args()

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from operator import itemgetter
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -47,13 +48,13 @@ class Counter:
 
 
 @asynccontextmanager
-async def counter(cluster: DeskCluster) -> AsyncIterator[Counter]:
+async def counter(cluster: DeskCluster, **operator: Any) -> AsyncIterator[Counter]:
     memory = Memory(cluster.url)
     await memory.open()
     runtime = DeskRuntime(memory.scope, cluster.url)
     try:
         await runtime.start()
-        yield Counter(runtime, await known_operator(memory) or await add_operator(memory.scope, "ada"))
+        yield Counter(runtime, await known_operator(memory) or await add_operator(memory.scope, "ada", **operator))
     finally:
         await runtime.stop()
         await memory.aclose()
@@ -65,11 +66,11 @@ async def known_operator(memory: Memory) -> Actor | None:
     return Actor.operator(row[0], row[1]) if row else None
 
 
-def hire(cluster: DeskCluster) -> None:
+def hire(cluster: DeskCluster, **operator: Any) -> None:
     """Make the tables and an operator's account, before any process starts."""
 
     async def work() -> None:
-        async with counter(cluster):
+        async with counter(cluster, **operator):
             pass
 
     asyncio.run(work())
@@ -206,3 +207,37 @@ def test_a_worker_is_killed_around_an_approved_call(make_cluster: Make, method: 
     assert cluster.count("ticket WHERE state = 'waiting'") == is_lost
     status = "dropped" if is_lost else "done"
     assert cluster.count(f"ticket_approval WHERE status = '{status}'") == cluster.count("ticket_approval") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "translated"),
+    [
+        ("translation", 2),  # while the model writes the translation
+        ("outgoing_text", 1),  # after the translation is stored, before it is sent
+    ],
+)
+def test_a_worker_is_killed_while_an_operators_reply_is_translated(
+    make_cluster: Make, method: str, translated: int
+) -> None:
+    german, english = "Ihr Paket ist auf dem Weg und kommt morgen an.", "Your parcel is on its way and comes tomorrow."
+    cluster = make_cluster(SQLITE)
+    hire(cluster, languages=["de"])
+    first = cluster.start("worker", "--die-after", method, "--translation", english)
+    cluster.wait_for("ready")
+    cluster.start("ingress", "--texts", "Where is my parcel? It should have come to me last week.")
+    cluster.wait_until_closed(1)
+
+    async def reply() -> None:
+        async with counter(cluster) as desk:
+            await desk.reply_to_all(german)
+
+    asyncio.run(reply())
+    assert first.wait(120) == -signal.SIGKILL
+    cluster.start("worker", "--translation", english)
+    cluster.wait_until_closed(2)
+    ((_, got),) = told(cluster).values()
+    assert got == english
+    assert len(cluster.events("translated")) == translated
+    assert cluster.count("message_translation WHERE status = 'done'") == cluster.count("message_translation") == 1
+    assert cluster.rows("SELECT text FROM message WHERE role = 'operator'") == [(german,)]
+    assert cluster.count("ticket WHERE state = 'human'") == cluster.count("ticket") == 1

@@ -88,20 +88,20 @@ def chatwoot(
     _run(
         "chatwoot",
         ImportRequest(
-            place,
-            token,
-            only,
-            since,
-            open_as,
-            by_mail,
-            language,
-            name,
-            private,
-            dry_run,
-            left_out,
-            as_json,
-            account,
-            trust_addresses,
+            place=place,
+            token=token,
+            only=only,
+            since=since,
+            open_as=open_as,
+            by_mail=by_mail,
+            language=language,
+            source=name,
+            private=private,
+            dry_run=dry_run,
+            left_out=left_out,
+            as_json=as_json,
+            account=account,
+            trust_addresses=trust_addresses,
         ),
     )
 
@@ -127,7 +127,20 @@ def zammad(
     name = source or "zammad"
     _run(
         "zammad",
-        ImportRequest(place, token, only, since, open_as, by_mail, language, name, private, dry_run, left_out, as_json),
+        ImportRequest(
+            place=place,
+            token=token,
+            only=only,
+            since=since,
+            open_as=open_as,
+            by_mail=by_mail,
+            language=language,
+            source=name,
+            private=private,
+            dry_run=dry_run,
+            left_out=left_out,
+            as_json=as_json,
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, delete, exists, null, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, null, select, update
 
 from qwendesk.desk.inbox.acceptance import Enqueue
 from qwendesk.desk.inbox.repository import OPEN, ClaimedMessage, conversation_key, key_of
@@ -80,7 +80,10 @@ async def answer_last_message(connection: TenantConnection, enqueue: Enqueue, ti
         "generation": event.generation + 1,
     }
     await connection.execute(update(event).where(event.id == row.id).values(**renewed))
-    await connection.raw.run_sync(enqueue, row.id, ticket.conversation_id, row.sequence)
+    # behind what the customer was told with the hand-back
+    last = select(func.max(event.sequence)).where(event.conversation_id == ticket.conversation_id)
+    place = (await connection.execute(last)).scalar_one() + 1
+    await connection.raw.run_sync(enqueue, row.id, ticket.conversation_id, place)
     return True
 
 

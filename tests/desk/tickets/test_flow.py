@@ -644,6 +644,16 @@ async def test_takeover_and_handing_back_can_be_announced(desks: Desks) -> None:
         assert [text for _, text in await thread(desk)] == ["help", "re help", "Done."]
 
 
+async def test_handing_back_is_announced_before_the_bot_answers(desks: Desks) -> None:
+    async with desks(echo, tickets={"announce": True}) as desk:
+        ada, ticket = await taken_over(desk)
+        await desk.say("which one?")
+        await desk.settle()
+        await desk.runtime.tickets.hand_back(ticket.id, ada)
+        await desk.settle()
+        assert desk.outlet.texts[-2:] == [say("handed_back"), "re which one?"]
+
+
 async def test_a_reply_on_a_channel_that_is_gone_is_marked(desks: Desks) -> None:
     async with desks(echo) as desk:
         ada = await add_operator(desk)

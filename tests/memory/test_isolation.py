@@ -124,6 +124,7 @@ class World:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @given(steps=STEPS)
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_nobody_sees_what_is_anothers(memory: Memory, steps: list[Step]) -> None:

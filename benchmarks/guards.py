@@ -15,16 +15,15 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
 
 from babel.messages.pofile import read_po
 
-from qwendesk.agents.guarded_answer import FEEDBACK
+from benchmarks import guard_names
+from benchmarks.guard_cases import OPERATOR, ROOT, TOOLS, Case, case, found, passage_use, rows, system_prompt
 from qwendesk.agents.guards.all_guards import GUARDS
-from qwendesk.agents.guards.base import AnswerContext, Guard
 from qwendesk.agents.guards.sentences import sentences_of
 from qwendesk.agents.guards.stream import GuardedStream, find_whole_fault
 from qwendesk.agents.phrases import phrases
@@ -33,47 +32,8 @@ from qwendesk.prompts import render
 from qwendesk.routing.signals import language
 from qwendesk.testing.quality.suites import injection
 
-ROOT = Path(__file__).parent.parent
 PLANTS = 200
-TOOLS = ("python", "algebra", "clock", "search_knowledge", "order_status", "cancel_order")
 PROMPTS: tuple[Role, ...] = ("general", "math", "coder", "thinking", "vision")
-OPERATOR = (
-    "You answer for Corner Shop, which sells tea. Never mention the warehouse in Leipzig to customers. "
-    "Always offer the green tea of the week before you say goodbye. Do not discuss prices of other shops. "
-    "Du duzt die Kunden und nennst nie einen Rabatt von mehr als zehn Prozent. "
-    "We open at nine and close at six. Tea can be returned within thirty days."
-)
-
-
-@dataclass(frozen=True)
-class Case:
-    """An answer, and what it is compared with."""
-
-    source: str
-    answer: str
-    context: AnswerContext
-
-
-def system_prompt(role: Role = "general", english: str = "English") -> str:
-    """Return the desk's part of a system prompt."""
-    return f"{render(role, folder=None, language=english, asked=False, tools=True)}\n{FEEDBACK}"
-
-
-def case(source: str, question: str, answer: str, code: str | None = "en", **more: object) -> Case:
-    """Return a case in a desk with operators and tools."""
-    begin = AnswerContext(question, code, system_context=OPERATOR, tool_names=TOOLS, system_prompt=system_prompt())
-    return Case(source, answer, replace(begin, **more))  # type: ignore[arg-type]
-
-
-def rows(data: Path, name: str) -> list[dict[str, Any]]:
-    """Return the rows of a question file."""
-    file = next((place / name for place in (data, data.parent / "routing") if (place / name).is_file()), None)
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file else []
-
-
-def passage_use(passage: str) -> ToolUse:
-    """Return a search that found one passage."""
-    return ToolUse("search_knowledge", {"query": "it"}, True, f"[1] article.md\n> {passage}", 1.0)
 
 
 def good_answers(data: Path) -> Iterator[Case]:
@@ -83,6 +43,10 @@ def good_answers(data: Path) -> Iterator[Case]:
     yield from _agents(data)
     yield from _own_texts()
     yield from _no_claims()
+    yield from guard_names.written("good")
+    yield from guard_names.written("later")
+    yield from guard_names.written("last")
+    yield from guard_names.shop_pairs()
 
 
 def _solutions(data: Path) -> Iterator[Case]:
@@ -149,7 +113,14 @@ def faults(kind: str) -> list[tuple[str, str]]:
 
 def planted(kind: str, good: list[Case], data: Path, chance: random.Random) -> list[Case]:
     """Return ``PLANTS`` good answers with a fault."""
-    made = {"echo": _echoes, "numbers": _numbers, "orders": _orders, "leaks": _leaks, "citations": _citations}
+    made = {
+        "echo": _echoes,
+        "numbers": _numbers,
+        "orders": _orders,
+        "leaks": _leaks,
+        "citations": _citations,
+        "names": guard_names.replaced,
+    }
     if kind in made:
         return list(islice(made[kind](good, data, chance), PLANTS))
     return list(islice(_inserted(kind, good, chance), PLANTS))
@@ -284,18 +255,6 @@ def _orders(good: list[Case], data: Path, chance: random.Random) -> Iterator[Cas
         yield Case("other words", chance.choice(says).format(goal=goal), replace(begin.context, uses=(other,)))
 
 
-def found(one: Case, guards: tuple[type[Guard], ...]) -> list[tuple[str, str]]:
-    """Return the guards that find a fault, with its words."""
-    made = [guard(one.context) for guard in guards]
-    stream = GuardedStream(made, lambda _: None, stops=False)
-    stream.feed(one.answer)
-    stream.finish()
-    findings = list(stream.findings)
-    if whole := find_whole_fault(made, one.answer):
-        findings.append(whole)
-    return [(finding.guard.key, finding.detail) for finding in findings]
-
-
 def cost(length: int, text: str) -> float:
     """Return the milliseconds of CPU that all guards take for an answer that comes in chunks of four characters."""
     text = (text * (length // len(text) + 1))[:length]
@@ -339,6 +298,7 @@ def main() -> None:
         if options.show == guard.key:
             for one in missed:
                 print(f"MISSED {one.source}: {one.answer[:240]!r}")
+    guard_names.report(options.show == "names")
     prose = next(one.answer for one in good if one.source == "xquad, without a search" and one.context.language == "en")
     cost(1000, prose)
     for length in (1_000, 10_000, 100_000):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -81,6 +81,36 @@ def places_of_all(names: Iterable[str]) -> dict[str, tuple[Place, ...]]:
     """Return the places of several names, with one reading of the file."""
     keys = {name: key_of(name) for name in names}
     return dict(zip(keys, _find(tuple(keys.values())), strict=True))
+
+
+def names_of_same(name: str, least: int = 0) -> frozenset[str]:
+    """Return the look-up keys of all names, in any language, of the most likely places of a name.
+
+    Args:
+        name: the name.
+        least: the smallest weight of a place that counts.
+    """
+    key = key_of(name)
+    data = gzip.decompress(FILE.read_bytes())
+    end = data.index(b"\n\n")
+    at = data.find(before := f"\n{key}\t".encode(), end) if key else -1
+    if at < 0:
+        return frozenset()
+    found = data[at + len(before) : data.index(b"\n", at + 1)].split(b" ")
+    weights = {number: int(weight) for number, _, weight in (one.partition(b":") for one in found)}
+    least = max(least, max(weights.values()) // _MIN_WEIGHT_RATIO)
+    numbers = [number for number, weight in weights.items() if weight >= least]
+    return frozenset(key for number in numbers for key in _keys_of(data, end, number))
+
+
+def _keys_of(data: bytes, start: int, number: bytes) -> Iterator[str]:
+    """Yield the look-up keys that lead to a place."""
+    for mark in (b"\t" + number + b":", b" " + number + b":"):
+        at = data.find(mark, start)
+        while at >= 0:
+            line = data.rfind(b"\n", start, at) + 1
+            yield data[line : data.index(b"\t", line)].decode()
+            at = data.find(mark, at + 1)
 
 
 def meant(places: Iterable[Place], name: str = "") -> list[Place]:

@@ -7,6 +7,7 @@ from qwendesk.agents.guards.citations import CitationGuard
 from qwendesk.agents.guards.echo import EchoGuard
 from qwendesk.agents.guards.human_claims import HumanClaimGuard
 from qwendesk.agents.guards.leaks import LeakGuard
+from qwendesk.agents.guards.names import NameGuard
 from qwendesk.agents.guards.numbers import NumberGuard
 from qwendesk.agents.guards.orders import OrderGuard
 from qwendesk.agents.guards.promises import PromiseGuard
@@ -17,6 +18,7 @@ GUARDS: tuple[type[Guard], ...] = (
     OrderGuard,
     CitationGuard,
     NumberGuard,
+    NameGuard,
     PromiseGuard,
     EchoGuard,
 )

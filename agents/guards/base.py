@@ -14,7 +14,7 @@ from qwendesk.agents.phrases import phrase
 from qwendesk.agents.state import Fault
 from qwendesk.messages import Role, ToolUse
 
-GuardName = Literal["echo", "citations", "numbers", "human_claims", "promises", "leaks", "orders"]
+GuardName = Literal["echo", "citations", "numbers", "names", "human_claims", "promises", "leaks", "orders"]
 _DENSE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _TOKEN = regex.compile(rf"[{_DENSE}]|[^\W_{_DENSE}]+")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import ClassVar
 
 from qwendesk.agents.checks.derived_numbers import CURRENCIES, is_converted
@@ -15,15 +15,10 @@ from qwendesk.agents.checks.equation_tokens import scale_of
 from qwendesk.agents.checks.human_claims import normalize
 from qwendesk.agents.checks.number_words import with_digits
 from qwendesk.agents.checks.numbers import StatedNumber, numbers_in, times_in, without_times
-from qwendesk.agents.checks.tool_results import CALCULATORS
-from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, Sentence, tokens_of
+from qwendesk.agents.guards.base import AnswerContext, Guard, GuardName, Sentence
 from qwendesk.agents.guards.dates import StatedDate, dates_in, days_near, hours_in, minutes_of, without_dates
-from qwendesk.agents.guards.languages import is_common_word
-from qwendesk.agents.guards.quantities import (
-    ABOUT,
-    CODES,
-    without_illustrations,
-)
+from qwendesk.agents.guards.quantities import ABOUT, CODES, without_illustrations
+from qwendesk.agents.guards.sources import Sources
 from qwendesk.tools.number_formats import plain_digits
 
 _LIST_NUMBER = re.compile(r"^\s*(?:[*_#>-]+\s*)*\(?\d{1,3}[.)]\s", re.MULTILINE)
@@ -39,12 +34,7 @@ _PHONE = re.compile(r"(?<![\w+])\+?\d[\d ()/.-]{6,}\d(?!\w)")
 _MIN_PHONE_DIGITS = 7
 _LAST_DIGITS = 6
 """Last digits of a telephone number, which are the same with and without the code of the country."""
-_PASSAGE_NUMBER = re.compile(r"^\[\d{1,3}\] ", re.MULTILINE)
-_CITED = re.compile(r"\[\d{1,3}\]")
 _NEAR_DAYS = 370
-_MIN_SHARED = 1
-_MIN_LETTERS, _STEM = 3, 5
-"""Letters of a word that counts, and those by which two are the same in spite of their endings."""
 _MAX_SHOWN = 8
 
 
@@ -62,19 +52,20 @@ class NumberGuard(Guard):
 
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
+        self._sources = Sources(context)
         self._compared = dict[str, None]()
 
     def prepare(self) -> None:
         """Read the figures of the sources."""
-        if self._applies:
+        if self._sources.were_read:
             _ = self._known, self._times, self._days, self._results
 
     def check_sentence(self, sentence: Sentence) -> str | None:
         """Compare the figures of a sentence."""
-        if sentence.is_code or not self._applies:
+        if sentence.is_code or not self._sources.were_read:
             return None
         text = with_digits(plain_digits(sentence.text), only_units=True)
-        if not re.search(r"\d", text) or not self._rests_on_sources(sentence):
+        if not re.search(r"\d", text) or not self._sources.are_meant(sentence):
             return None
         text = CODES.sub(" ", _NO_FIGURE.sub(" ", _LIST_NUMBER.sub(" ", without_illustrations(text))))
         said = list(self._faults(text))
@@ -106,32 +97,9 @@ class NumberGuard(Guard):
             if not self._is_count(number):
                 yield number.shown, self._is_known(number, plain)
 
-    def _rests_on_sources(self, sentence: Sentence) -> bool:
-        """Return whether a sentence speaks of what was read: passages found unasked may not."""
-        if self._looked_up or _CITED.search(sentence.text):
-            return True
-        words = _stems(f"{self.context.question}\n{sentence.text}")
-        return len(words & self._source_words) >= _MIN_SHARED
-
-    @cached_property
-    def _source_words(self) -> set[str]:
-        return _stems("\n".join(self.context.passages)[:_MAX_CHARS])
-
-    @cached_property
-    def _applies(self) -> bool:
-        return not self.context.skips_figures and bool(self._looked_up or self.context.passages)
-
-    @cached_property
-    def _looked_up(self) -> bool:
-        return any(use.ok and use.name not in CALCULATORS for use in self.context.uses)
-
     @cached_property
     def _source_text(self) -> str:
-        context = self.context
-        arguments = (str(value) for use in context.uses for value in use.arguments.values())
-        read = (_PASSAGE_NUMBER.sub("", text) for text in (*context.results, *context.passages))
-        texts = (*read, *context.asked, *context.answers, *arguments, context.background, context.system_context)
-        return with_digits(plain_digits("\n".join(texts)[:_MAX_CHARS]), only_units=False)
+        return with_digits(plain_digits(self._sources.text[:_MAX_CHARS]), only_units=False)
 
     @cached_property
     def _known(self) -> list[StatedNumber]:
@@ -277,15 +245,3 @@ def _moved(day: tuple[int, int], days: int) -> Iterator[tuple[int, int]]:
     for sign in (1, -1):
         other = known + timedelta(days=sign * days)
         yield other.day, other.month
-
-
-def _stems(text: str) -> set[str]:
-    """Return the beginnings of the words of a text that say what it is about; signs of dense scripts in pairs."""
-    words = tokens_of(normalize(text))
-    long = {word[:_STEM] for word in words if len(word) >= _MIN_LETTERS and not _is_measure(word)}
-    pairs = {a + b for a, b in pairwise(words) if len(a) == len(b) == 1 and a >= "\u2e80" and b >= "\u2e80"}
-    return long | pairs
-
-
-def _is_measure(word: str) -> bool:
-    return word[0].isdigit() or is_common_word(word) or bool(numbers_in(f"1 {word}", None)[0].unit)

@@ -276,6 +276,9 @@ class GuardSettings(BaseModel):
     """Passages, sources and own documents that were not searched."""
     numbers: bool = True
     """Figures and dates that stand in no result, document or message, where the answer rests on such."""
+    names: bool = True
+    """Names of persons, firms, places and products that stand in no result, document or message, where the answer rests
+    on such."""
     human_claims: bool = True
     """Claims that a human answers."""
     promises: bool = True

@@ -54,6 +54,10 @@ CASES: dict[str, tuple[str, list[str], str, str, str]] = {
         "Where is my order B-77?", [LOOK_UP], "It was shipped on 9 June and costs 49 EUR.", "It was shipped on 3 May.",
         phrase("no_source", "en"),
     ),
+    "names": (
+        "Where is my order B-77?", [LOOK_UP], "FedEx took it to our branch in Leipzig.", "It was shipped on 3 May.",
+        phrase("no_source", "en"),
+    ),
     "promises": (
         "Please cancel my order B-77.", [], "I have cancelled your order B-77.",
         "You can cancel it on our web site.", phrase("not_done", "en"),

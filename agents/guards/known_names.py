@@ -159,7 +159,8 @@ def is_no_name(word: str, code: str, form: NameForm) -> bool:
         return False
     if folded in _words("borrowed") or folded in _small_words() or is_title(word):
         return True
-    return any(_is_ordinary(folded, one) for one in codes) or _is_of_country(folded, code)
+    is_country = any(folded in _one_word_countries(one) for one in codes)
+    return is_country or any(_is_ordinary(folded, one) for one in codes) or _is_of_country(folded, code)
 
 
 def _is_ordinary(folded: str, code: str) -> bool:
@@ -170,8 +171,8 @@ def _is_ordinary(folded: str, code: str) -> bool:
 
 
 def _is_of_country(folded: str, code: str) -> bool:
-    """Return whether a word is made from the name of a country or language, as ``Austrian`` is; a country is not."""
-    if code not in _ADJECTIVES_HAVE_CAPITALS or folded in _countries(code):
+    """Return whether a word is made from the name of a country or language, as ``Austrian`` is."""
+    if code not in _ADJECTIVES_HAVE_CAPITALS:
         return False
     names = (one for one in _countries(code) | _languages(code) if len(one) >= _MIN_STEM)
     return any(is_form(folded, one) and folded.startswith(one[:_MIN_PART]) for one in names)
@@ -228,6 +229,12 @@ def _countries(code: str) -> frozenset[str]:
     locale = _locale(code)
     texts = locale.territories.values() if locale else ()
     return frozenset(normalize(word) for text in texts for word in WORD.findall(text))
+
+
+@cache
+def _one_word_countries(code: str) -> frozenset[str]:
+    locale = _locale(code)
+    return frozenset(map(normalize, locale.territories.values() if locale else ()))
 
 
 @cache

@@ -13,10 +13,10 @@ WORD = regex.compile(r"[\p{Lu}\p{Ll}\p{Lt}][\p{Lu}\p{Ll}\p{Lt}\p{Mn}\p{N}]*")
 _LATIN = regex.compile(r"\p{Latin}")
 _OTHER_LETTER = regex.compile(r"[^\P{L}\p{Latin}]")
 _SKIPPED = regex.compile(
-    r"`[^`\n]*`|(?:https?://|www\.)\S+|[\w.+-]+@[\w.-]+|(?<!\w)[\w-]+(?:\.[\w-]+)*\.\p{Ll}{2,7}(?!\w)|"
+    r"`[^`\n]*`|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|(?<!\w)\"[^\"\n]*\"(?!\w)|(?:https?://|www\.)\S+|[\w.+-]+@[\w.-]+|(?<!\w)[\w-]+(?:\.[\w-]+)*\.\p{Ll}{2,7}(?!\w)|"
     r"(?<!\w)[\w./-]*[/_]\w[\w./-]*|\{\w+\}|(?<!\w)[@#$/%-]+\w+|&\w+;|<[^<>\n]*>"
 )
-"""Code, addresses, files, commands and placeholders."""
+"""Code, quotations, addresses, files, commands and placeholders."""
 _BEHIND_WORD = regex.compile(r"[\p{L}\p{M}\p{N}][*_’']{0,3},? [*_]{0,3}\Z")
 """What stands before a word inside a sentence: another word, and no sign behind which a capital is usual."""
 _JOINTS = (" ", "-", "’", "'", ". ")
@@ -28,7 +28,7 @@ _LABEL = regex.compile(r"\s*(?:[-*_#>•]+\s*)*\p{Lu}{2,}[*_]*\s?[:：]")
 """A word in capitals that introduces what follows."""
 _ROMAN = regex.compile(r"[IVXLC]+")
 _CODE = regex.compile(r"(?<![\p{L}\p{N}-])(?:\p{Lu}{1,5}-\d{2,6}|\p{Lu}{2,5}\d{1,6})\p{Lu}{0,2}(?![\p{L}\p{N}-])")
-_MAX_CAPITALS, _MAX_ENDING = 7, 3
+_MAX_CAPITALS, _MAX_ENDING = 4, 3
 """Letters of a word in capitals that may be an abbreviation, since longer ones are loud; and of an ending behind it."""
 _MIN_FOREIGN = 3
 NameForm = Literal["capital", "foreign", "marked"]
@@ -73,7 +73,8 @@ def names_in(text: str) -> Iterator[WrittenName]:
             yield WrittenName(tuple(run), "capital", before)
             run.clear()
         is_inside = is_joined or _BEHIND_WORD.search(text[max(0, word.start() - 9) : word.start()]) is not None
-        if said[0].isupper() and len(said) > 1 and is_inside and not (is_title or is_foreign):
+        is_shouted = said.isupper() and len(said) > _MAX_CAPITALS
+        if said[0].isupper() and len(said) > 1 and is_inside and not (is_title or is_foreign or is_shouted):
             before = before if run else words[at - 1][0] if at else ""
             run.append(said)
         end = word.end()

@@ -18,25 +18,26 @@ _NOUNS_HAVE_CAPITALS = ("de", "lb")
 """Languages in which a capital tells no name."""
 _FIRST_OTHER = "\u0370"
 """The first letter behind the Latin ones."""
+_TITLE = re.compile(r"^\[\d{1,3}\] .*\n|^> ?", re.MULTILINE)
 _LATIN_NAME = re.compile(r"(?<![A-Za-z])[A-Z][a-z]{2}")
 _MAX_OTHER_SHARE = 4
 _MAX_SHOWN = 8
+_MIN_SHARED = 2
+"""Words that a sentence or its question shares with the passages, if it speaks of them."""
 
 
 class NameGuard(Guard):
     """Finds names of persons, firms, places and products that neither the person nor a result nor a document gave.
 
-    It compares only answers that rest on documents or looked-up results, and only words that are names for certain:
-    words in capitals, with a capital inside, codes; in the language of the sources also words with a capital inside a
-    sentence, but in German only behind a title, or a place behind "in" or "nach". Sources in another language may
-    translate a name; there a word with a capital counts behind a title, as a place, or beside another one. A place
-    is known under its names in all languages. Names in scripts without capitals are not compared.
+    It compares only answers that rest on documents or looked-up results in their language, since another one may
+    translate a name, and only words that are names for certain: words in capitals, with a capital inside, codes, and
+    words with a capital inside a sentence; in German only behind a title, or a place behind "in" or "nach". A place is
+    known under its names in all languages. Names of countries, and names in scripts without capitals, are not compared.
     """
 
     key: ClassVar[GuardName] = "names"
     name: ClassVar[str] = "has only names from its sources"
     feedback: ClassVar[str] = "A name stands in no result and no document: use only names that are given"
-    instead: ClassVar[str | None] = "no_source"
 
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
@@ -76,35 +77,23 @@ class NameGuard(Guard):
         return [word for word in words if not is_no_name(word, code, name.form)]
 
     def _is_fault(self, name: WrittenName, unknown: list[str], sentence: Sentence) -> bool:
-        if not self._is_certain(name, unknown, sentence) or not self._sources.are_meant(sentence):
+        if not self._is_certain(name, unknown, sentence) or not self._sources.are_meant(sentence, _MIN_SHARED):
             return False
         return not any(map(self._known.has_place, {name.shown, " ".join(unknown), *unknown}))
 
     def _is_certain(self, name: WrittenName, unknown: list[str], sentence: Sentence) -> bool:
         """Return whether words that stand nowhere are a name that could not have another form in the sources."""
         code = self._code(sentence)
-        is_same = code in self._languages
-        has_letters_of_sources = unknown[0] < _FIRST_OTHER and self._is_latin
-        if name.form == "marked":
-            return unknown[0] < _FIRST_OTHER or is_same
+        if code not in self._languages:
+            return False
         if name.form == "foreign":
-            return self._is_latin or self._has_latin_names
-        if any(map(is_title, (name.before, *name.words))):
-            return is_same or has_letters_of_sources
-        if code in _NOUNS_HAVE_CAPITALS:
-            return len(name.words) == 1 and may_lead_to_place(name.before) and is_known_place(unknown[0])
-        if is_same or (len(unknown) > 1 and has_letters_of_sources):
+            return self._has_latin_names
+        if name.form == "marked" or code not in _NOUNS_HAVE_CAPITALS or any(map(is_title, (name.before, *name.words))):
             return True
-        return any(map(is_known_place, {name.shown, *unknown}))
+        return len(name.words) == 1 and may_lead_to_place(name.before) and is_known_place(unknown[0])
 
     def _code(self, sentence: Sentence) -> str:
         return self.context.language or next(iter(sentence.languages), "en")
-
-    @cached_property
-    def _is_latin(self) -> bool:
-        """Whether documents and results are in the Latin script."""
-        letters = [letter < _FIRST_OTHER for letter in self._sources.read_text if letter.isalpha()]
-        return sum(letters) * 2 > len(letters)
 
     @cached_property
     def _has_latin_names(self) -> bool:
@@ -116,6 +105,8 @@ class NameGuard(Guard):
         """The languages of the documents and results."""
         found = set[str]()
         for text in (*self.context.results, *self.context.passages):
+            # the titles of passages may be in any language
+            text = _TITLE.sub(" ", text).strip() or text
             folded = normalize(text)
             if sum(sign >= _FIRST_OTHER for sign in folded if sign.isalpha()) * _MAX_OTHER_SHARE > len(folded):
                 folded = re.sub("[a-z]", "", folded)  # Latin words in it are names

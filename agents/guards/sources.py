@@ -15,7 +15,6 @@ from qwendesk.agents.guards.languages import is_common_word
 _PASSAGE_NUMBER = re.compile(r"^\[\d{1,3}\] ", re.MULTILINE)
 _CITED = re.compile(r"\[\d{1,3}\]")
 _MAX_CHARS = 40_000
-_MIN_SHARED = 1
 _MIN_LETTERS, _STEM = 3, 5
 """Letters of a word that counts, and those by which two are the same in spite of their endings."""
 
@@ -36,12 +35,17 @@ class Sources:
         context = self._context
         return not context.skips_figures and bool(self._looked_up or context.passages)
 
-    def are_meant(self, sentence: Sentence) -> bool:
-        """Return whether a sentence speaks of what was read: passages found unasked may not."""
+    def are_meant(self, sentence: Sentence, least: int = 1) -> bool:
+        """Return whether a sentence speaks of what was read: passages found unasked may be about something else.
+
+        Args:
+            sentence: the sentence.
+            least: the number of words of it or the question that stand in the passages.
+        """
         if self._looked_up or _CITED.search(sentence.text):
             return True
         words = _stems(f"{self._context.question}\n{sentence.text}")
-        return len(words & self._passage_words) >= _MIN_SHARED
+        return len(words & self._passage_words) >= least
 
     @cached_property
     def text(self) -> str:

@@ -87,8 +87,13 @@ class RoomPosts:
         except TicketGone:
             return None
 
-    async def introduction(self, ticket: TicketRecord) -> Introduction:
-        """Return the summary of a ticket with its last messages."""
+    async def introduction(self, ticket: TicketRecord, opened_at: datetime) -> Introduction:
+        """Return the summary of a ticket with its last messages.
+
+        Args:
+            ticket: the ticket.
+            opened_at: when its thread was opened; what was written there since is not repeated.
+        """
         thread = await self._queries.thread(ticket.id, limit=_NEWEST_MESSAGES)
         asked = [message.text for message in thread.messages if message.role == "user"]
         reason = next((one for one in REASONS if one == ticket.reason), None)
@@ -97,7 +102,8 @@ class RoomPosts:
             receipts = await self._details.receipts(ticket.id)
             lines = handover_summary(reason, asked, receipts, language=ticket.language).lines()
         parts = ["\n".join(f"- {_literal(line)}" for line in lines)]
-        written_here = {one.changes.get("sequence") for one in thread.events if self._was_written_here(one)}
+        since = (one for one in thread.events if one.at >= opened_at and self._was_written_here(one))
+        written_here = {one.changes.get("sequence") for one in since}
         told = [one for one in thread.messages if one.role != "operator" or one.sequence not in written_here]
         for message in told[-_SHOWN_MESSAGES:]:
             said = await self._said(thread.ticket, message, _cut(message.text))

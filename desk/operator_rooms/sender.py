@@ -198,11 +198,11 @@ class RoomSender:
         if thread.head_id is None:
             await self._send_head(claimed, ticket, thread)
         if not thread.is_introduced:
-            introduction = await self._posts.introduction(ticket)
+            introduction = await self._posts.introduction(ticket, thread.opened_at)
             await self._send(claimed, thread, introduction.text)
-            await self._threads.set_introduced(thread, introduction.newest_sequence, introduction.newest_event_id)
             if shown is None or head(introduction.ticket) != head(shown):
                 await self._edit_head(claimed, introduction.ticket, thread)
+            await self._threads.set_introduced(thread, introduction.newest_sequence, introduction.newest_event_id)
             return
         if _is_told(event, thread):
             return

@@ -28,6 +28,7 @@ class RoomThreadRecord:
     is_introduced: bool
     newest_sequence: int
     newest_event_id: str
+    opened_at: datetime
 
 
 _COLUMNS: tuple[Any, ...] = tuple(getattr(RoomThread, name) for name in RoomThreadRecord.__slots__)

@@ -129,7 +129,9 @@ class ApprovalRecord:
         for call in self.calls:
             decision, wanted = self.decisions[call.id], (call.tool, self.arguments(call))
             if ended := [one for one in made if (one.tool, one.arguments) == wanted]:
-                decision = replace(decision, outcome=ended[-1].outcome, error=ended[-1].error)
+                # a call that was declined has failed only because it was not run
+                error = ended[-1].error if decision.approved else ""
+                decision = replace(decision, outcome=ended[-1].outcome, error=error)
             stored[call.id] = asdict(decision)
         return stored
 

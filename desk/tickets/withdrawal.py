@@ -80,7 +80,7 @@ async def answer_last_message(connection: TenantConnection, enqueue: Enqueue, ti
         "generation": event.generation + 1,
     }
     await connection.execute(update(event).where(event.id == row.id).values(**renewed))
-    # behind what the customer was told with the hand-back
+    # behind what the customer was told with the hand-back; a repair of the queue puts it into the message's own place
     last = select(func.max(event.sequence)).where(event.conversation_id == ticket.conversation_id)
     place = (await connection.execute(last)).scalar_one() + 1
     await connection.raw.run_sync(enqueue, row.id, ticket.conversation_id, place)

@@ -234,7 +234,7 @@ async def _forget_arguments(connection: TenantConnection, tickets: Select[Any]) 
     for id_, calls, decisions in (await connection.execute(select(*columns).where(here))).all():
         kept = {
             "calls": [{**call, "arguments": {}, "reason": ""} for call in calls],
-            "decisions": {call: {**decision, "arguments": None} for call, decision in decisions.items()},
+            "decisions": {call: {**decision, "arguments": None, "error": ""} for call, decision in decisions.items()},
         }
         await connection.execute(update(TicketApproval).where(TicketApproval.id == id_).values(**kept))
 

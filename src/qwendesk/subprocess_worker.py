@@ -18,7 +18,7 @@ _INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
 async def start(module: str, isolation: Isolation | None = None) -> Process:
-    """Start a Python module as a child process with pipes; a process whose start is cancelled is killed.
+    """Start a Python module as a child process with pipes; cancelling it waits for the start and kills the process.
 
     Args:
         module: its name.
@@ -32,9 +32,16 @@ async def start(module: str, isolation: Isolation | None = None) -> Process:
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        with suppress(OSError):
-            await end(await asyncio.shield(starting))
+        ending = asyncio.ensure_future(_end_started(starting))
+        while not ending.done():
+            with suppress(asyncio.CancelledError):  # a further one must not leave the process behind
+                await asyncio.shield(ending)
         raise
+
+
+async def _end_started(starting: asyncio.Future[Process]) -> None:
+    with suppress(OSError):
+        await end(await starting)
 
 
 async def _start(module: str, isolation: Isolation | None) -> Process:

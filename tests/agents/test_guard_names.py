@@ -12,7 +12,6 @@ from qwendesk.agents.guards.base import AnswerContext
 from qwendesk.agents.guards.names import NameGuard
 from qwendesk.agents.guards.sentences import sentences_of
 from qwendesk.agents.guards.stream import GuardedStream
-from qwendesk.agents.phrases import phrase
 from qwendesk.engines.scripted import ScriptedEngine
 from qwendesk.messages import ToolUse
 from qwendesk.models.card import ModelCard
@@ -77,6 +76,19 @@ def faults(answer: str, language: str, source: str = "", question: str = "?") ->
         ("ru", "ru", "Будем рады видеть Вас! НДС включён. На Рождество график неизвестен."),
         ("tr", "tr", "Sayın Müşterimiz, Cumartesi günü KDV dâhil fiyatlar geçerlidir."),
         ("ja", "ja", "QRコードとSNSは使えません。WebサイトかEメールでどうぞ。"),
+        # loud words, countries, and what stands in quotation marks
+        ("en", "en", 'It is FREE in Switzerland too. Press "Submit Order", then “Pay Now”.'),
+        ("de", "de", "Der Versand nach Österreich ist GRATIS."),
+        ("es", "es", "El envío es GRATIS en Portugal."),
+        ("fr", "fr", "La livraison est GRATUITE en Belgique."),
+        # sources in another language, which may translate a name
+        ("en", "de", "Our warehouse is in Prague."),
+        ("de", "en", "Fragen Sie Herrn Steinmüller."),
+        ("fr", "en", "L'ONU et le FMI sont à Lyon."),
+        ("es", "en", "Pregunte a la señora Benavides."),
+        ("pl", "en", "Paczka jedzie z InPostem."),
+        ("ru", "en", "Посылку везёт компания FedEx."),
+        ("ja", "en", "Amazonのロッカーで受け取れます。"),
         # code, addresses and what is asked
         ("en", "en", "Write `FedEx` in the field, or see https://shop.example/UPS and mail UPS@shop.example."),
         ("en", "question", "No, we do not send with FedEx to Leipzig."),
@@ -96,24 +108,17 @@ def test_a_name_of_the_sources_is_said_in_any_form(language: str, source: str, a
         ("en", "en", "Please ask Ms Whitmore.", "Whitmore"),
         ("en", "en", "Our warehouse is in Leipzig.", "Leipzig"),
         ("en", "en", "The kettle is the TK-300.", "TK-300"),
-        ("en", "de", "Our warehouse is in Prague.", "Prague"),
         ("de", "de", "Das Paket geht mit GLS an die Filiale.", "GLS"),
         ("de", "de", "Unser Lager steht in Leipzig.", "Leipzig"),
-        ("de", "en", "Fragen Sie Herrn Steinmüller.", "Steinmüller"),
         ("fr", "fr", "Le colis part avec Chronopost.", "Chronopost"),
-        ("fr", "en", "Le dépôt se trouve à Lyon.", "Lyon"),
         ("es", "es", "Pregunte por Lucía Benavides.", "Lucía Benavides"),
-        ("es", "en", "Pregunte a la señora Benavides.", "Benavides"),
         ("it", "it", "Può ritirarlo anche da Esselunga.", "Esselunga"),
         ("nl", "nl", "Het pakket gaat met PostNL.", "PostNL"),
         ("nl", "nl", "Ons magazijn staat in Tilburg.", "Tilburg"),
         ("pl", "pl", "Nasz magazyn jest we Wrocławiu.", "Wrocławiu"),
-        ("pl", "en", "Paczka jedzie z InPostem.", "InPostem"),
         ("ru", "ru", "Наш склад находится в Новосибирске.", "Новосибирске"),
-        ("ru", "en", "Посылку везёт компания FedEx.", "FedEx"),
         ("tr", "tr", "Depomuz İzmir'de değil, bunu Aras Kargo taşır.", "İzmir"),
         ("zh", "zh", "包裹由UPS配送。", "UPS"),
-        ("ja", "en", "Amazonのロッカーで受け取れます。", "Amazon"),
     ],
 )
 def test_a_name_that_stands_nowhere_is_found(language: str, source: str, answer: str, name: str) -> None:
@@ -156,13 +161,13 @@ def test_the_arguments_of_a_call_are_known() -> None:
     assert NameGuard(AnswerContext("?", "en", uses=(use,))).check_sentence(sentences_of("FedEx has it.")[0]) is None
 
 
-def test_a_sentence_at_fault_is_replaced_once_and_the_others_stand() -> None:
+def test_a_sentence_at_fault_is_left_out_and_the_others_stand() -> None:
     use = ToolUse("search_knowledge", {}, True, f"[1] shop.md\n> {SHOP['en']}", 1.0)
     context = AnswerContext("How do you ship?", "en", uses=(use,))
     stream = GuardedStream([guard(context) for guard in GUARDS], lambda _: None, stops=False)
     stream.feed("We ship with DHL [1]. FedEx takes it to Leipzig. Ask Jonathan Whitmore.")
     stream.finish()
-    assert stream.text.startswith("We ship with DHL [1].") and phrase("no_source", "en") in stream.text
+    assert stream.text.startswith("We ship with DHL [1].")
     assert "FedEx" not in stream.text and "Whitmore" not in stream.text
 
 
@@ -182,7 +187,7 @@ async def test_a_carrier_that_no_document_names_is_not_said_by_a_desk(tmp_path: 
         await desk.knowledge.base.add_bytes("delivery.md", text, mime="text/markdown")
         await desk.knowledge.refresh(max_age_seconds=0)
         reply = await desk.ask("What does a parcel within Germany cost?")
-    assert reply.text.startswith(f"{good} {phrase('no_source', 'en')}")
+    assert reply.text.startswith(good)
     assert "FedEx" not in reply.text and "Leipzig" not in reply.text
     failed = [check for check in reply.receipt.checks if check.name == NameGuard.name and check.outcome == "failed"]
     assert failed and "FedEx" in failed[0].detail

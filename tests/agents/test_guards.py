@@ -56,7 +56,7 @@ CASES: dict[str, tuple[str, list[str], str, str, str]] = {
     ),
     "names": (
         "Where is my order B-77?", [LOOK_UP], "FedEx took it to our branch in Leipzig.", "It was shipped on 3 May.",
-        phrase("no_source", "en"),
+        phrase("no_answer", "en"),
     ),
     "promises": (
         "Please cancel my order B-77.", [], "I have cancelled your order B-77.",

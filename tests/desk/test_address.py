@@ -14,10 +14,11 @@ from qwendesk.agents.phrases import phrases
 LOCALES = Path(__file__).parents[2] / "desk/locales"
 OTHER_FORM = {
     "de": r"\bIhnen\b|\bIhre[mnrs]?\b|\w+en Sie\b",
-    "nl": r"\b[Uu]w?\b",
-    "es": r"\b[Uu]sted\b",
-    "fr": r"\b[Tt](u|oi|on|es)\b",
-    "pt": r"\b[Tt](eu|ua|i)\b",
+    "nl": r"\b[Uu]w?\b|\b[Aa]lstublieft\b",
+    "es": r"\b[Uu]sted\b|\b([Cc]onfíe|[Ff]ormule|[Pp]ídalo|[Rr]esponda|[Ee]scriba|[Ee]nvíe|[Pp]odría)\b",
+    "it": r"\bSu(oi?|a|e)\b|\b([Ff]ormuli|[Cc]hieda|[Rr]isponda|[Ss]criva)\b",
+    "fr": r"\b[Tt](u|oi|on|es)\b|\b(Écris|Réponds|Envoie|Choisis|Essaie|Utilise|Attends)\b",
+    "pt": r"\b[Tt](eu|ua|i)\b|\b(Responde|Escreve|Escolhe|Tenta)\b",
     "ru": r"\b[Тт](ы|ебя|ебе|вой|воя|воё)\b",
 }
 """Words of the form that the language's texts do not use."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -270,9 +271,9 @@ class RoomBehaviour:
     ) -> None:
         answered, introduce = asyncio.Event(), RoomPosts.introduction
 
-        async def introduce_late(posts: RoomPosts, ticket: TicketRecord) -> Introduction:
+        async def introduce_late(posts: RoomPosts, ticket: TicketRecord, opened_at: datetime) -> Introduction:
             await answered.wait()
-            return await introduce(posts, ticket)
+            return await introduce(posts, ticket, opened_at)
 
         monkeypatch.setattr(RoomPosts, "introduction", introduce_late)
         await desk.hire("ann", ANN)

@@ -265,7 +265,7 @@ class TurnContext:
     think_budget: int | None = None
     """Tokens after which thinking is closed; None: no limit."""
     self_consistency: int = 0
-    """Most answers to a word problem that are compared where its calculation is in doubt; less than 2: one answer."""
+    """Most results of a word problem that are compared, a program's among them; less than 2: none are."""
     prompts: Path | None = None
     """Folder whose templates override the built-in ones."""
     system_context: str | None = None

@@ -32,7 +32,7 @@ from qwendesk.agents.guards.echo import EchoGuard
 from qwendesk.agents.model_call import answer_text, chosen_model, keep_first_answer
 from qwendesk.agents.model_selection import max_thinking_tokens, select_retry
 from qwendesk.agents.nodes.mend import ending, told_result
-from qwendesk.agents.nodes.vote import is_in_doubt
+from qwendesk.agents.nodes.vote import is_compared
 from qwendesk.agents.roles import is_small, role_checks
 from qwendesk.agents.state import Fault, GuardReport, RetryRequest, RetryStep, TurnContext, TurnState, answer_language
 from qwendesk.errors import EngineError
@@ -159,7 +159,7 @@ async def after_check(state: TurnState, runtime: Runtime[TurnContext]) -> Litera
     """Retry if the check asks for it, compare further answers if they are wanted, or mend what a program can."""
     if state.get("retry_request"):
         return "retry"
-    return "vote" if is_in_doubt(state, runtime.context, state["checks"]) else ending(state)
+    return "vote" if is_compared(state, runtime.context) else ending(state)
 
 
 async def after_vote(state: TurnState) -> Literal["mend", "reply"]:

@@ -322,8 +322,8 @@ class Settings(BaseSettings):
     think_budget: int | None = Field(default=None, ge=1)
     """Maximum tokens of thinking before the answer; None: only ``max_output_tokens`` limits it."""
     self_consistency: int = Field(default=0, ge=0, le=5)
-    """Most answers of a local model to a word problem that are compared where its calculation fails a check or cannot
-    be checked; the number that two of them share stands. Each costs as much time as the first; 0: one answer."""
+    """Most ways in which a local model solves a word problem: its answer, a short program, and from 3 on more answers
+    while no two come to the same number. The number that two share stands. Less than 2: the answer alone."""
     fallback: FallbackSettings = FallbackSettings()
     """Models to try when one fails."""
     max_concurrent_requests: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)

@@ -5,6 +5,7 @@ import pytest
 from qwendesk.agents.checks.conclusion import correct_conclusion
 from qwendesk.agents.checks.final_answer import fill_boxes
 from qwendesk.agents.checks.operands import compare_operands
+from qwendesk.agents.nodes.vote import PROGRAM
 from qwendesk.messages import Role
 from tests.conftest import MakeDesk
 
@@ -214,32 +215,53 @@ async def test_a_conclusion_behind_a_line_that_cannot_be_proved_is_withheld(make
 PROBLEM = "A farmer has 17 sheep and buys 23 more. Each of them eats 3 kg of hay a day. How much hay is that a day?"
 
 
+def program(result: str) -> str:
+    return f"```python\ndef solution():\n    return {result}\n```"
+
+
 @pytest.mark.parametrize(
-    ("answers", "shown", "calls"),
+    ("answers", "shown", "calls", "outcome"),
     [
-        (["The answer is 90.", "The answer is 90.", "The answer is 120."], "The answer is 90.", 2),
-        (["The answer is 90.", "The answer is 120.", "The answer is 120 kg."], "The answer is 120.", 3),
-        (["The answer is 90.", "The answer is 100.", "The answer is 120."], "The answer is 90.", 3),
-        (["The answer is 90.", "I cannot tell.", "The answer is 90."], "The answer is 90.", 3),
-        (["17 + 23 = 40. 40 * 3 = 120.", "The answer is 90."], "17 + 23 = 40. 40 * 3 = 120.", 1),
+        (["The answer is 90.", program("45 * 2")], "The answer is 90.", 2, "passed"),
+        (["The answer is 33.3.", program("100 / 3")], "The answer is 33.3.", 2, "passed"),
+        (["The answer is 25%.", program("1 / 4")], "The answer is 25%.", 2, "passed"),
+        (["The answer is 90.", program("10**400"), "The answer is 90."], "The answer is 90.", 3, None),
+        (["The answer is 90.", program("'1e2000000'"), "The answer is 90."], "The answer is 90.", 3, None),
+        (["The answer is 90.", program("120"), "The answer is 120 kg."], "The answer is 120 kg.", 3, "passed"),
+        (["The answer is 90.", program("120"), "The answer is 90 kg."], "The answer is 90.", 3, None),
+        (["The answer is 90.", program("100"), "The answer is 120."], "The answer is 90.", 3, "failed"),
+        (["The answer is 90.", "I cannot tell.", "The answer is 90."], "The answer is 90.", 3, None),
+        (["The answer is 90.", program("1 / 0"), "The answer is 120."], "The answer is 90.", 3, None),
+        (["The answer is 90.", program("None"), "The answer is 90."], "The answer is 90.", 3, None),
+        (["I cannot tell.", program("90"), "The answer is 90."], "The answer is 90.", 3, "passed"),
     ],
 )
-async def test_an_answer_that_nothing_checks_is_compared_with_others(
-    answers: list[str], shown: str, calls: int, make_desk: MakeDesk
+async def test_a_result_is_compared_with_that_of_a_program(
+    answers: list[str], shown: str, calls: int, outcome: str | None, make_desk: MakeDesk
 ) -> None:
     async with make_desk(answers, self_consistency=3) as desk:
         reply = await desk.ask(PROBLEM, role="math")
-    assert reply.text == shown and len(desk.script.calls) == calls
+    assert reply.text.startswith(shown) and len(desk.script.calls) == calls
+    assert ("did not pass a check" in reply.text) == (outcome == "failed")
+    compared = [check.outcome for check in reply.receipt.checks if check.name == PROGRAM]
+    assert compared == ([outcome] if outcome else [])
+
+
+async def test_one_number_against_one_decides_nothing(make_desk: MakeDesk) -> None:
+    async with make_desk(["The answer is 90.", program("120")], self_consistency=2) as desk:
+        reply = await desk.ask(PROBLEM, role="math")
+    assert reply.text == "The answer is 90." and len(desk.script.calls) == 2
+    assert any("90, 120" in note for note in reply.receipt.notes)
 
 
 @pytest.mark.parametrize(("text", "role"), [("What is 3 times 4?", "math"), (PROBLEM, "general")])
 async def test_other_answers_are_not_compared(text: str, role: Role, make_desk: MakeDesk) -> None:
-    async with make_desk(["The answer is 90.", "The answer is 90."], self_consistency=3) as desk:
+    async with make_desk(["The answer is 90.", program("90")], self_consistency=3) as desk:
         await desk.ask(text, role=role)
     assert len(desk.script.calls) == 1
 
 
 async def test_answers_are_compared_only_where_the_setting_says_so(make_desk: MakeDesk) -> None:
-    async with make_desk(["The answer is 90.", "The answer is 90."]) as desk:
+    async with make_desk(["The answer is 90.", program("90")]) as desk:
         await desk.ask(PROBLEM, role="math")
     assert len(desk.script.calls) == 1

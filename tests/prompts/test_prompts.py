@@ -7,8 +7,8 @@ from qwendesk.prompts import render
 from qwendesk.prompts.rendering import built_in
 
 ROLES = ["audio", "coder", "general", "math", "thinking", "vision"]
-OTHERS = ["passages", "report", "route", "system_context", "tools", "translate"]
-"""Whose desk it is, what a small model is told with its tools and after one has run, and where it sorts a message."""
+OTHERS = ["passages", "report", "route", "system_context", "tools", "translate", "word_program"]
+"""Translations, programs, where a message is sorted, tools, and whose desk it is."""
 MEMORY = ["background", "documents", "facts", "summary"]
 """What goes in from the memory, and what makes it."""
 

@@ -31,6 +31,11 @@ def say(key: str, language: str | None = None, **values: object) -> str:
     return text.format(**values) if values else text
 
 
+def text_keys() -> list[str]:
+    """Return the keys of all texts."""
+    return sorted(_catalogue(FALLBACK))
+
+
 def words(key: str, language: str | None = None) -> list[str]:
     """Return the accepted words of a key: those of a language first, then the English ones."""
     listed = ",".join((say(key, language), say(key)))

@@ -6,15 +6,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from qwendesk.desk.tickets.records import TicketState
-from qwendesk.errors import ConfigError
+from qwendesk.desk.translations import text_keys
+from qwendesk.errors import ConfigError, did_you_mean
 from qwendesk.service_times_settings import Duration
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 """One text, or several."""
 ENDINGS = (".yaml", ".yml")
+
+
+def _known_texts(keys: tuple[str, ...]) -> tuple[str, ...]:
+    known = text_keys()
+    if unknown := [key for key in keys if key not in known]:
+        raise ValueError(f"the desk has no text {unknown[0]!r}.{did_you_mean(unknown[:1], known)}")
+    return keys
 
 
 class _Part(BaseModel):
@@ -76,7 +85,7 @@ class Expectation(_Part):
     team: str | None = None
     tickets: int | None = None
     """Number of tickets of the conversation."""
-    told: Texts | None = None
+    told: Annotated[Texts, AfterValidator(_known_texts)] | None = None
     """Keys of the desk's own texts that the customer got since the step began, in the conversation's language."""
     gets: Texts | None = None
     """Texts that the messages the customer got since then contain, in their order, one for each message."""
@@ -205,4 +214,11 @@ def _scenario(item: Any, where: str) -> TicketScenario:
         first = error.errors()[0]
         place = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
         name = f" ({item['name']})" if item.get("name") else ""
-        raise ConfigError(f"{where}{name}: {place}: {first['msg']}.") from None
+        raise ConfigError(f"{where}{name}: {place}: {_fault(first)}") from None
+
+
+def _fault(error: ErrorDetails) -> str:
+    if error["type"] != "extra_forbidden":
+        return f"{error['msg'].removeprefix('Value error, ').rstrip('.')}."
+    known = sorted({name for part in _Part.__subclasses__() for name in part.model_fields})
+    return f"there is no such key.{did_you_mean([str(error['loc'][-1])], known)}"

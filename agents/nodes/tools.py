@@ -184,7 +184,7 @@ async def run_call(
     """Run one call of the round of that number, unless it is held back."""
     if held:
         if held == "dry run":
-            log.info("Dry run: %s.", would_call(call["name"], call["args"]))
+            log.warning("Dry run: %s.", would_call(call["name"], call["args"]))
         told = _NOT_RUN[held].format(name=call["name"], call=shown_call(call["name"], call["args"]))
         return ToolUse(call["name"], call["args"], False, told, 0.0, held, number, held)
     context.emit(ToolStarted(call["name"], call["args"]))

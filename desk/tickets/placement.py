@@ -293,11 +293,13 @@ def _newest(claimed: ClaimedMessage, now: datetime, ticket: TicketRecord | None)
     """
     inbound = claimed.inbound
     is_lasting = not (inbound.reply_to or "").startswith("https://")  # of a command: an address for a short time
+    # a name that the customer has left once stands for later messages too
+    known = ticket.delivery.display_name if ticket and ticket.delivery.person == inbound.person else ""
     address = DeliveryAddress(
         inbound.account,
         inbound.conversation,
         inbound.person,
-        inbound.display_name,
+        inbound.display_name or known,
         inbound.locale,
         inbound.group,
         inbound.reply_to if is_lasting else None,

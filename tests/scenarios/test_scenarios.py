@@ -71,7 +71,14 @@ async def test_what_does_not_hold_is_told(tmp_path: Path) -> None:
         ("name: x", "steps: Field required"),
         ("- {name: x, steps: [{}]}", "one of customer, operator"),
         ("- {name: x, steps: [{customer: a, operator: b}]}", "one of customer, operator"),
-        ("- {name: x, steps: [{customer: a, expect: {stat: bot}}]}", "1.expect.stat: Extra inputs"),
+        (
+            "- {name: x, steps: [{customer: a, expect: {stat: bot}}]}",
+            "1.expect.stat: there is no such key. Did you mean 'state'",
+        ),
+        (
+            "- {name: x, steps: [{customer: a, expect: {told: no_oprator}}]}",
+            "no text 'no_oprator'. Did you mean 'no_operator'",
+        ),
         ("- {name: x, steps: [{wait: soon}]}", "a time such as"),
         ("hello", "has to be a mapping"),
         ("a: [", "is not YAML"),
@@ -80,6 +87,12 @@ async def test_what_does_not_hold_is_told(tmp_path: Path) -> None:
 def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         read(tmp_path, text)
+
+
+async def test_a_mistake_in_the_settings_is_named(tmp_path: Path) -> None:
+    (scenario,) = read(tmp_path, "{name: x, settings: {tickets: {anounce: true}}, steps: [{customer: hi}]}")
+    with pytest.raises(ConfigError, match=r"x: settings.tickets.anounce: there is no such setting"):
+        await play_scenario(scenario, tmp_path)
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:

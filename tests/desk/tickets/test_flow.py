@@ -535,6 +535,19 @@ async def test_an_address_that_the_customer_leaves_is_kept_in_the_ticket_and_the
         assert noted.actor == "customer" and "ann@shop.example" not in str(noted.changes)
 
 
+async def test_a_name_that_the_customer_leaves_stands_for_later_messages(desks: Desks) -> None:
+    async with desks(echo) as desk:
+        await add_operator(desk, online=False)
+        await desk.say("/human")
+        await desk.say("Please write to me.", display_name="Ann")
+        await desk.say("Are you there?")
+        await desk.settle()
+        assert (await newest(desk)).delivery.display_name == "Ann"
+        await desk.say("It is me, Bob.", person="bob")
+        await desk.settle()
+        assert (await newest(desk)).delivery.display_name != "Ann"
+
+
 async def test_an_address_left_while_the_bot_answers_hands_the_conversation_over(desks: Desks) -> None:
     async with desks(echo) as desk:
         await add_operator(desk, online=False)

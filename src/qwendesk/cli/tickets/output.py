@@ -31,7 +31,7 @@ def print_tickets(tickets: Sequence[TicketRecord], *, as_json: bool) -> None:
         more = [f"{one_line(who)[:16]:<16}", f"{one_line(ticket.customer)[:20]:<20}"]
         typer.echo("  ".join([*cells, *more, one_line(ticket.subject)[:_SUBJECT_CHARS]]).rstrip())
     if not tickets and not as_json:
-        typer.echo("There is no such ticket.", err=True)
+        typer.echo("No tickets.", err=True)
 
 
 def print_ticket(ticket: TicketRecord, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
-from pydantic import create_model
+from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy import select, update
 
@@ -26,7 +26,7 @@ from qwendesk.desk.operators.audit import AuditActor
 from qwendesk.desk.tickets.records import Actor, TicketRecord
 from qwendesk.desk.translations import say
 from qwendesk.engines.scripted import ScriptedEngine
-from qwendesk.errors import EngineUnavailable, QwendeskError, ToolError
+from qwendesk.errors import ConfigError, EngineUnavailable, QwendeskError, ToolError
 from qwendesk.memory.tables.conversations import Message, PendingTurn
 from qwendesk.memory.tables.reports import TicketRating
 from qwendesk.memory.tables.tickets import Ticket, TicketApproval, TicketEvent
@@ -177,7 +177,13 @@ async def _playing(scenario: TicketScenario, folder: Path, show: Show) -> AsyncI
     model = ScriptedModel(scenario.script)
     if scenario.model == "scripted":
         engines["scripted"] = ScriptedEngine(model)
-        settings: Settings = ScenarioSettings(home=folder, engine="scripted", port=0, shutdown_timeout=5, **values)
+        try:
+            settings: Settings = ScenarioSettings(home=folder, engine="scripted", port=0, shutdown_timeout=5, **values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            told = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+            raise ConfigError(f"{scenario.name}: settings.{place}: {told}.") from error
     else:
         database = f"sqlite+aiosqlite:///{folder}/desk.db"
         settings = load_settings(database_url=database, host="127.0.0.1", port=0, **values)

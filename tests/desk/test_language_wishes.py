@@ -180,8 +180,8 @@ async def test_a_message_that_is_only_a_wish_is_answered_by_the_desk(
     [
         ("Please stop answering in French.", "I answer in the language of your messages from now on."),
         ("Answer in English again.", "I answer in the language of your messages from now on."),
-        ("Bitte nicht mehr auf Französisch antworten", "Ab jetzt antworte ich in der Sprache Ihrer Nachrichten."),
-        ("Antworte wieder auf Deutsch.", "Ab jetzt antworte ich in der Sprache Ihrer Nachrichten."),
+        ("Bitte nicht mehr auf Französisch antworten", "Ab jetzt antworte ich in der Sprache deiner Nachrichten."),
+        ("Antworte wieder auf Deutsch.", "Ab jetzt antworte ich in der Sprache deiner Nachrichten."),
     ],
 )
 async def test_a_message_that_only_ends_the_wish_is_answered_by_the_desk(

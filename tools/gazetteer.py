@@ -90,22 +90,17 @@ def names_of_same(name: str, least: int = 0) -> frozenset[str]:
         name: the name.
         least: the smallest weight of a place that counts.
     """
-    key = key_of(name)
     data = gzip.decompress(FILE.read_bytes())
     end = data.index(b"\n\n")
-    at = data.find(before := f"\n{key}\t".encode(), end) if key else -1
-    if at < 0:
-        return frozenset()
-    found = data[at + len(before) : data.index(b"\n", at + 1)].split(b" ")
-    weights = {number: int(weight) for number, _, weight in (one.partition(b":") for one in found)}
-    least = max(least, max(weights.values()) // _MIN_WEIGHT_RATIO)
+    weights = _weights_of(data, end, key_of(name))
+    least = max(least, max(weights.values(), default=0) // _MIN_WEIGHT_RATIO)
     numbers = [number for number, weight in weights.items() if weight >= least]
     return frozenset(key for number in numbers for key in _keys_of(data, end, number))
 
 
-def _keys_of(data: bytes, start: int, number: bytes) -> Iterator[str]:
+def _keys_of(data: bytes, start: int, number: int) -> Iterator[str]:
     """Yield the look-up keys that lead to a place."""
-    for mark in (b"\t" + number + b":", b" " + number + b":"):
+    for mark in (f"\t{number}:".encode(), f" {number}:".encode()):
         at = data.find(mark, start)
         while at >= 0:
             line = data.rfind(b"\n", start, at) + 1
@@ -170,13 +165,19 @@ def _find(keys: tuple[str, ...]) -> tuple[tuple[Place, ...], ...]:
 
 
 def _listed(data: bytes, start: int, key: str, zones: list[str], lines: list[bytes]) -> tuple[Place, ...]:
+    weights = _weights_of(data, start, key)
+    places = (_place(lines[number].decode(), zones, weight) for number, weight in weights.items())
+    return tuple(sorted(places, key=lambda place: -place.weight))
+
+
+def _weights_of(data: bytes, start: int, key: str) -> dict[int, int]:
+    """Return the weights of a key's places by the places' numbers; ``start`` is where the keys begin."""
     before = f"\n{key}\t".encode()
     at = data.find(before, start) if key else -1
     if at < 0:
-        return ()
+        return {}
     found = (one.split(b":") for one in data[at + len(before) : data.index(b"\n", at + 1)].split(b" "))
-    places = (_place(lines[int(number)].decode(), zones, int(weight)) for number, weight in found)
-    return tuple(sorted(places, key=lambda place: -place.weight))
+    return {int(number): int(weight) for number, weight in found}
 
 
 def _place(line: str, zones: list[str], weight: int) -> Place:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qwendesk.cli.memory import opened
 from qwendesk.printable import one_line
 
 if TYPE_CHECKING:
     from qwendesk.desk.tickets.event_deliveries import DeliveryCounts, EventDeliveries
+    from qwendesk.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+
+
+@asynccontextmanager
+async def opened_deliveries(*, to_rooms: bool = False) -> AsyncIterator[tuple[EventDeliveries, Settings]]:
+    """Open the deliveries to webhooks or to operators' rooms, with the settings."""
+    from qwendesk.desk.tickets.event_deliveries import EventDeliveries
+    from qwendesk.settings import load_settings
+
+    settings = load_settings()
+    async with opened(settings) as memory:
+        yield EventDeliveries(memory.scope, to_rooms=to_rooms), settings
 
 
 async def show_failed(deliveries: EventDeliveries, reader: str, *, prefix: str = "", as_json: bool = False) -> None:

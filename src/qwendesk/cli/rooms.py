@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from qwendesk.cli.event_deliveries import AsJson, counted, retry_failed, show_failed, write_json
-from qwendesk.cli.memory import opened
+from qwendesk.cli.event_deliveries import AsJson, counted, opened_deliveries, retry_failed, show_failed, write_json
 from qwendesk.cli.run import run_command
 from qwendesk.printable import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from qwendesk.desk.tickets.event_deliveries import EventDeliveries
-    from qwendesk.settings import Settings
 
 app = typer.Typer(
     help="List operators' rooms, and retry failed posts.",
@@ -50,7 +42,7 @@ def retry(ids: Ids, as_json: AsJson = False) -> None:
 async def _list(as_json: bool) -> None:
     from qwendesk.desk.tickets.event_deliveries import ROOM_PREFIX, DeliveryCounts
 
-    async with _opened() as (deliveries, settings):
+    async with opened_deliveries(to_rooms=True) as (deliveries, settings):
         counts = await deliveries.counts()
     rooms = {name: values for name, values in settings.channels.items() if values.get("operators_room")}
     found = {name: counts.get(f"{ROOM_PREFIX}{name}", DeliveryCounts()) for name in rooms}
@@ -69,20 +61,10 @@ async def _list(as_json: bool) -> None:
 async def _failed(as_json: bool) -> None:
     from qwendesk.desk.tickets.event_deliveries import ROOM_PREFIX
 
-    async with _opened() as (deliveries, _):
+    async with opened_deliveries(to_rooms=True) as (deliveries, _):
         await show_failed(deliveries, "channel", prefix=ROOM_PREFIX, as_json=as_json)
 
 
 async def _retry(ids: list[str], as_json: bool) -> None:
-    async with _opened() as (deliveries, _):
+    async with opened_deliveries(to_rooms=True) as (deliveries, _):
         await retry_failed(deliveries, ids, "qwendesk rooms failed", as_json=as_json)
-
-
-@asynccontextmanager
-async def _opened() -> AsyncIterator[tuple[EventDeliveries, Settings]]:
-    from qwendesk.desk.tickets.event_deliveries import EventDeliveries
-    from qwendesk.settings import load_settings
-
-    settings = load_settings()
-    async with opened(settings) as memory:
-        yield EventDeliveries(memory.scope, to_rooms=True), settings

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qwendesk.cli.event_deliveries import AsJson, counted, retry_failed, show_failed, write_json
-from qwendesk.cli.memory import opened
+from qwendesk.cli.event_deliveries import AsJson, counted, opened_deliveries, retry_failed, show_failed, write_json
 from qwendesk.cli.run import run_command
 from qwendesk.printable import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from qwendesk.desk.tickets.event_deliveries import EventDeliveries
-    from qwendesk.settings import Settings
     from qwendesk.webhook_settings import WebhookSettings
 
 app = typer.Typer(
@@ -67,7 +61,7 @@ async def _list(as_json: bool) -> None:
     from qwendesk.desk.tickets.event_deliveries import DeliveryCounts
     from qwendesk.redaction import redact
 
-    async with _opened() as (deliveries, settings):
+    async with opened_deliveries() as (deliveries, settings):
         counts = await deliveries.counts()
     webhooks = {webhook.label: webhook for webhook in settings.webhooks}
     found = {name: counts.get(name, DeliveryCounts()) for name in webhooks}
@@ -85,12 +79,12 @@ async def _list(as_json: bool) -> None:
 
 
 async def _failed(as_json: bool) -> None:
-    async with _opened() as (deliveries, _):
+    async with opened_deliveries() as (deliveries, _):
         await show_failed(deliveries, "webhook", as_json=as_json)
 
 
 async def _retry(ids: list[str], as_json: bool) -> None:
-    async with _opened() as (deliveries, _):
+    async with opened_deliveries() as (deliveries, _):
         await retry_failed(deliveries, ids, "qwendesk webhooks failed", as_json=as_json)
 
 
@@ -122,13 +116,3 @@ def _named(names: list[str]) -> list[WebhookSettings]:
     if not known:
         raise InputError("No webhook is set up; docs/how-to/webhooks.md tells how.")
     return [known[name] for name in names] or list(known.values())
-
-
-@asynccontextmanager
-async def _opened() -> AsyncIterator[tuple[EventDeliveries, Settings]]:
-    from qwendesk.desk.tickets.event_deliveries import EventDeliveries
-    from qwendesk.settings import load_settings
-
-    settings = load_settings()
-    async with opened(settings) as memory:
-        yield EventDeliveries(memory.scope), settings

@@ -12,11 +12,17 @@ from qwendesk.engines.base import Engine, EngineParts
 from qwendesk.engines.servers import SERVER_ENGINE, SERVER_KINDS, is_server
 from qwendesk.errors import ConfigError, no_such
 from qwendesk.models.card import ModelCard
+from qwendesk.settings import Settings
 from qwendesk.text_caches import Forgotten
 
 _LISTING_SECONDS = 10.0
 """Time for which an engine's list of models is reused."""
 log = logging.getLogger(__name__)
+
+
+def is_engine(name: str, settings: Settings) -> bool:
+    """Return whether an engine is installed or configured under a name."""
+    return name in plugins.names("engines") or is_server(name, settings)
 
 
 class EngineRegistry:
@@ -58,7 +64,7 @@ class EngineRegistry:
             ConfigError: the name of the model is empty.
         """
         engine, colon, name = named.partition(":")
-        known = engine in {*plugins.names("engines"), *self._engines} or is_server(engine, self._parts.settings)
+        known = engine in self._engines or is_engine(engine, self._parts.settings)
         if not (colon and known):
             return self._parts.settings.engine, named
         if not name:

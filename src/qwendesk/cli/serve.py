@@ -115,8 +115,7 @@ def show_request(inbound: Inbound, code: str) -> None:
 
 def greeting(service: Service) -> str:
     """Return the lines that are printed at the start: settings, model, web server and channels."""
-    from qwendesk import plugins
-    from qwendesk.engines.servers import is_server
+    from qwendesk.engines.registry import is_engine
     from qwendesk.settings import config_file
 
     settings, file = service.settings, config_file().absolute()
@@ -124,9 +123,9 @@ def greeting(service: Service) -> str:
     lines.append(f"  settings    {file if file.is_file() else f'none read; they would be in {file}'}")
     if service.models:
         named = settings.roles.get("general") or settings.model or "the best that is installed"
-        engine = named.partition(":")[0]  # a name such as 'ollama:qwen3' has its engine
-        is_engine = ":" in named and (engine in plugins.names("engines") or is_server(engine, settings))
-        lines.append(f"  model       {named}" + ("" if is_engine else f", engine {settings.engine}"))
+        engine, colon, _ = named.partition(":")  # a name such as 'ollama:qwen3' has its engine
+        has_engine = colon and is_engine(engine, settings)
+        lines.append(f"  model       {named}" + ("" if has_engine else f", engine {settings.engine}"))
     if service.web:
         lines.append(f"  web server  {service.web.url}/healthz")
     if service.desk_address:

@@ -66,11 +66,11 @@ async def vote(state: TurnState, runtime: Runtime[TurnContext]) -> dict[str, Any
     context, first = runtime.context, answer_text(state)
     context.emit(Notice("Working the problem out in another way, to compare the results"))
     value, spent = await _programs_result(state, context)
-    values = [(concluding_value(first, state["language"]), first), (value, "")]
+    values = [(_concluded(first, state), first), (value, "")]
     while len(values) < context.self_consistency and _agreed(values) is None:
         text, usage = await _another(state, context, len(values) - 1)
         spent += usage
-        values.append((concluding_value(text, state["language"]), text))
+        values.append((_concluded(text, state), text))
     agreed = _agreed(values)
     spent = replace(spent, first_at=None)
     note = f"results of the problem, the second one of a program: {', '.join(map(_shown, values))}"
@@ -105,6 +105,12 @@ async def _programs_result(state: TurnState, context: TurnContext) -> tuple[Frac
     return _result(ran.value if ran.ok else None), usage
 
 
+def _concluded(text: str, state: TurnState) -> Fraction | None:
+    """Return the number that an answer concludes with; None if there is none, or one that no word problem has."""
+    value = concluding_value(text, state["language"])
+    return value if value is not None and abs(value) <= _MAX_RESULT else None
+
+
 def _result(value: str | None) -> Fraction | None:
     """Return the number that a program returns; None if it returns none, or one that no word problem has."""
     if not value or len(value) > _MAX_RESULT_CHARS:
@@ -127,11 +133,9 @@ def _compared(values: Sequence[tuple[Fraction | None, str]], agreed: str | None)
         return []
     if _is_same(value, program):
         return [Check(PROGRAM, "passed", f"{float(value):g}")]
-    return (
-        []
-        if agreed or len(values) < _MIN_RESULTS
-        else [Check(PROGRAM, "failed", f"{float(program):g} instead of {float(value):g}")]
-    )
+    if agreed or len(values) < _MIN_RESULTS:
+        return []
+    return [Check(PROGRAM, "failed", f"{float(program):g} instead of {float(value):g}")]
 
 
 async def _another(state: TurnState, context: TurnContext, number: int) -> tuple[str, TokenUsage]:

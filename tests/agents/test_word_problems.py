@@ -234,6 +234,7 @@ def program(result: str) -> str:
         (["The answer is 90.", program("1 / 0"), "The answer is 120."], "The answer is 90.", 3, None),
         (["The answer is 90.", program("None"), "The answer is 90."], "The answer is 90.", 3, None),
         (["I cannot tell.", program("90"), "The answer is 90."], "The answer is 90.", 3, "passed"),
+        ([f"The answer is 1{'0' * 400}.", program("90"), "The answer is 90."], "The answer is 90.", 3, "passed"),
     ],
 )
 async def test_a_result_is_compared_with_that_of_a_program(

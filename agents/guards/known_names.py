@@ -47,8 +47,8 @@ class KnownNames:
         self._words = list(map(normalize, self._written))
 
     def prepare(self) -> None:
-        """Read the texts."""
-        _ = self._joined, self._by_start, self._initials
+        """Read the texts, and the words that are no names."""
+        _ = self._joined, self._by_start, self._initials, _small_words()
 
     def has(self, name: str) -> bool:
         """Return whether a word stands in the texts: as it is, with another ending, joined with others, for short."""

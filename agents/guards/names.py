@@ -48,6 +48,7 @@ class NameGuard(Guard):
         """Read the words of the sources."""
         if self._sources.were_read:
             self._known.prepare()
+            _ = self._languages, self._has_latin_names
 
     def check_sentence(self, sentence: Sentence) -> str | None:
         """Compare the names of a sentence."""
